@@ -1,0 +1,43 @@
+"""A traded fact. Fills are a set: the same venue trade is booked once, however often it is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine_service.domain.ids import Market
+from engine_service.domain.money import ZERO
+from engine_service.domain.order_status import OrderSide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One trade of one order.
+
+    ``price`` is in quote per base, ``quantity`` in base (or contracts). ``fee`` is in units of ``fee_asset`` and
+    negative for a rebate. ``at_ms`` is the venue's time. ``liquidity`` is ``maker``, ``taker`` or empty.
+    """
+
+    venue: str
+    market: Market
+    symbol: str
+    trade_id: str
+    client_order_id: str
+    venue_order_id: str
+    side: OrderSide
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal = ZERO
+    fee_asset: str = ""
+    at_ms: int = 0
+    liquidity: str = ""
+    provisional: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Return what makes two reports the same trade."""
+        return (self.venue, self.market.value, self.symbol, self.trade_id)
+
+    @property
+    def notional(self) -> Decimal:
+        return self.price * self.quantity

@@ -1,0 +1,62 @@
+"""Exact money: every price, quantity, amount and fee is a ``Decimal``; this module is the one gate from float.
+
+Quantities round down, so that an order never exceeds what was asked; a buy limit rounds down to the tick and a
+sell limit rounds up, so that rounding never worsens the price the caller accepted.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+BPS = Decimal(10_000)
+
+#: Wide enough that sums and products of venue figures (18 digits either side) never round.
+EXACT = Context(prec=76)
+
+
+def multiple_down(value: Decimal, step: Decimal) -> Decimal:
+    """Return the largest multiple of ``step`` that is not above ``value``.
+
+    Raises:
+        ValueError: ``step`` is not positive.
+    """
+    return _multiple(value, step, ROUND_FLOOR)
+
+
+def multiple_up(value: Decimal, step: Decimal) -> Decimal:
+    """Return the smallest multiple of ``step`` that is not below ``value``.
+
+    Raises:
+        ValueError: ``step`` is not positive.
+    """
+    return _multiple(value, step, ROUND_CEILING)
+
+
+def _multiple(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    if step <= 0:
+        raise ValueError("step must be positive")
+    with localcontext(EXACT):
+        whole = (value / step).to_integral_value(rounding=rounding)
+        return whole * step
+
+
+def from_float(value: float, step: Decimal) -> Decimal:
+    """Turn a research number into money: the nearest representable value, rounded down to ``step``.
+
+    Raises:
+        ValueError: ``value`` is not finite.
+    """
+    if not math.isfinite(value):
+        raise ValueError("only a finite number can become money")
+    return multiple_down(Decimal(repr(value)), step)
+
+
+def plain(value: Decimal) -> str:
+    """Write a decimal the way the wire wants it: no exponent, no trailing zeros, never ``-0``."""
+    if value == 0:
+        return "0"
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,99 @@
+"""What was asked (``OrderRequest``) and what became of it (``Order``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine_service.domain.ids import Market, venue_of
+from engine_service.domain.money import ZERO
+from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType, TimeInForce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One intent, already shaped by the caller's door (API, strategy loop, bracket watcher).
+
+    Exactly one of ``quantity`` (base) and ``quote_quantity`` (quote) is given. ``why`` is the evidence behind the
+    order (signal, posterior, model version ...), kept in the journal as flat text.
+    """
+
+    symbol: str
+    market: Market
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal | None = None
+    quote_quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    strategy: str = "manual"
+    tag: str = ""
+    leg: str = "entry"
+    client_order_id: str = ""
+    why: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A promise with a life. Every field but the identity changes only by applying a journal event.
+
+    ``quantity`` is in base units, rounded to the instrument's step; ``None`` until known for an order sized in
+    quote. ``filled_quote`` is the sum of price x quantity over its fills. ``fence_at_ms`` is the venue time after
+    which a request that never arrived can no longer arrive.
+    """
+
+    client_order_id: str
+    symbol: str
+    market: Market
+    side: OrderSide
+    type: OrderType
+    status: OrderStatus
+    quantity: Decimal | None
+    quote_quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    strategy: str = "manual"
+    tag: str = ""
+    leg: str = "entry"
+    why: Mapping[str, str] = field(default_factory=dict)
+    venue_order_id: str = ""
+    filled_quantity: Decimal = ZERO
+    filled_quote: Decimal = ZERO
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+    sent_at_ms: int = 0
+    fence_at_ms: int = 0
+    doubt: Doubt | None = None
+    resting_status: OrderStatus | None = None
+    code: str = ""
+    reason: str = ""
+    policy_version: int = 0
+    external: bool = False
+    late_fill: bool = False
+    overfill: bool = False
+
+    @property
+    def venue(self) -> str:
+        return venue_of(self.symbol)
+
+    @property
+    def is_open(self) -> bool:
+        """True while the venue may still trade it."""
+        return not self.status.is_terminal
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Return the mean fill price in quote per base, or ``None`` before the first fill."""
+        return self.filled_quote / self.filled_quantity if self.filled_quantity else None
+
+    @property
+    def remaining_quantity(self) -> Decimal | None:
+        """Return what is not filled yet in base units, never negative; ``None`` while the size is unknown."""
+        return None if self.quantity is None else max(ZERO, self.quantity - self.filled_quantity)
