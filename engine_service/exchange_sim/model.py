@@ -1,0 +1,504 @@
+"""What the exchange keeps: accounts, orders, trades, bars, positions.
+
+Prices, quantities and money are `Decimal`; times are epoch milliseconds (UTC). Every object is an immutable
+snapshot: the exchange replaces it, so that an event or an answer never changes after it was handed out.
+Symbols are the venue's own (`BTCUSDT`); the market stands beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+
+class Market(StrEnum):
+    """Which of the two order books and wallets."""
+
+    SPOT = "spot"
+    FUTURES = "futures"
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    """Types of both markets; `specs` say which are listed where."""
+
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    LIMIT_MAKER = "LIMIT_MAKER"
+    STOP_LOSS = "STOP_LOSS"
+    STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"
+    TAKE_PROFIT = "TAKE_PROFIT"  # spot: market order when triggered; USD-M: limit order when triggered
+    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
+    STOP = "STOP"
+    STOP_MARKET = "STOP_MARKET"
+    TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
+    TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
+    LIQUIDATION = "LIQUIDATION"
+
+
+class TimeInForce(StrEnum):
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTX = "GTX"  # USD-M post-only
+    GTD = "GTD"
+
+
+class OrderStatus(StrEnum):
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+class AlgoStatus(StrEnum):
+    """Life of a conditional USD-M order before it becomes an order."""
+
+    NEW = "NEW"
+    TRIGGERING = "TRIGGERING"
+    TRIGGERED = "TRIGGERED"
+    FINISHED = "FINISHED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+
+
+class SelfTradePrevention(StrEnum):
+    NONE = "NONE"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+
+
+class PositionSide(StrEnum):
+    BOTH = "BOTH"
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+
+class MarginType(StrEnum):
+    CROSSED = "CROSSED"
+    ISOLATED = "ISOLATED"
+
+
+class WorkingType(StrEnum):
+    CONTRACT_PRICE = "CONTRACT_PRICE"
+    MARK_PRICE = "MARK_PRICE"
+
+
+class Permission(StrEnum):
+    READ = "READ"
+    SPOT = "SPOT"
+    FUTURES = "FUTURES"
+
+
+class KeyKind(StrEnum):
+    HMAC = "HMAC"
+    ED25519 = "ED25519"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One key of an account. `secret` is the HMAC secret, or the Ed25519 public key as PEM text."""
+
+    key: str
+    kind: KeyKind
+    secret: str
+    permissions: frozenset[Permission]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    """An account as configured. `balances` are deposited in the spot and in the futures wallet alike.
+
+    Futures takes only margin assets (USDT) from `balances`.
+    """
+
+    account_id: str
+    keys: tuple[ApiKey, ...]
+    balances: tuple[tuple[str, Decimal], ...] = ()
+    pays_fees_in_bnb: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSpec:
+    """An instrument and its filters, with the values the venue publishes for it."""
+
+    market: Market
+    symbol: str
+    base_asset: str
+    quote_asset: str
+    tick_size: Decimal
+    min_price: Decimal
+    max_price: Decimal
+    step_size: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal
+    market_max_quantity: Decimal
+    min_notional: Decimal
+    max_notional: Decimal
+    reference_price: Decimal  # where the seeded market starts
+    bid_multiplier_up: Decimal = Decimal(5)
+    bid_multiplier_down: Decimal = Decimal("0.2")
+    ask_multiplier_up: Decimal = Decimal(5)
+    ask_multiplier_down: Decimal = Decimal("0.2")
+    max_num_orders: int = 200
+    max_num_algo_orders: int = 5
+    max_leverage: int = 125
+    maintenance_margin_frac: Decimal = Decimal("0.004")
+    order_types: tuple[OrderType, ...] = ()
+    stp_modes: tuple[SelfTradePrevention, ...] = tuple(SelfTradePrevention)
+    default_stp: SelfTradePrevention = SelfTradePrevention.EXPIRE_MAKER
+
+    @property
+    def price_precision(self) -> int:
+        """Decimals of the tick size."""
+        return max(0, -int(self.tick_size.normalize().as_tuple().exponent))
+
+    @property
+    def quantity_precision(self) -> int:
+        """Decimals of the step size."""
+        return max(0, -int(self.step_size.normalize().as_tuple().exponent))
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order ticket after the wire layer has parsed it. Exactly one of the two quantities is set.
+
+    `client_order_id` empty: the exchange makes one. `stp` None: the symbol's default.
+    """
+
+    market: Market
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal | None = None
+    quote_quantity: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+    client_order_id: str = ""
+    stp: SelfTradePrevention | None = None
+    position_side: PositionSide = PositionSide.BOTH
+    reduce_only: bool = False
+    close_position: bool = False
+    good_till_ms: int = 0
+    working_type: WorkingType = WorkingType.CONTRACT_PRICE
+    price_protect: bool = False
+    strategy_id: int | None = None
+    strategy_type: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimOrder:
+    """An order as it stands. Unused prices and quantities are zero."""
+
+    account_id: str
+    market: Market
+    symbol: str
+    order_id: int
+    client_order_id: str
+    side: Side
+    type: OrderType
+    original_type: OrderType  # USD-M `origType`: the conditional type it was born from
+    time_in_force: TimeInForce
+    quantity: Decimal
+    quote_quantity: Decimal
+    price: Decimal
+    stop_price: Decimal
+    status: OrderStatus
+    executed_quantity: Decimal
+    executed_quote: Decimal  # cumulative quote traded
+    created_ms: int
+    updated_ms: int
+    is_working: bool  # on the book (a stop is not until it triggers)
+    working_ms: int  # when it came on the book, -1 before
+    stp: SelfTradePrevention
+    position_side: PositionSide = PositionSide.BOTH
+    reduce_only: bool = False
+    close_position: bool = False
+    good_till_ms: int = 0
+    working_type: WorkingType = WorkingType.CONTRACT_PRICE
+    price_protect: bool = False
+    strategy_id: int | None = None
+    strategy_type: int | None = None
+    prevented_quantity: Decimal = ZERO
+    algo_id: int = 0  # conditional order that made it, 0 for none
+
+    @property
+    def remaining(self) -> Decimal:
+        """Base quantity still to trade."""
+        return self.quantity - self.executed_quantity
+
+    @property
+    def average_price(self) -> Decimal:
+        """Quote per base over the fills so far, zero before the first."""
+        return self.executed_quote / self.executed_quantity if self.executed_quantity else ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class SimTrade:
+    """One side of a match, as its account sees it. `trade_id` counts per market and symbol."""
+
+    account_id: str
+    market: Market
+    symbol: str
+    trade_id: int
+    order_id: int
+    client_order_id: str
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    quote_quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    at_ms: int
+    is_maker: bool
+    realised_pnl: Decimal = ZERO
+    position_side: PositionSide = PositionSide.BOTH
+
+    @property
+    def is_buyer(self) -> bool:
+        return self.side is Side.BUY
+
+
+@dataclass(frozen=True, slots=True)
+class AlgoOrder:
+    """A USD-M conditional order."""
+
+    account_id: str
+    symbol: str
+    algo_id: int
+    client_algo_id: str
+    side: Side
+    type: OrderType
+    position_side: PositionSide
+    time_in_force: TimeInForce
+    quantity: Decimal
+    price: Decimal
+    trigger_price: Decimal
+    working_type: WorkingType
+    reduce_only: bool
+    close_position: bool
+    price_protect: bool
+    stp: SelfTradePrevention
+    status: AlgoStatus
+    created_ms: int
+    updated_ms: int
+    triggered_ms: int = 0
+    activation_price: Decimal = ZERO
+    callback_rate_pct: Decimal = ZERO
+    good_till_ms: int = 0
+    order_id: int = 0  # the order it became
+    actual_price: Decimal = ZERO  # average price of that order
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A spot asset of an account."""
+
+    asset: str
+    free: Decimal
+    locked: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FuturesBalance:
+    """A margin asset of a USD-M account (Binance's definitions; cross = not isolated)."""
+
+    asset: str
+    wallet: Decimal
+    cross_wallet: Decimal
+    unrealised_pnl: Decimal
+    cross_unrealised_pnl: Decimal
+    margin_balance: Decimal
+    initial_margin: Decimal
+    position_initial_margin: Decimal
+    open_order_initial_margin: Decimal
+    maintenance_margin: Decimal
+    available: Decimal
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A USD-M position; `quantity` is signed (negative = short), zero for FLAT."""
+
+    symbol: str
+    side: PositionSide
+    quantity: Decimal
+    entry_price: Decimal
+    break_even_price: Decimal
+    mark_price: Decimal
+    unrealised_pnl: Decimal
+    realised_pnl: Decimal  # accumulated over the symbol's life, before fees (`cr`)
+    liquidation_price: Decimal
+    leverage: int
+    margin_type: MarginType
+    isolated_margin: Decimal
+    isolated_wallet: Decimal
+    initial_margin: Decimal
+    position_initial_margin: Decimal
+    open_order_initial_margin: Decimal
+    maintenance_margin: Decimal
+    max_notional: Decimal
+    updated_ms: int
+
+    @property
+    def notional(self) -> Decimal:
+        return self.quantity * self.mark_price
+
+
+@dataclass(frozen=True, slots=True)
+class Income:
+    """A change of a futures wallet. Types: TRANSFER, REALIZED_PNL, FUNDING_FEE, COMMISSION, INSURANCE_CLEAR."""
+
+    account_id: str
+    symbol: str
+    income_type: str
+    amount: Decimal
+    asset: str
+    at_ms: int
+    transaction_id: int
+    trade_id: str = ""
+    info: str = ""
+
+
+class Bar(NamedTuple):
+    """A kline. `close_ms` is the last millisecond in it, as the venue counts."""
+
+    open_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    close_ms: int
+    quote_volume: Decimal
+    trades: int
+    taker_volume: Decimal
+    taker_quote_volume: Decimal
+    first_trade_id: int = -1
+    last_trade_id: int = -1
+
+
+class PublicTrade(NamedTuple):
+    """A trade on the tape."""
+
+    trade_id: int
+    price: Decimal
+    quantity: Decimal
+    at_ms: int
+    is_buyer_maker: bool
+
+
+class AggTrade(NamedTuple):
+    """Fills of one taking order at one price."""
+
+    agg_id: int
+    price: Decimal
+    quantity: Decimal
+    first_trade_id: int
+    last_trade_id: int
+    at_ms: int
+    is_buyer_maker: bool
+
+
+class Level(NamedTuple):
+    """A price level of the book; quantity zero in a diff means it is gone."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+class BookTop(NamedTuple):
+    """Best bid and ask."""
+
+    update_id: int
+    bid_price: Decimal
+    bid_quantity: Decimal
+    ask_price: Decimal
+    ask_quantity: Decimal
+    at_ms: int
+
+
+class Depth(NamedTuple):
+    """A snapshot of the book, best levels first."""
+
+    last_update_id: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    at_ms: int
+
+
+class Ticker24h(NamedTuple):
+    """Rolling window statistics over the last 24 hours (or what the history holds of them)."""
+
+    open_ms: int
+    close_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    last: Decimal
+    last_quantity: Decimal
+    previous_close: Decimal
+    weighted_average: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    first_trade_id: int
+    last_trade_id: int
+    trades: int
+
+
+class MarkPrice(NamedTuple):
+    """The premium index of a USD-M symbol."""
+
+    symbol: str
+    mark: Decimal
+    index: Decimal
+    settle: Decimal
+    funding_rate: Decimal
+    next_funding_ms: int
+    interest_rate: Decimal
+    at_ms: int
+
+
+class FundingRate(NamedTuple):
+    """A funding that has taken place."""
+
+    symbol: str
+    at_ms: int
+    rate: Decimal
+    mark: Decimal
+
+
+class RegimePoint(NamedTuple):
+    """The true regime of the bar that opens at `ts`."""
+
+    ts: int
+    regime: int
