@@ -1,0 +1,87 @@
+"""Where things are: the checkout, the data folder, the ports and the exit codes every command shares."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+
+ENGINE_PORT = 8003
+EXCHANGE_PORT = 8010
+DAGSTER_PORT = 3000
+CODE_SERVER_PORT = 4266
+
+
+ENGINE_URL = f"http://{HOST}:{ENGINE_PORT}"
+
+
+class Exit(IntEnum):
+    """What a command's exit code means."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_RUNNING = 3
+    CONFIGURATION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The data folder, ``NHMM_HOME``: one subfolder per owner."""
+
+    path: Path
+
+    @classmethod
+    def resolve(cls, given: Path | None = None) -> Home:
+        """Return the folder given, or ``NHMM_HOME``, or ``./data``; always absolute."""
+        return cls((given or Path(os.environ.get("NHMM_HOME", "data"))).expanduser().resolve())
+
+    @property
+    def engine(self) -> Path:
+        return self.path / "engine"
+
+    @property
+    def dagster(self) -> Path:
+        return self.path / "dagster"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.path / "warehouse"
+
+    @property
+    def demo(self) -> Path:
+        return self.path / "demo"
+
+    @property
+    def tokens(self) -> Path:
+        return self.engine / "tokens.json"
+
+
+def url(port: int) -> str:
+    """Return the loopback address of a port."""
+    return f"http://{HOST}:{port}"
+
+
+def port_is_free(port: int) -> bool:
+    """True where a server can listen on the loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def choose_port(preferred: int) -> int:
+    """Return the preferred port when it is free, else one that the system picks."""
+    if port_is_free(preferred):
+        return preferred
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

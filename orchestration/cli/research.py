@@ -1,0 +1,81 @@
+"""The research half from the command line: each command materialises the same assets that the schedules run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.layout import ROOT, Exit, Home
+from orchestration.cli.processes import child_environment
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Data folder (NHMM_HOME, else ./data).")]
+_DAY = "%Y-%m-%d"
+
+
+def backfill(
+    first: Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD (yesterday).")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD (today).")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Fetch the bars that are missing, check them and compute their features."""
+    today = datetime.now(UTC).date()
+    start = _day(first, "--from") or (today - timedelta(days=1)).strftime(_DAY)
+    end = _day(last, "--to") or today.strftime(_DAY)
+    if start > end:
+        raise typer.BadParameter(f"--from {start} lies after --to {end}")
+    _materialise(home, "universe")
+    _materialise(home, "bars,features", f"{start}...{end}")
+
+
+def train(home: HomeOption = None) -> None:
+    """Fit the regime models on the stored features; the result is a candidate."""
+    _materialise(home, "training")
+
+
+def evaluate(home: HomeOption = None) -> None:
+    """Walk the candidate forward out of sample, against buy-and-hold, net of costs."""
+    _materialise(home, "evaluation")
+
+
+def promote(home: HomeOption = None) -> None:
+    """Put the candidate through the gates and, when it passes, hand it to the engine."""
+    _materialise(home, "promotion")
+
+
+def _day(text: str | None, option: str) -> str | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, _DAY).replace(tzinfo=UTC).strftime(_DAY)
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text} is not a day written YYYY-MM-DD") from None
+
+
+def _materialise(given: Path | None, selection: str, days: str | None = None) -> None:
+    """Run Dagster's own command; its log is the progress display.
+
+    Raises:
+        typer.Exit: with 1 where an asset or one of its checks failed.
+    """
+    home = Home.resolve(given)
+    _prepare(home)
+    command = [
+        sys.executable, "-m", "dagster", "asset", "materialize", "--select", selection,
+        "-m", "orchestration.definitions", "-d", str(ROOT),
+    ]  # fmt: skip
+    if days is not None:
+        command += ["--partition-range", days]
+    environment = child_environment({"DAGSTER_HOME": str(home.dagster), "NHMM_HOME": str(home.path)})
+    if subprocess.run(command, env=environment, check=False).returncode != 0:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _prepare(home: Home) -> None:
+    from orchestration.instance import write_instance_config  # noqa: PLC0415  # only where Dagster is about to run
+
+    write_instance_config(home.path)
