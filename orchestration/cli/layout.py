@@ -54,6 +54,10 @@ class Home:
         return self.path / "warehouse"
 
     @property
+    def registry(self) -> Path:
+        return self.path / "registry"
+
+    @property
     def demo(self) -> Path:
         return self.path / "demo"
 

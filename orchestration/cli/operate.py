@@ -89,6 +89,20 @@ def config_check() -> None:
     raise typer.Exit(done.returncode)
 
 
+@config_app.command("scrape-token")
+def config_scrape_token(home: HomeOption = None) -> None:
+    """Write the engine's read token alone into a file (0600) that Prometheus can use."""
+    place = Home.resolve(home)
+    if not place.tokens.exists():
+        print(f"nhmm: no engine has run on {place.path}; start one: nhmm up", file=sys.stderr)
+        raise typer.Exit(Exit.NOT_RUNNING)
+    token = json.loads(place.tokens.read_text(encoding="utf-8"))["read"]
+    path = place.engine / "scrape-token"
+    path.touch(mode=0o600)
+    path.write_text(token, encoding="utf-8")
+    print(path)
+
+
 @contextmanager
 def engine_client(given: Path | None, engine_url: str, scope: str) -> Iterator[EngineClient]:
     """Yield a client of the running engine, with the token of ``scope`` from the data folder.

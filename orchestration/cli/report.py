@@ -177,7 +177,7 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
- body {{ font: 16px/1.5 system-ui, sans-serif; color: #20303c; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }}
+ body {{ font: 16px/1.5 sans-serif; color: #20303c; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }}
  h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.05rem; margin: 2rem 0 .4rem; }}
  table {{ border-collapse: collapse; }} th {{ text-align: left; font-weight: 600; padding-right: 2rem; }}
  th, td {{ border-bottom: 1px solid #e4e8ec; padding-top: .25rem; padding-bottom: .25rem; }}

@@ -14,7 +14,7 @@ API_KEY = "demo"
 API_SECRET = "demo-secret"  # noqa: S105  # the loopback exchange's documented default, worth nothing elsewhere
 SIMULATED_KEYS = {"BINANCE_API_KEY": API_KEY, "BINANCE_API_SECRET": API_SECRET}
 BALANCE = "USDT=100000"
-KEPT_JOURNALS = 5
+KEPT_MARKETS = 3
 
 
 def start_exchange(group: ProcessGroup, *, port: int, seed: int, bars: Path | None) -> str:
@@ -28,18 +28,20 @@ def start_exchange(group: ProcessGroup, *, port: int, seed: int, bars: Path | No
     return group.wait_ready(group.start("exchange", arguments), timeout_s=90)
 
 
-def fresh_account(home: Home) -> None:
-    """Put the journal of an earlier simulated account aside.
+def fresh_market(home: Home) -> None:
+    """Put what belongs to an earlier simulated market aside: its journal, tables and models.
 
-    The exchange keeps its accounts in memory: a new exchange is a new account, and a journal belongs to one
-    account. The engine would rightly refuse to explain the old positions' disappearance. The last few journals
-    are kept beside it, for reading and replay.
+    The exchange keeps market and accounts in memory, so a new exchange is a new account with other prices. The
+    engine would rightly refuse to explain the old positions' disappearance, and bars of two markets must not
+    mix in one table. The last few are kept, for reading and replay. Dagster's record of runs stays where it is.
     """
-    if not (home.engine / "journal.sqlite").exists():
+    belongings = [folder for folder in (home.engine, home.warehouse, home.registry) if folder.exists()]
+    if not belongings:
         return
-    archive = home.path / "engine-archive"
-    archive.mkdir(exist_ok=True)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    home.engine.rename(archive / stamp)
-    for old in sorted(archive.iterdir())[:-KEPT_JOURNALS]:
+    archive = home.path / "archive"
+    place = archive / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    place.mkdir(parents=True)
+    for folder in belongings:
+        folder.rename(place / folder.name)
+    for old in sorted(archive.iterdir())[:-KEPT_MARKETS]:
         shutil.rmtree(old)

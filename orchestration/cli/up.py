@@ -19,7 +19,7 @@ from orchestration.cli.layout import (
     url,
 )
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
-from orchestration.cli.simulated import DEMO_INTERVAL, SIMULATED_KEYS, fresh_account, start_exchange
+from orchestration.cli.simulated import DEMO_INTERVAL, SIMULATED_KEYS, fresh_market, start_exchange
 
 COLOURS = {"exchange": 36, "engine": 32, "code-server": 35, "webserver": 34, "daemon": 33}
 
@@ -115,7 +115,7 @@ def _start_all(
     if simulated:
         venue, interval, keys = "binance", DEMO_INTERVAL, SIMULATED_KEYS
         venue_url = start_exchange(group, port=EXCHANGE_PORT, seed=seed, bars=None)
-        fresh_account(home)
+        fresh_market(home)
     prepare_dagster(home)
     research = research_environment(home, venue_url, interval=interval)
     start_dagster(group, home, research, web_port=DAGSTER_PORT, code_server_port=CODE_SERVER_PORT)
