@@ -1,0 +1,111 @@
+"""A closed-loop HTTP load of few words: raw sockets, so that the generator costs less than what it measures."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What one load run brought. ``latencies_s`` are sorted."""
+
+    seconds: float
+    latencies_s: list[float]
+    statuses: dict[int, int]
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies_s) / self.seconds
+
+    def quantile_s(self, share: float) -> float:
+        """Return the latency below which ``share`` (0-1) of the answers came."""
+        return self.latencies_s[min(len(self.latencies_s) - 1, int(share * len(self.latencies_s)))]
+
+
+class _Connection(asyncio.Protocol):
+    """One keep-alive connection that sends the next request as soon as the last one is answered."""
+
+    def __init__(self, next_request: Callable[[], bytes], stop_at: float) -> None:
+        self._next_request = next_request
+        self._stop_at = stop_at
+        self._buffer = b""
+        self._sent_at = 0.0
+        self.latencies: list[float] = []
+        self.statuses: dict[int, int] = {}
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._send()
+
+    def _send(self) -> None:
+        self._sent_at = time.perf_counter()
+        self._transport.write(self._next_request())
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head_end = self._buffer.find(b"\r\n\r\n")
+        if head_end < 0:
+            return
+        head = self._buffer[:head_end].lower()
+        start = head.find(b"content-length:")
+        if start < 0:
+            self._fail("an answer without a length")
+            return
+        length = int(head[start + 15 :].split(b"\r\n", 1)[0])
+        total = head_end + 4 + length
+        if len(self._buffer) < total:
+            return
+        self._buffer = self._buffer[total:]
+        now = time.perf_counter()
+        self.latencies.append(now - self._sent_at)
+        status = int(head[9:12])
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if now < self._stop_at:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            if exc is None:
+                self.done.set_result(None)
+            else:
+                self.done.set_exception(exc)
+
+    def _fail(self, reason: str) -> None:
+        self._transport.abort()
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(reason))
+
+
+async def closed_loop(
+    port: int, next_request: Callable[[], bytes], *, connections: int, seconds: float
+) -> LoadResult:
+    """Keep ``connections`` requests in flight against a loopback port for ``seconds``."""
+    loop = asyncio.get_running_loop()
+    began = time.perf_counter()
+    stop_at = began + seconds
+    clients = [
+        (await loop.create_connection(lambda: _Connection(next_request, stop_at), "127.0.0.1", port))[1]
+        for _ in range(connections)
+    ]
+    await asyncio.gather(*(client.done for client in clients))
+    statuses: dict[int, int] = {}
+    for client in clients:
+        for status, count in client.statuses.items():
+            statuses[status] = statuses.get(status, 0) + count
+    latencies = sorted(latency for client in clients for latency in client.latencies)
+    return LoadResult(time.perf_counter() - began, latencies, statuses)
+
+
+def post(path: str, body: bytes, *, headers: dict[str, str]) -> bytes:
+    """Return the bytes of one POST request with a JSON body."""
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
