@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 
 import numpy as np
@@ -83,9 +84,7 @@ class BarStore:
         self._count = len(kept)
         self._rows = np.concatenate([kept, spare])
 
-    def bars(
-        self, interval: str, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
-    ) -> list[Bar]:
+    def bars(self, interval: str, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int) -> list[Bar]:
         """Bars by open time in [start, end], as `MarketData.klines` promises."""
         edges = self._bar_edges(interval, start_ms, end_ms, limit, now_ms)
         if len(edges) < 2:
@@ -95,7 +94,7 @@ class BarStore:
             return [self._to_bar(row, edges[0] + i * SECOND_MS, SECOND_MS) for i, row in enumerate(rows)]
         return [
             self._to_bar(self.merge(opened, closed), opened, closed - opened)
-            for opened, closed in zip(edges, edges[1:], strict=False)
+            for opened, closed in itertools.pairwise(edges)
         ]
 
     def _bar_edges(

@@ -54,9 +54,7 @@ def no_such_order() -> ExchangeError:
 
 
 def missing_parameter(name: str) -> ExchangeError:
-    return ExchangeError(
-        -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-    )
+    return ExchangeError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
 def unneeded_parameter(name: str) -> ExchangeError:

@@ -112,15 +112,7 @@ class MarkPriceEvent:
     at_ms: int
 
 
-MarketEvent = (
-    TradeEvent
-    | AggTradeEvent
-    | KlineEvent
-    | BookTickerEvent
-    | DepthEvent
-    | TickerEvent
-    | MarkPriceEvent
-)
+MarketEvent = TradeEvent | AggTradeEvent | KlineEvent | BookTickerEvent | DepthEvent | TickerEvent | MarkPriceEvent
 
 
 class ExecutionType(StrEnum):
@@ -215,6 +207,4 @@ class AlgoEvent:
     at_ms: int
 
 
-AccountEvent = (
-    OrderEvent | SpotPositionEvent | SpotBalanceEvent | FuturesAccountEvent | LeverageEvent | AlgoEvent
-)
+AccountEvent = OrderEvent | SpotPositionEvent | SpotBalanceEvent | FuturesAccountEvent | LeverageEvent | AlgoEvent

@@ -1,0 +1,119 @@
+"""A symbol's book: levels quoted by the market maker around the price, and the orders that accounts rest in it.
+
+Whole numbers throughout: prices in ticks, quantities in steps. The market maker quotes anew at every tick of the
+market, so at one price the accounts' orders are older and come first.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine_service.exchange_sim.model import Side
+
+LEVELS = 60
+# Distance between levels near the top, and half the quoted spread, as fractions of the price.
+_LEVEL_GAP_FRAC = 0.00005
+_SPREAD_FRAC = 0.00001
+# Levels further from the top hold more.
+_GROWTH_PER_LEVEL = 0.12
+# Size factors that levels cycle through: uneven like a real book, the same in every run.
+_UNEVEN = tuple(0.55 + 0.9 * ((i * 37) % 101) / 100 for i in range(101))
+
+
+@dataclass(slots=True)
+class Resting:
+    """An account's order in the book. `steps` is what it still offers; `price_ticks` its limit."""
+
+    order_id: int
+    account_id: str
+    price_ticks: int
+    sequence: int
+    steps: int
+
+
+class MakerQuotes:
+    """The market maker's levels, best first, each a mutable [price_ticks, steps]."""
+
+    def __init__(self, level_steps: int) -> None:
+        """`level_steps`: typical quantity of the best level."""
+        self._level_steps = level_steps
+        self._turn = 0
+        self.bids: list[list[int]] = []
+        self.asks: list[list[int]] = []
+
+    def quote_around(self, price_ticks: int, buyer_takes: bool) -> None:
+        """Quote so that the last trade, at `price_ticks`, was at the best ask (or bid, if the seller took)."""
+        spread = max(1, round(price_ticks * _SPREAD_FRAC))
+        best_bid = price_ticks - spread if buyer_takes else price_ticks
+        best_ask = best_bid + spread
+        gap = max(1.0, price_ticks * _LEVEL_GAP_FRAC)
+        self._turn += 1
+        offsets = [int(gap * i * (1.0 + i / 12.0)) for i in range(LEVELS)]
+        self.bids = self._side(best_bid, offsets, -1)
+        self.asks = self._side(best_ask, offsets, 1)
+
+    def _side(self, best: int, offsets: list[int], direction: int) -> list[list[int]]:
+        turn = self._turn * 7 + (direction > 0)
+        size = self._level_steps
+        return [
+            [price, max(1, int(size * (1.0 + _GROWTH_PER_LEVEL * i) * _UNEVEN[(turn + i * 13) % 101]))]
+            for i, offset in enumerate(offsets)
+            if (price := best + direction * offset) > 0
+        ]
+
+    def levels(self, taker: Side) -> list[list[int]]:
+        """What a taker of that side meets."""
+        return self.asks if taker is Side.BUY else self.bids
+
+
+class RestingOrders:
+    """Orders of accounts, by price then time."""
+
+    def __init__(self) -> None:
+        self._sides: dict[Side, list[tuple[int, int, Resting]]] = {Side.BUY: [], Side.SELL: []}
+        self._by_id: dict[int, tuple[Side, tuple[int, int, Resting]]] = {}
+        self._sequence = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, side: Side, order_id: int, account_id: str, price_ticks: int, steps: int) -> None:
+        """Rest an order behind those of its price."""
+        self._sequence += 1
+        resting = Resting(order_id, account_id, price_ticks, self._sequence, steps)
+        entry = (-side.sign * price_ticks, self._sequence, resting)
+        bisect.insort(self._sides[side], entry)
+        self._by_id[order_id] = (side, entry)
+
+    def remove(self, order_id: int) -> None:
+        """Take an order out; nothing happens if it does not rest."""
+        found = self._by_id.pop(order_id, None)
+        if found is None:
+            return
+        side, entry = found
+        del self._sides[side][bisect.bisect_left(self._sides[side], entry)]
+
+    def get(self, order_id: int) -> Resting | None:
+        found = self._by_id.get(order_id)
+        return found[1][2] if found else None
+
+    def best_first(self, side: Side) -> Iterator[Resting]:
+        """Orders resting on a side, in the order in which they would trade."""
+        return (entry[2] for entry in self._sides[side])
+
+    def is_empty(self, side: Side) -> bool:
+        return not self._sides[side]
+
+
+def shown_levels(quotes: MakerQuotes, resting: RestingOrders, side: Side) -> dict[int, int]:
+    """Steps by price in ticks of one side, best first: the maker's levels and the accounts' orders together."""
+    maker = quotes.bids if side is Side.BUY else quotes.asks
+    levels = {price: steps for price, steps in maker if steps}
+    if resting.is_empty(side):
+        return levels
+    for order in resting.best_first(side):
+        if order.steps:
+            levels[order.price_ticks] = levels.get(order.price_ticks, 0) + order.steps
+    return dict(sorted(levels.items(), reverse=side is Side.BUY))
