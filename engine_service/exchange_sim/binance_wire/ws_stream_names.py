@@ -77,9 +77,7 @@ _WHOLE_MARKET = {
     "!miniTicker@arr": StreamKind.MINI_TICKER,
     "!ticker@arr": StreamKind.TICKER,
 }
-_PUBLIC_KINDS = frozenset(
-    {StreamKind.TRADE, StreamKind.BOOK_TICKER, StreamKind.DEPTH, StreamKind.PARTIAL_DEPTH}
-)
+_PUBLIC_KINDS = frozenset({StreamKind.TRADE, StreamKind.BOOK_TICKER, StreamKind.DEPTH, StreamKind.PARTIAL_DEPTH})
 
 
 @dataclass(frozen=True, slots=True)
