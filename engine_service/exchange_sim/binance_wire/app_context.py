@@ -1,0 +1,82 @@
+"""What the wire layers share, and what one REST call and one route look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from engine_service.exchange_sim.binance_wire.auth import Authenticator, Signer
+from engine_service.exchange_sim.binance_wire.params import Params
+from engine_service.exchange_sim.binance_wire.weights import Limits, RateLimits, default_limits
+from engine_service.exchange_sim.binance_wire.ws_listen_keys import ListenKeys
+from engine_service.exchange_sim.exchange import Exchange
+from engine_service.exchange_sim.model import Market
+
+
+class Wire:
+    """One exchange with its doorkeepers, shared by REST, WebSocket API and streams."""
+
+    def __init__(self, exchange: Exchange, limits: Mapping[Market, Limits] | None = None) -> None:
+        chosen = {**default_limits(), **(limits or {})}
+        self.exchange = exchange
+        self.auth = Authenticator(exchange)
+        self.listen_keys = ListenKeys(exchange.server_time_ms)
+        self.limits = {market: RateLimits(market, chosen[market], exchange.server_time_ms) for market in Market}
+        for counters in self.limits.values():
+            exchange.subscribe(counters.on_event)
+
+
+class Security(Enum):
+    """What a route asks of its sender."""
+
+    NONE = "none"
+    KEY = "key"  # an API key, no signature (listen keys)
+    DATA = "data"  # signed, READ permission
+    TRADE = "trade"  # signed, the market's trading permission
+
+
+@dataclass(slots=True)
+class Call:
+    """One REST request on its way through a handler."""
+
+    wire: Wire
+    market: Market
+    params: Params
+    signer: Signer | None = None
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.wire.exchange
+
+    @property
+    def account_id(self) -> str:
+        """The sender's account; only for routes that are not public."""
+        if self.signer is None:
+            raise LookupError("a public route has no account")
+        return self.signer.account.account_id
+
+
+Handler = Callable[[Call], object]
+Weight = int | Callable[[Params], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A documented endpoint.
+
+    Args:
+        weight: request weight, or a function of the parameters.
+        orders: how many new orders it counts.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    weight: Weight = 1
+    security: Security = Security.NONE
+    orders: int = 0
+    market: Market = Market.SPOT
+
+    def weigh(self, params: Params) -> int:
+        return self.weight if isinstance(self.weight, int) else self.weight(params)
