@@ -1,0 +1,236 @@
+"""What both Binance markets share: opening, the clock kept measured, and the three ways of asking."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from engine_service.domain.errors import ConfigurationError
+from engine_service.domain.ids import Market
+from engine_service.domain.instrument import Instrument
+from engine_service.venues.binance.outcomes import Failure, Meaning
+from engine_service.venues.binance.params import Params, Untranslatable
+from engine_service.venues.binance.parse import VENUE, ParseError, Payload, mapping, rows
+from engine_service.venues.binance.permissions import key_can_withdraw
+from engine_service.venues.binance.public import BinancePublic
+from engine_service.venues.binance.session import WINDOW, BinanceSession, Call
+from engine_service.venues.port import (
+    Accepted,
+    BarReport,
+    MarketEvent,
+    NotFoundReport,
+    OrderReport,
+    OutcomeUnknown,
+    QueryOutcome,
+    ReadFailed,
+    SubmitOutcome,
+    VenueInfo,
+    VenueUnavailable,
+)
+
+CLOCK_EVERY_S = 60.0
+_REMEMBERED_ORDERS = 50_000
+_NO_SUCH_ORDER = -2013
+_log = structlog.get_logger(__name__)
+
+
+class ClientIds:
+    """Which of the engine's ids a venue order id belongs to; the trade endpoints do not repeat it. Bounded."""
+
+    def __init__(self, size: int = _REMEMBERED_ORDERS) -> None:
+        self._size = size
+        self._known: OrderedDict[str, str] = OrderedDict()
+
+    def remember(self, venue_order_id: str, client_order_id: str) -> None:
+        if venue_order_id and client_order_id:
+            self._known[venue_order_id] = client_order_id
+            self._known.move_to_end(venue_order_id)
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+
+    def find(self, venue_order_id: str) -> str:
+        return self._known.get(venue_order_id, "")
+
+
+class BinanceVenue(ABC):
+    """One account on one Binance market.
+
+    Args:
+        account: a name for the account that stays the same when keys are rotated; client order ids depend on it.
+    """
+
+    def __init__(self, session: BinanceSession, *, account: str = "main", silence_s: float = 30.0) -> None:
+        self._session = session
+        self._public = BinancePublic(session, silence_s=silence_s)
+        self._ids = ClientIds()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._resync_due = asyncio.Event()
+        market = session.market
+        self._info = VenueInfo(
+            name=VENUE,
+            markets=(market,),
+            account=account,
+            window=WINDOW,
+            can_short=frozenset({market} if market is Market.FUTURES else ()),
+        )
+        self.can_withdraw: bool | None = None
+
+    @property
+    def info(self) -> VenueInfo:
+        return self._info
+
+    def venue_time_ms(self) -> int:
+        return self._session.clock.now_ms()
+
+    async def open(self) -> None:
+        """Measure the clock, refuse a key that can withdraw, check that the key is good, read the rules.
+
+        Raises:
+            VenueUnavailable: the venue gives no usable answer.
+            ConfigurationError: the key may withdraw, or the venue refuses it.
+        """
+        await self._session.synchronise()
+        self.can_withdraw = await key_can_withdraw(self._session)
+        if self.can_withdraw:
+            raise ConfigurationError("VENUE_KEY_CAN_WITHDRAW", "make a key that can trade and not withdraw")
+        await self._public.instruments()
+        await self._check_credentials()
+        self._start(self._keep_time())
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._public.close()
+        await self._close_streams()
+        await self._session.close()
+
+    async def instruments(self) -> Sequence[Instrument]:
+        return await self._public.instruments()
+
+    async def bars(self, market: Market, symbol: str, interval: str, limit: int) -> Sequence[BarReport]:
+        self._own(market)
+        return await self._public.bars(symbol, interval, limit)
+
+    async def market_events(
+        self, market: Market, symbols: Sequence[str], interval: str
+    ) -> AsyncGenerator[MarketEvent, None]:
+        self._own(market)
+        async for event in self._public.market_events(symbols, interval):
+            yield event
+
+    # --- for the markets ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _check_credentials(self) -> None:
+        """Make one signed read, so that a wrong key is told at the start."""
+
+    @abstractmethod
+    async def _close_streams(self) -> None:
+        """Close the private sockets."""
+
+    async def _act(
+        self, call: Call, params: Callable[[], Params], read: Callable[[Payload], Accepted]
+    ) -> SubmitOutcome:
+        """Send a request that changes something, once, and say which of the three truths came back."""
+        return self._outcome(await self._attempt(call, params), read)
+
+    async def _attempt(self, call: Call, params: Callable[[], Params]) -> Any | Failure:
+        """Send a request that changes something, once, unless it cannot be said or timed."""
+        try:
+            asked = params()
+        except Untranslatable as error:
+            return Failure(Meaning.NOT_DONE, "VENUE_BAD_REQUEST", str(error), not_sent=True)
+        if not self._session.clock.trustworthy:
+            self._resync_due.set()
+            reason = "the venue's time is not known well enough"
+            return Failure(Meaning.NOT_DONE, "VENUE_CLOCK_UNCERTAIN", reason, not_sent=True)
+        answer = await self._session.signed(call, asked)
+        if isinstance(answer, Failure) and answer.code == "VENUE_TIMESTAMP":
+            self._resync_due.set()
+        return answer
+
+    def _outcome(self, answer: Any | Failure, read: Callable[[Payload], Accepted]) -> SubmitOutcome:
+        if isinstance(answer, Failure):
+            return answer.as_outcome()
+        try:
+            return read(mapping(answer))
+        except ParseError as error:
+            return OutcomeUnknown(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
+
+    async def _find(
+        self, call: Call, params: Params, read: Callable[[Payload], OrderReport], *, absent: int = _NO_SUCH_ORDER
+    ) -> QueryOutcome:
+        """Ask for one order: found, certainly not known at this endpoint, or no evidence."""
+        answer = await self._session.signed(call, params)
+        if isinstance(answer, Failure):
+            if answer.venue_code == absent:
+                return NotFoundReport(endpoint=call.path)
+            return self._read_failed(answer)
+        try:
+            report = read(mapping(answer))
+        except ParseError as error:
+            return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
+        return self._learned(report)
+
+    async def _find_in_list(
+        self, call: Call, params: Params, client_order_id: str, read: Callable[[Payload], OrderReport]
+    ) -> QueryOutcome:
+        """Look for one client id in a list of orders."""
+        answer = await self._session.signed(call, params)
+        if isinstance(answer, Failure):
+            return self._read_failed(answer)
+        try:
+            reports = [self._learned(read(row)) for row in rows(answer)]
+        except ParseError as error:
+            return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
+        mine = [report for report in reports if report.client_order_id == client_order_id]
+        return mine[-1] if mine else NotFoundReport(endpoint=call.path)
+
+    def _learned(self, report: OrderReport) -> OrderReport:
+        self._ids.remember(report.venue_order_id, report.client_order_id)
+        return report
+
+    def _remembered(self, outcome: SubmitOutcome, client_order_id: str) -> SubmitOutcome:
+        if isinstance(outcome, Accepted):
+            self._ids.remember(outcome.venue_order_id, client_order_id)
+        return outcome
+
+    def _read_failed(self, failure: Failure) -> ReadFailed:
+        if failure.code == "VENUE_TIMESTAMP":
+            self._resync_due.set()
+        return ReadFailed(reason=f"{failure.code}: {failure.reason}", retry_after_s=failure.retry_after_s)
+
+    def _own(self, market: Market) -> None:
+        if market is not self._session.market:
+            raise VenueUnavailable("MARKET_NOT_TRADED", f"this account trades {self._session.market.value}")
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep_time(self) -> None:
+        """Measure the venue's time every minute, and at once when the venue refused a timestamp."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._resync_due.wait(), CLOCK_EVERY_S)
+            self._resync_due.clear()
+            try:
+                await self._session.synchronise()
+            except VenueUnavailable as error:
+                _log.warning("venue_clock_not_measured", code=error.code)
+                await asyncio.sleep(1)
+
+
+def unusable_credentials(failure: Failure) -> Exception:
+    """Return what a refused first signed read means to the operator."""
+    if failure.meaning is Meaning.STOP and failure.venue_code:
+        return ConfigurationError(failure.code, f"the venue refuses this key: {failure.reason}")
+    return VenueUnavailable(failure.code, failure.reason, failure.retry_after_s)

@@ -1,0 +1,251 @@
+"""Binance USD-M futures behind the port: orders, conditional orders, queries, the account and the user stream."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from engine_service.domain.fill import Fill
+from engine_service.domain.ids import Market, local_symbol
+from engine_service.domain.order import Order
+from engine_service.venues.binance import params, parse_futures
+from engine_service.venues.binance.algo_orders import AlgoOrders
+from engine_service.venues.binance.base import BinanceVenue, unusable_credentials
+from engine_service.venues.binance.history import DAY_MS, trades_since
+from engine_service.venues.binance.outcomes import Failure
+from engine_service.venues.binance.params import Params
+from engine_service.venues.binance.parse import VENUE, ParseError, Payload, at_ms, mapping, rows
+from engine_service.venues.binance.session import BinanceSession, Call, unreadable, usable
+from engine_service.venues.binance.user_stream import FuturesUserStream
+from engine_service.venues.port import (
+    AccountSnapshot,
+    AmendRequest,
+    NotFoundReport,
+    OrderReport,
+    OutcomeUnknown,
+    QueryOutcome,
+    ReadFailed,
+    StreamStatus,
+    SubmitOutcome,
+    UserEvent,
+)
+from engine_service.venues.rate_limit import Priority
+
+_ORDER = "/fapi/v1/order"
+_PLACE = Call("POST", _ORDER, 0, Priority.ORDER, orders=1)
+_CANCEL = Call("DELETE", _ORDER, 1, Priority.ORDER)
+_AMEND = Call("PUT", _ORDER, 1, Priority.ORDER, orders=1)
+_QUERY = Call("GET", _ORDER, 1)
+_OPEN = Call("GET", "/fapi/v1/openOrders", 1)
+_ALL_OPEN = Call("GET", "/fapi/v1/openOrders", 40, max_bytes=16_000_000)
+_HISTORY = Call("GET", "/fapi/v1/allOrders", 5)
+_ACCOUNT = Call("GET", "/fapi/v3/account", 5)
+_POSITIONS = Call("GET", "/fapi/v3/positionRisk", 5)
+_TRADES = Call("GET", "/fapi/v1/userTrades", 5)
+_INCOME = Call("GET", "/fapi/v1/income", 30)
+_WEEK_MS = 7 * DAY_MS
+_CANCEL_REJECTED = -2011
+_log = structlog.get_logger(__name__)
+
+
+class BinanceFutures(BinanceVenue):
+    """The USD-M venue, one-way positions. See `Venue` for what each method promises."""
+
+    def __init__(
+        self,
+        session: BinanceSession,
+        *,
+        account: str = "main",
+        silence_s: float = 30.0,
+        keep_alive_s: float = 1800.0,
+    ) -> None:
+        super().__init__(session, account=account, silence_s=silence_s)
+        self._user_stream = FuturesUserStream(session, keep_alive_s=keep_alive_s)
+        self._algo = AlgoOrders(session)
+
+    # --- orders -------------------------------------------------------------------------------------------------
+
+    async def submit(self, order: Order) -> SubmitOutcome:
+        if params.is_conditional(order):
+            call, wish, read = self._algo.placement(order)
+            outcome = self._algo.placed(await self._act(call, wish, read), order)
+        else:
+            outcome = await self._act(_PLACE, lambda: params.futures_order(order), parse_futures.settled)
+        return self._remembered(outcome, order.client_order_id)
+
+    async def cancel(self, order: Order) -> SubmitOutcome:
+        if params.is_conditional(order) and not self._algo.was_triggered(order):
+            call, asked, read = self._algo.cancellation(order)
+        else:
+            call, asked, read = _CANCEL, self._named(order), parse_futures.settled
+        answer = await self._attempt(call, lambda: asked)
+        if isinstance(answer, Failure) and answer.venue_code == _CANCEL_REJECTED:
+            # The order may be filled, triggered, cancelled already, or never placed: only a read tells.
+            return OutcomeUnknown(reason=answer.reason)
+        return self._algo.same_id(self._outcome(answer, read), order)
+
+    async def amend(self, request: AmendRequest) -> SubmitOutcome:
+        """Change price and quantity of a resting limit order in one step; it keeps its ids."""
+        return await self._act(_AMEND, lambda: params.futures_amendment(request), parse_futures.settled)
+
+    # --- reads --------------------------------------------------------------------------------------------------
+
+    async def query_order(self, order: Order) -> QueryOutcome:
+        if not params.is_conditional(order):
+            return await self._find(_QUERY, params.by_client_id(order), parse_futures.order_report)
+        call, asked, read = self._algo.query(order)
+        found = await self._find(call, asked, read)
+        child = self._algo.child_of(order.client_order_id)
+        if not isinstance(found, OrderReport) or not child:
+            return found
+        asked = {"symbol": local_symbol(order.symbol), "orderId": child}
+        traded = await self._find(_QUERY, asked, parse_futures.order_report)
+        if isinstance(traded, NotFoundReport):
+            return found
+        return self._algo.as_one(traded) if isinstance(traded, OrderReport) else traded
+
+    async def query_open_order(self, order: Order) -> QueryOutcome:
+        asked: Params = {"symbol": local_symbol(order.symbol)}
+        if params.is_conditional(order):
+            call, read = self._algo.open_orders(), self._algo.report
+            found = await self._find_in_list(call, asked, order.client_order_id, read)
+            if not isinstance(found, NotFoundReport):
+                return found
+        return await self._find_in_list(_OPEN, asked, order.client_order_id, self._ordinary)
+
+    async def query_fills(self, order: Order) -> tuple[Fill, ...] | ReadFailed:
+        found = await self._trading_id(order)
+        if not isinstance(found, str):
+            return found
+        if not found:
+            return ()
+        asked: Params = {"symbol": local_symbol(order.symbol), "orderId": int(found)}
+        answer = await self._session.signed(_TRADES, asked)
+        if isinstance(answer, Failure):
+            return self._read_failed(answer)
+        try:
+            fills = [parse_futures.trade(row, order.client_order_id) for row in rows(answer)]
+        except ParseError as error:
+            return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
+        return tuple(self._algo.fill(fill) for fill in fills)
+
+    async def account(self, market: Market) -> AccountSnapshot:
+        self._own(market)
+        at_ms = self.venue_time_ms()
+        body = usable(await self._session.signed(_ACCOUNT))
+        held = usable(await self._session.signed(_POSITIONS))
+        orders = usable(await self._session.signed(_ALL_OPEN))
+        waiting = usable(await self._session.signed(self._algo.all_open_orders()))
+        try:
+            resting = [self._ordinary(row) for row in rows(orders)]
+            resting += [self._algo.report(row) for row in rows(waiting)]
+            return AccountSnapshot(
+                venue=VENUE,
+                market=market,
+                at_ms=at_ms,
+                balances=parse_futures.balances(mapping(body)),
+                positions=parse_futures.positions(held),
+                open_orders=tuple(self._learned(report) for report in resting),
+                can_withdraw=self.can_withdraw,
+            )
+        except ParseError as error:
+            raise unreadable(error) from error
+
+    async def fills_since(
+        self, market: Market, symbol: str, from_trade_id: str | None, since_ms: int
+    ) -> Sequence[Fill]:
+        self._own(market)
+
+        async def fetch(window: Params) -> Sequence[Payload]:
+            asked = {"symbol": local_symbol(symbol), **window}
+            return rows(usable(await self._session.signed(_TRADES, asked)))
+
+        try:
+            found = await trades_since(fetch, from_trade_id, since_ms, self.venue_time_ms(), _WEEK_MS)
+            return [await self._attributed(row, symbol) for row in found]
+        except ParseError as error:
+            raise unreadable(error) from error
+
+    # --- the user stream ----------------------------------------------------------------------------------------
+
+    async def user_events(self) -> AsyncGenerator[UserEvent, None]:
+        async with contextlib.aclosing(self._user_stream.events()) as events:
+            async for raw in events:
+                if isinstance(raw, StreamStatus):
+                    yield raw
+                    continue
+                try:
+                    found = await self._read_event(mapping(raw))
+                except ParseError as error:
+                    _log.warning("user_event_unreadable", reason=str(error))
+                    continue
+                for event in found:
+                    yield event
+
+    async def _read_event(self, raw: Payload) -> Sequence[UserEvent]:
+        match raw.get("e"):
+            case "ORDER_TRADE_UPDATE":
+                return [self._learned(self._algo.as_one(parse_futures.order_event(raw)))]
+            case "ALGO_UPDATE":
+                return [self._learned(self._algo.learn(*parse_futures.algo_event(raw)))]
+            case "ACCOUNT_UPDATE" if parse_futures.is_funding_event(raw):
+                return [*await self._funding(raw), parse_futures.account_event(raw)]
+            case "ACCOUNT_UPDATE":
+                return [parse_futures.account_event(raw)]
+            case _:
+                return []
+
+    async def _funding(self, raw: Payload) -> Sequence[UserEvent]:
+        # The stream tells that funding was booked but not its id; the income history does.
+        since_ms = at_ms(raw, "T", "E") - 5_000
+        answer = await self._session.signed(_INCOME, {"incomeType": "FUNDING_FEE", "startTime": since_ms})
+        if isinstance(answer, Failure):
+            _log.warning("funding_not_read", code=answer.code)
+            return []
+        return parse_futures.funding(answer)
+
+    # --- details ------------------------------------------------------------------------------------------------
+
+    async def _check_credentials(self) -> None:
+        answer = await self._session.signed(_ACCOUNT)
+        if isinstance(answer, Failure):
+            raise unusable_credentials(answer)
+
+    async def _close_streams(self) -> None:
+        await self._user_stream.close()
+
+    def _named(self, order: Order) -> Params:
+        child = self._algo.child_of(order.client_order_id)
+        return {"symbol": local_symbol(order.symbol), "orderId": child} if child else params.by_client_id(order)
+
+    def _ordinary(self, row: Payload) -> OrderReport:
+        return self._algo.as_one(parse_futures.order_report(row))
+
+    async def _trading_id(self, order: Order) -> str | tuple[Fill, ...] | ReadFailed:
+        """Return the id of the ordinary order that trades for ``order``; nothing where the venue has none."""
+        if params.is_conditional(order):
+            call, asked, read = self._algo.query(order)
+            found = await self._find(call, asked, read)
+            return self._algo.child_of(order.client_order_id) if not isinstance(found, ReadFailed) else found
+        if order.venue_order_id:
+            return order.venue_order_id
+        since_ms = (order.sent_at_ms or order.created_at_ms or self.venue_time_ms()) - 60_000
+        asked = {"symbol": local_symbol(order.symbol), "startTime": since_ms, "limit": 1000}
+        found = await self._find_in_list(_HISTORY, asked, order.client_order_id, self._ordinary)
+        if isinstance(found, OrderReport):
+            return found.venue_order_id
+        return "" if isinstance(found, NotFoundReport) else found
+
+    async def _attributed(self, row: Payload, symbol: str) -> Fill:
+        """Give a trade the engine's id of its order; the trade endpoint does not repeat it."""
+        fill = self._algo.fill(parse_futures.trade(row, ""))
+        known = fill.client_order_id or self._ids.find(fill.venue_order_id)
+        if not known:
+            asked: Params = {"symbol": local_symbol(symbol), "orderId": fill.venue_order_id}
+            body: Any = usable(await self._session.signed(_QUERY, asked))
+            known = self._learned(self._ordinary(mapping(body))).client_order_id
+        return replace(fill, client_order_id=known)

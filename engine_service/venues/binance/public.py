@@ -1,0 +1,158 @@
+"""The public side of a Binance market, without keys: instruments, bars, and the market streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
+
+from engine_service.domain.ids import Market, local_symbol
+from engine_service.domain.instrument import Instrument
+from engine_service.venues.binance import parse_market
+from engine_service.venues.binance.parse import ParseError, mapping
+from engine_service.venues.binance.rest import MAX_BULK_BYTES
+from engine_service.venues.binance.session import BinanceSession, Call, unreadable
+from engine_service.venues.binance.sign import Scalar
+from engine_service.venues.binance.socket import ReconnectingSocket, dial
+from engine_service.venues.port import BarReport, MarketEvent, StreamStatus, VenueUnavailable
+
+_STREAMS_PER_SOCKET = 100
+_QUEUE_EVENTS = 20_000
+_SILENCE_S = 30.0
+_PATHS = {
+    Market.SPOT: ("/api/v3/exchangeInfo", 20, "/api/v3/klines"),
+    Market.FUTURES: ("/fapi/v1/exchangeInfo", 1, "/fapi/v1/klines"),
+}
+MAX_BARS = {Market.SPOT: 1000, Market.FUTURES: 1500}
+Reader = Callable[[Any], MarketEvent | None]
+
+
+def klines_weight(market: Market, limit: int) -> int:
+    """Return the documented weight of a kline request for ``limit`` bars."""
+    if market is Market.SPOT:
+        return 2
+    return next(weight for bound, weight in ((99, 1), (499, 2), (1000, 5), (1500, 10)) if limit <= bound)
+
+
+class BinancePublic:
+    """Public data of one market, over the session's budget."""
+
+    def __init__(self, session: BinanceSession, *, silence_s: float = _SILENCE_S) -> None:
+        self._session = session
+        self._silence_s = silence_s
+        self._sockets: list[ReconnectingSocket] = []
+
+    async def close(self) -> None:
+        for socket in self._sockets:
+            await socket.close()
+        self._sockets.clear()
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """Return the trading rules of every instrument and take over the venue's own limits.
+
+        Raises:
+            VenueUnavailable: no usable answer came.
+        """
+        path, weight, _ = _PATHS[self._session.market]
+        body = await self._session.public(Call("GET", path, weight, max_bytes=MAX_BULK_BYTES))
+        try:
+            allowance, orders = parse_market.weight_limits(body)
+            found = parse_market.instruments(body, self._session.market)
+        except ParseError as error:
+            raise unreadable(error) from error
+        self._session.budget.weight_per_minute = allowance or self._session.budget.weight_per_minute
+        self._session.budget.orders.limits = orders
+        return found
+
+    async def bars(self, symbol: str, interval: str, limit: int) -> Sequence[BarReport]:
+        """Return the last ``limit`` closed bars, oldest first.
+
+        Raises:
+            VenueUnavailable: no usable answer came.
+        """
+        market = self._session.market
+        length_ms = parse_market.interval_ms(interval)
+        end_ms = self._session.clock.now_ms()
+        start_ms = end_ms - end_ms % length_ms - limit * length_ms
+        found: list[BarReport] = []
+        while len(found) < limit:
+            page = await self._page(symbol, interval, start_ms, min(MAX_BARS[market], limit - len(found)))
+            closed = [bar for bar in page if bar.closed]
+            found += closed
+            if len(closed) < len(page) or not closed:
+                break
+            start_ms = closed[-1].close_at_ms
+        return found
+
+    async def _page(self, symbol: str, interval: str, start_ms: int, limit: int) -> list[BarReport]:
+        market = self._session.market
+        call = Call("GET", _PATHS[market][2], klines_weight(market, limit))
+        params: dict[str, Scalar] = {
+            "symbol": local_symbol(symbol),
+            "interval": interval,
+            "startTime": start_ms,
+            "limit": limit,
+        }
+        body = await self._session.public(call, params)
+        now_ms = self._session.clock.now_ms()
+        try:
+            rows = [parse_market.bar_row(row) for row in body if isinstance(body, list)]
+        except (ParseError, TypeError) as error:
+            raise VenueUnavailable("VENUE_ANSWER_UNREADABLE", str(error)) from error
+        return [parse_market.bar_report(row, symbol, market, interval, now_ms) for row in rows]
+
+    async def market_events(self, symbols: Sequence[str], interval: str) -> AsyncGenerator[MarketEvent, None]:
+        """Yield quotes and bars for ever, reconnecting by itself."""
+        names = [local_symbol(symbol).lower() for symbol in symbols]
+        hosts = self._session.hosts
+        books = [f"{name}@bookTicker" for name in names]
+        bars = [f"{name}@kline_{interval}" for name in names]
+        if hosts.public_stream == hosts.market_stream:
+            urls = _urls(hosts.market_stream, books + bars)
+        else:
+            urls = _urls(hosts.public_stream, books) + _urls(hosts.market_stream, bars)
+        async for event in self.merged(urls, self._read):
+            yield event
+
+    async def merged(self, urls: Sequence[str], read: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
+        """Yield what ``read`` makes of every message of several sockets, in order of arrival.
+
+        The queue is bounded: a slow consumer slows the sockets down instead of filling the memory.
+        """
+        queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUE_EVENTS)
+        tasks = [asyncio.create_task(self._pump(url, read, queue)) for url in urls]
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pump(self, url: str, read: Callable[[Any], Any], queue: asyncio.Queue[Any]) -> None:
+        socket = ReconnectingSocket("market", lambda: dial(url), silence_s=self._silence_s)
+        self._sockets.append(socket)
+        async with contextlib.aclosing(socket.messages()) as messages:
+            async for message in messages:
+                event = message if isinstance(message, StreamStatus) else read(message)
+                if event is not None:
+                    await queue.put(event)
+
+    def _read(self, message: Any) -> MarketEvent | None:
+        """Read one message of a combined stream; what cannot be read is left out, the stream goes on."""
+        try:
+            payload = mapping(mapping(message).get("data"))
+            if payload.get("e") == "kline":
+                return parse_market.stream_bar(payload, self._session.market)
+            if "b" in payload and "B" in payload:
+                return parse_market.quote(payload, self._session.market, self._session.local_clock.now_ms())
+        except ParseError:
+            return None
+        return None
+
+
+def _urls(base: str, streams: Sequence[str]) -> list[str]:
+    size = _STREAMS_PER_SOCKET
+    chunks = (streams[at : at + size] for at in range(0, len(streams), size))
+    return [f"{base}/stream?streams={'/'.join(chunk)}" for chunk in chunks]

@@ -1,0 +1,226 @@
+"""One request budget per venue host, shared by every process of this machine that talks to it.
+
+Venues count request weight per address and minute, so an engine and fifty backfills share one allowance whether
+they know of each other or not. The counters live in a small file under an advisory lock; nothing is fsynced: a
+lost counter is given back by the next answer's headers. Orders may use the whole allowance, the engine's reads
+leave a little for them, and research leaves a lot. A 429 pauses everyone for ``Retry-After`` and halves the
+allowance for a while; a 418 stops everyone until the ban ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from engine_service.domain.clock import Clock, SystemClock
+
+_STATE = struct.Struct("<4sqqqqq")
+_MAGIC = b"NRB1"
+_MINUTE_MS = 60_000
+_SHRINK_MS = 300_000
+_DEFAULT_PAUSE_S = 60
+_DEFAULT_BAN_S = 120
+_HOST_UNSAFE = re.compile(r"[^A-Za-z0-9.\-]+")
+
+
+class Priority(IntEnum):
+    """Who asks. Lower goes first: the share of the minute's weight each may fill."""
+
+    ORDER = 0
+    READ = 1
+    RESEARCH = 2
+
+
+_SHARE = {Priority.ORDER: 1.0, Priority.READ: 0.9, Priority.RESEARCH: 0.6}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No request may leave now. ``banned`` tells that the address itself is shut out."""
+
+    retry_after_s: float
+    banned: bool = False
+
+
+@dataclass(slots=True)
+class _State:
+    minute: int = 0
+    used: int = 0
+    paused_until_ms: int = 0
+    banned_until_ms: int = 0
+    shrunk_until_ms: int = 0
+
+    def roll(self, minute: int) -> None:
+        if minute != self.minute:
+            self.minute, self.used = minute, 0
+
+
+class RateBudget:
+    """The budget of one host.
+
+    Args:
+        path: the state file; its folder is created.
+        weight_per_minute: the venue's allowance, in request weight.
+    """
+
+    def __init__(self, path: Path, *, weight_per_minute: int = 6000, clock: Clock | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._clock: Clock = clock or SystemClock()
+        self._thread_lock = threading.Lock()
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._orders = OrderCounter()
+        self.weight_per_minute = weight_per_minute
+
+    @classmethod
+    def for_host(cls, home: Path, host: str, *, weight_per_minute: int = 6000) -> RateBudget:
+        """Return the budget that every process with the same home shares for ``host``."""
+        path = home / "rate" / f"{_HOST_UNSAFE.sub('_', host)}.budget"
+        return cls(path, weight_per_minute=weight_per_minute)
+
+    def close(self) -> None:
+        """Give the file handle back; the counters stay."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    @property
+    def orders(self) -> OrderCounter:
+        """The account's own order counts (per engine: one engine trades an account)."""
+        return self._orders
+
+    def take(self, weight: int, priority: Priority, *, orders: int = 0) -> Refusal | None:
+        """Reserve ``weight`` for one request, or say when to ask again.
+
+        Args:
+            weight: the request's weight as the venue documents it.
+            orders: how many new orders the request carries.
+        """
+        now_ms = self._clock.now_ms()
+        with self._locked() as state:
+            state.roll(now_ms // _MINUTE_MS)
+            refusal = self._blocked(state, now_ms) or self._overdrawn(state, weight, priority, now_ms)
+            if refusal is None and orders:
+                refusal = self._orders.take(orders, now_ms)
+            if refusal is None:
+                state.used += weight
+            return refusal
+
+    def observe(self, status: int, headers: Mapping[str, str]) -> None:
+        """Learn from an answer: the used weight it reports, a 429 or a 418. ``headers`` have lower-case names."""
+        used = _whole(headers.get("x-mbx-used-weight-1m", ""))
+        self._orders.observe(headers, self._clock.now_ms())
+        if used is None and status not in {418, 429}:
+            return
+        now_ms = self._clock.now_ms()
+        with self._locked() as state:
+            state.roll(now_ms // _MINUTE_MS)
+            state.used = max(state.used, used or 0)
+            if status == 429:
+                self._pause(state, now_ms, headers)
+            elif status == 418:
+                wait_s = retry_after_s(headers, _DEFAULT_BAN_S)
+                state.banned_until_ms = max(state.banned_until_ms, now_ms + int(wait_s * 1000))
+
+    def used_weight(self) -> int:
+        """Return the weight used in the running minute."""
+        with self._locked() as state:
+            state.roll(self._clock.now_ms() // _MINUTE_MS)
+            return state.used
+
+    def _pause(self, state: _State, now_ms: int, headers: Mapping[str, str]) -> None:
+        wait_ms = int(retry_after_s(headers, _DEFAULT_PAUSE_S) * 1000)
+        state.paused_until_ms = max(state.paused_until_ms, now_ms + wait_ms)
+        state.shrunk_until_ms = state.paused_until_ms + _SHRINK_MS
+
+    @staticmethod
+    def _blocked(state: _State, now_ms: int) -> Refusal | None:
+        if now_ms < state.banned_until_ms:
+            return Refusal((state.banned_until_ms - now_ms) / 1000, banned=True)
+        if now_ms < state.paused_until_ms:
+            return Refusal((state.paused_until_ms - now_ms) / 1000)
+        return None
+
+    def _overdrawn(self, state: _State, weight: int, priority: Priority, now_ms: int) -> Refusal | None:
+        allowance = self.weight_per_minute * _SHARE[priority]
+        if now_ms < state.shrunk_until_ms:
+            allowance /= 2
+        if state.used + weight <= allowance:
+            return None
+        return Refusal((_MINUTE_MS - now_ms % _MINUTE_MS) / 1000)
+
+    @contextmanager
+    def _locked(self) -> Iterator[_State]:
+        # flock excludes other processes, the thread lock excludes other threads on the same descriptor.
+        with self._thread_lock:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                state = _read(self._fd)
+                before = astuple(state)
+                yield state
+                if astuple(state) != before:
+                    os.pwrite(self._fd, _STATE.pack(_MAGIC, *astuple(state)), 0)
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+class OrderCounter:
+    """How many orders this account placed in the venue's windows, against its limits (0: no limit)."""
+
+    def __init__(self) -> None:
+        self.limits: dict[int, int] = {}
+        self._counts: dict[int, tuple[int, int]] = {}
+
+    def take(self, orders: int, now_ms: int) -> Refusal | None:
+        """Count ``orders`` in every window, or say when the full one ends."""
+        for window_s, limit in self.limits.items():
+            if limit and self._count(window_s, now_ms) + orders > limit:
+                window_ms = window_s * 1000
+                return Refusal((window_ms - now_ms % window_ms) / 1000)
+        for window_s in self.limits:
+            count = self._count(window_s, now_ms) + orders
+            self._counts[window_s] = (now_ms // (window_s * 1000), count)
+        return None
+
+    def observe(self, headers: Mapping[str, str], now_ms: int) -> None:
+        """Raise the counts to what the venue reports."""
+        for window_s in self.limits:
+            reported = _whole(headers.get(f"x-mbx-order-count-{_window_name(window_s)}", ""))
+            if reported is not None:
+                count = max(self._count(window_s, now_ms), reported)
+                self._counts[window_s] = (now_ms // (window_s * 1000), count)
+
+    def _count(self, window_s: int, now_ms: int) -> int:
+        slot, count = self._counts.get(window_s, (0, 0))
+        return count if slot == now_ms // (window_s * 1000) else 0
+
+
+def retry_after_s(headers: Mapping[str, str], default_s: float) -> float:
+    """Return the ``Retry-After`` of an answer in seconds, at least one."""
+    waiting = _whole(headers.get("retry-after", ""))
+    return float(max(1, waiting)) if waiting is not None else float(default_s)
+
+
+def _window_name(window_s: int) -> str:
+    for unit_s, letter in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if window_s % unit_s == 0:
+            return f"{window_s // unit_s}{letter}"
+    return f"{window_s}s"
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+
+
+def _read(fd: int) -> _State:
+    raw = os.pread(fd, _STATE.size, 0)
+    if len(raw) != _STATE.size or raw[:4] != _MAGIC:
+        return _State()
+    return _State(*_STATE.unpack(raw)[1:])
