@@ -138,7 +138,7 @@ class BinanceMarketData:
             VenueUnavailable: no usable answer within the patience.
         """
         body = self._get("/ticker/24hr", _TICKERS_WEIGHT[self.market])
-        return _read(lambda: [_ticker(row) for row in rows(body)])
+        return [ticker for row in _read(lambda: rows(body)) if (ticker := _ticker(row)) is not None]
 
     def bars(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> list[BarRow]:
         """Return the closed bars with ``start_ms <= open time < end_ms``, oldest first, each once.
@@ -216,11 +216,7 @@ class BinanceMarketData:
             answer = self._once(url)
             if not isinstance(answer, Failure):
                 return answer
-            if (
-                answer.venue_code
-                and answer.meaning in {Meaning.NOT_DONE, Meaning.STOP}
-                and not answer.retry_after_s
-            ):
+            if answer.venue_code and answer.meaning is not Meaning.UNKNOWN and not answer.retry_after_s:
                 break
             self._wait(max(answer.retry_after_s, _FIRST_WAIT_S * 2**attempt), deadline_s, answer)
         raise VenueUnavailable(answer.code, answer.reason, answer.retry_after_s)
@@ -265,7 +261,15 @@ def _read(parse: Callable[[], T]) -> T:
         raise VenueUnavailable("VENUE_ANSWER_UNREADABLE", str(error)) from error
 
 
-def _ticker(row: Mapping[str, Any]) -> Ticker24h:
+def _ticker(row: Mapping[str, Any]) -> Ticker24h | None:
+    """Read a 24 h ticker; ``None`` for a symbol that cannot be named or read: one bad row spoils no list."""
+    try:
+        return _read_ticker(row)
+    except ParseError:
+        return None
+
+
+def _read_ticker(row: Mapping[str, Any]) -> Ticker24h:
     count = row.get("count")
     return Ticker24h(
         symbol=symbol_key(row),

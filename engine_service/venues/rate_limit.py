@@ -10,6 +10,7 @@ allowance for a while; a 418 stops everyone until the ban ends.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import re
 import struct
@@ -128,6 +129,10 @@ class RateBudget:
             elif status == 418:
                 wait_s = retry_after_s(headers, _DEFAULT_BAN_S)
                 state.banned_until_ms = max(state.banned_until_ms, now_ms + int(wait_s * 1000))
+
+    def pause(self, seconds: float, *, banned: bool = False) -> None:
+        """Stop everyone for a while: what a 429 or 418 that came another way than HTTP asks for."""
+        self.observe(418 if banned else 429, {"retry-after": str(math.ceil(seconds))})
 
     def used_weight(self) -> int:
         """Return the weight used in the running minute."""

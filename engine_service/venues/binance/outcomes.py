@@ -7,7 +7,7 @@ duplicate-id answer, where the wording is the only difference to an ordinary ref
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine_service.domain.ids import Market
@@ -38,6 +38,10 @@ class Failure:
     not_sent: bool = False
     retry_after_s: float = 0.0
     data: object = None
+
+    def with_data(self, data: object) -> Failure:
+        """Return the same failure with what the venue added to its error."""
+        return replace(self, data=data)
 
     def as_outcome(self) -> Rejected | OutcomeUnknown:
         """Say it in the port's words."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -246,4 +245,4 @@ def read_answer(status: int, raw: bytes, market: Market, retry_after_s: float = 
         return body
     failure = failure_of(status, code, message, market, retry_after_s)
     data = body.get("data") if isinstance(body, dict) else None
-    return failure if data is None else replace(failure, data=data)
+    return failure if data is None else failure.with_data(data)

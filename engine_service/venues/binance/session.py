@@ -15,8 +15,9 @@ from engine_service.venues.binance.hosts import Hosts
 from engine_service.venues.binance.outcomes import Failure, Meaning
 from engine_service.venues.binance.parse import ParseError, mapping, read_answer
 from engine_service.venues.binance.rest import MAX_ANSWER_BYTES, NoAnswer, NotSent, RestClient
-from engine_service.venues.binance.sign import Scalar, Signer, signed_query
+from engine_service.venues.binance.sign import Scalar, Signer, signed_params, signed_query
 from engine_service.venues.binance.venue_clock import VenueClock
+from engine_service.venues.binance.ws_api import OrderSocket
 from engine_service.venues.port import SendWindow, VenueUnavailable
 from engine_service.venues.rate_limit import Priority, RateBudget, retry_after_s
 
@@ -28,13 +29,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One REST request and what it costs."""
+    """One request, what it costs, and its name on the WebSocket API where it has one that we use."""
 
     method: str
     path: str
     weight: int
     priority: Priority = Priority.READ
     orders: int = 0
+    socket_method: str = ""
     max_bytes: int = MAX_ANSWER_BYTES
 
 
@@ -54,6 +56,7 @@ class BinanceSession:
         *,
         signer: Signer | None = None,
         clock: Clock | None = None,
+        order_socket: OrderSocket | None = None,
         timeout_s: float = 12.0,
     ) -> None:
         self.market = market
@@ -62,9 +65,12 @@ class BinanceSession:
         self.signer = signer
         self.local_clock: Clock = clock or SystemClock()
         self.clock = VenueClock(self.local_clock)
+        self._order_socket = order_socket
         self._rest = RestClient(hosts.rest, api_key=signer.api_key if signer else "", timeout_s=timeout_s)
 
     async def close(self) -> None:
+        if self._order_socket is not None:
+            await self._order_socket.close()
         await self._rest.close()
         self.budget.close()
 
@@ -75,6 +81,8 @@ class BinanceSession:
             VenueUnavailable: the venue does not answer.
         """
         await self.clock.measure(self._server_time_ms)
+        if self._order_socket is not None:
+            self._order_socket.start()
 
     async def public(self, call: Call, params: Mapping[str, Scalar] | None = None) -> Any:
         """Return the body of a public request.
@@ -86,6 +94,8 @@ class BinanceSession:
 
     async def signed(self, call: Call, params: Mapping[str, Scalar] | None = None) -> Any | Failure:
         """Return the body of a signed request, or what its failure means for what was asked."""
+        if call.socket_method and self._order_socket is not None and self._order_socket.ready:
+            return await self._over_socket(self._order_socket, call, params or {})
         return await self.request(call, self.sign(params or {}))
 
     def stamp(self, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -94,9 +104,7 @@ class BinanceSession:
 
     def sign(self, params: Mapping[str, Scalar]) -> str:
         """Return the signed query string of ``params``, stamped now."""
-        if self.signer is None:
-            raise VenueUnavailable("VENUE_KEYS_MISSING", "this session has no keys")
-        return signed_query(self.signer, self.stamp(params))
+        return signed_query(self._keys(), self.stamp(params))
 
     async def request(self, call: Call, query: str) -> Any | Failure:
         """Send one request at most once and classify what came of it."""
@@ -112,6 +120,20 @@ class BinanceSession:
         self.budget.observe(answer.status, answer.headers)
         waiting_s = retry_after_s(answer.headers, 60.0) if answer.status in {418, 429} else 0.0
         return self.noted(read_answer(answer.status, answer.body, self.market, waiting_s))
+
+    async def _over_socket(self, socket: OrderSocket, call: Call, params: Mapping[str, Scalar]) -> Any | Failure:
+        refused = self.refusal(call)
+        if refused is not None:
+            return refused
+        answer = await socket.request(call.socket_method, signed_params(self._keys(), self.stamp(params)))
+        if isinstance(answer, Failure) and answer.retry_after_s:
+            self.budget.pause(answer.retry_after_s, banned=answer.meaning is Meaning.STOP)
+        return self.noted(answer)
+
+    def _keys(self) -> Signer:
+        if self.signer is None:
+            raise VenueUnavailable("VENUE_KEYS_MISSING", "this session has no keys")
+        return self.signer
 
     def refusal(self, call: Call) -> Failure | None:
         """Return why nothing may leave now: the budget is used up, or the address is banned."""

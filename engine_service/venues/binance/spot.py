@@ -34,8 +34,8 @@ from engine_service.venues.port import (
 from engine_service.venues.rate_limit import Priority
 
 _ORDER = "/api/v3/order"
-_PLACE = Call("POST", _ORDER, 1, Priority.ORDER, orders=1)
-_CANCEL = Call("DELETE", _ORDER, 1, Priority.ORDER)
+_PLACE = Call("POST", _ORDER, 1, Priority.ORDER, orders=1, socket_method="order.place")
+_CANCEL = Call("DELETE", _ORDER, 1, Priority.ORDER, socket_method="order.cancel")
 _AMEND = Call("PUT", "/api/v3/order/amend/keepPriority", 4, Priority.ORDER)
 _REPLACE = Call("POST", "/api/v3/order/cancelReplace", 1, Priority.ORDER, orders=1)
 _QUERY = Call("GET", _ORDER, 4)

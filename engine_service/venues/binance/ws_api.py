@@ -1,0 +1,125 @@
+"""Order entry over the WebSocket API: one persistent socket, requests matched to answers by id.
+
+A request on a socket costs a fraction of an HTTP exchange. What can be known about a lost one is the same: nothing
+left while there was no socket; once a frame was handed to the socket and no answer came, the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from typing import Any
+
+import orjson
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from engine_service.domain.ids import Market
+from engine_service.venues.binance.outcomes import Failure, Meaning, failure_of
+from engine_service.venues.binance.parse import error_fields
+from engine_service.venues.binance.sign import Scalar
+from engine_service.venues.binance.socket import ReconnectingSocket, dial
+from engine_service.venues.port import StreamStatus
+
+_LOST = Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", "the socket was lost before the answer")
+
+
+class OrderSocket:
+    """A socket of the venue's request and response API, reconnecting by itself.
+
+    Args:
+        url: of the API; per-answer rate limit lists are switched off, the budget counts requests itself.
+        timeout_s: for one answer; the venue itself gives up after 10 s.
+    """
+
+    def __init__(self, url: str, market: Market, *, timeout_s: float = 12.0) -> None:
+        self._url = f"{url}?returnRateLimits=false"
+        self._market = market
+        self._timeout_s = timeout_s
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, asyncio.Future[Any | Failure]] = {}
+        self._link: ClientConnection | None = None
+        self._stream = ReconnectingSocket("orders", self._connect)
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True while a request can be handed to a socket."""
+        return self._link is not None
+
+    def start(self) -> None:
+        """Begin to connect in the background."""
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read())
+
+    async def close(self) -> None:
+        """Close the socket; whoever still waits learns that the outcome is unknown."""
+        await self._stream.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+            self._reader = None
+        self._forget()
+
+    async def request(self, method: str, params: dict[str, Scalar]) -> Any | Failure:
+        """Send one signed request at most once and return its result or what its failure means."""
+        link = self._link
+        if link is None:
+            return Failure(Meaning.NOT_DONE, "VENUE_UNREACHABLE", "no socket", not_sent=True)
+        number = str(next(self._numbers))
+        answer: asyncio.Future[Any | Failure] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            await link.send(orjson.dumps({"id": number, "method": method, "params": params}), text=True)
+            async with asyncio.timeout(self._timeout_s):
+                return await answer
+        except (ConnectionClosed, TimeoutError) as error:
+            return Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", type(error).__name__)
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _connect(self) -> ClientConnection:
+        self._link = await dial(self._url)
+        return self._link
+
+    async def _read(self) -> None:
+        async with contextlib.aclosing(self._stream.messages()) as messages:
+            async for message in messages:
+                if isinstance(message, StreamStatus):
+                    if not message.connected:
+                        self._forget()
+                elif isinstance(message, dict):
+                    self._resolve(message)
+
+    def _resolve(self, message: dict[str, Any]) -> None:
+        answer = self._waiting.get(str(message.get("id")))
+        if answer is not None and not answer.done():
+            answer.set_result(self._meaning(message))
+
+    def _meaning(self, message: dict[str, Any]) -> Any | Failure:
+        status = message.get("status")
+        if status == 200 and "result" in message:
+            return message["result"]
+        error = message.get("error")
+        code, text = error_fields(error)
+        data = error.get("data") if isinstance(error, dict) else None
+        waiting_s = _waiting_s(data) if status in {418, 429} else 0.0
+        failure = failure_of(status if isinstance(status, int) else 500, code, text, self._market, waiting_s)
+        return failure if data is None else failure.with_data(data)
+
+    def _forget(self) -> None:
+        self._link = None
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_result(_LOST)
+
+
+def _waiting_s(data: object) -> float:
+    """Return how long a limit lasts: the venue gives its own time and the time to come back, in milliseconds."""
+    if not isinstance(data, dict):
+        return 60.0
+    now_ms, again_ms = data.get("serverTime"), data.get("retryAfter")
+    if isinstance(now_ms, int) and isinstance(again_ms, int) and again_ms > now_ms:
+        return (again_ms - now_ms) / 1000
+    return 60.0
