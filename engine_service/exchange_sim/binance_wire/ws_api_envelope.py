@@ -1,0 +1,119 @@
+"""Requests `{id, method, params}` and answers `{id, status, result | error, rateLimits}` of the WebSocket APIs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine_service.exchange_sim.binance_wire import errors
+from engine_service.exchange_sim.binance_wire.errors import LimitExceeded
+from engine_service.exchange_sim.binance_wire.params import Params
+from engine_service.exchange_sim.binance_wire.ws_text import TimeUnit
+from engine_service.exchange_sim.errors import ExchangeError, missing_parameter
+from engine_service.exchange_sim.faults import FaultAnswer
+
+RequestId = int | str | None
+_TIME_FIELDS = frozenset(
+    ["time", "updateTime", "transactTime", "workingTime", "serverTime", "openTime", "closeTime", "T"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A well-formed request.
+
+    Args:
+        wants_limits: its own `returnRateLimits`; None when it leaves that to the connection.
+    """
+
+    request_id: RequestId
+    method: str
+    params: Mapping[str, str]
+    wants_limits: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer without its rate limits; `followed_by` are messages to send right after it."""
+
+    status: int
+    content: Mapping[str, object]
+    followed_by: tuple[object, ...] = ()
+
+
+class BadRequest(Exception):
+    """A frame that is no request. Carries what of its id could be read."""
+
+    def __init__(self, request_id: RequestId, refusal: ExchangeError) -> None:
+        super().__init__(refusal.message)
+        self.request_id = request_id
+        self.refusal = refusal
+
+
+def parse_request(text: str) -> Request:
+    """Read a frame. Numbers keep the digits in which they were written: the signature covers those.
+
+    Raises:
+        BadRequest: not a JSON object, no `id`, no `method`, or `params` that is no object.
+    """
+    try:
+        frame = json.loads(text, parse_float=str)
+    except json.JSONDecodeError as error:
+        raise BadRequest(None, ExchangeError(-1135, "Invalid JSON Request")) from error
+    if not isinstance(frame, dict):
+        raise BadRequest(None, ExchangeError(-1135, "Invalid JSON Request"))
+    request_id = frame.get("id")
+    if "id" not in frame or isinstance(request_id, bool | list | dict):
+        raise BadRequest(None, missing_parameter("id"))
+    method, params = frame.get("method"), frame.get("params") or {}
+    if not isinstance(method, str):
+        raise BadRequest(request_id, missing_parameter("method"))
+    if not isinstance(params, dict):
+        raise BadRequest(request_id, ExchangeError(-1135, "JSON sent for parameter 'params' is not valid"))
+    values = dict(Params.of_json(params).values)
+    wanted = values.pop("returnRateLimits", None)
+    return Request(request_id, method, values, None if wanted is None else wanted == "true")
+
+
+def result_reply(result: object, unit: TimeUnit) -> Reply:
+    """The answer to a request that was carried out."""
+    return Reply(200, {"result": in_unit(result, unit)})
+
+
+def error_reply(error: ExchangeError, now_ms: int) -> Reply:
+    """The answer to a refused request; over a limit it says until when to wait."""
+    body = errors.body_of(error)
+    if isinstance(error, LimitExceeded):
+        body["data"] = {"serverTime": now_ms, "retryAfter": now_ms + error.retry_after_s * 1000}
+    return Reply(error.http_status, {"error": body})
+
+
+def fault_reply(fault: FaultAnswer, now_ms: int) -> Reply:
+    """The answer that a fault puts in the place of the real one."""
+    body: dict[str, object] = {"code": fault.code, "msg": fault.message}
+    if fault.retry_after_s is not None:
+        body["data"] = {"serverTime": now_ms, "retryAfter": now_ms + fault.retry_after_s * 1000}
+    return Reply(fault.http_status, {"error": body})
+
+
+def in_unit(result: object, unit: TimeUnit) -> object:
+    """The same result with its time stamps in another unit (klines: the two in each row)."""
+    if unit == 1:
+        return result
+    if isinstance(result, dict):
+        return {name: _scaled(name, value, unit) for name, value in result.items()}
+    if isinstance(result, list):
+        if len(result) == _KLINE_FIELDS and isinstance(result[0], int) and isinstance(result[6], int):
+            return [result[0] * unit, *result[1:6], (result[6] + 1) * unit - 1, *result[7:]]
+        return [in_unit(item, unit) for item in result]
+    return result
+
+
+_KLINE_FIELDS = 12
+
+
+def _scaled(name: str, value: object, unit: TimeUnit) -> object:
+    if name in _TIME_FIELDS and isinstance(value, int):
+        return value * unit
+    return in_unit(value, unit)
