@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from enum import Enum
 
 from engine_service.exchange_sim.binance_wire.auth import Authenticator, Signer
+from engine_service.exchange_sim.binance_wire.futures_countdown import Countdowns
 from engine_service.exchange_sim.binance_wire.params import Params
 from engine_service.exchange_sim.binance_wire.weights import Limits, RateLimits, default_limits
 from engine_service.exchange_sim.binance_wire.ws_listen_keys import ListenKeys
+from engine_service.exchange_sim.events import AccountEvent, MarketEvent, OrderEvent
 from engine_service.exchange_sim.exchange import Exchange
 from engine_service.exchange_sim.model import Market
 
 
 class Wire:
-    """One exchange with its doorkeepers, shared by REST, WebSocket API and streams."""
+    """One exchange with its doorkeepers, shared by REST, WebSocket API and streams.
+
+    `last_execution_id` is the id of the newest order report: right after a call it is that call's own.
+    """
 
     def __init__(self, exchange: Exchange, limits: Mapping[Market, Limits] | None = None) -> None:
         chosen = {**default_limits(), **(limits or {})}
@@ -23,8 +28,15 @@ class Wire:
         self.auth = Authenticator(exchange)
         self.listen_keys = ListenKeys(exchange.server_time_ms)
         self.limits = {market: RateLimits(market, chosen[market], exchange.server_time_ms) for market in Market}
+        self.countdowns = Countdowns(exchange)
+        self.last_execution_id = 0
         for counters in self.limits.values():
             exchange.subscribe(counters.on_event)
+        exchange.subscribe(self._remember)
+
+    def _remember(self, event: MarketEvent | AccountEvent) -> None:
+        if isinstance(event, OrderEvent):
+            self.last_execution_id = event.execution_id
 
 
 class Security(Enum):
@@ -68,6 +80,7 @@ class Route:
     Args:
         weight: request weight, or a function of the parameters.
         orders: how many new orders it counts.
+        shows_orders: answers with the order counts though its handler does the counting.
     """
 
     method: str
@@ -76,6 +89,7 @@ class Route:
     weight: Weight = 1
     security: Security = Security.NONE
     orders: int = 0
+    shows_orders: bool = False
     market: Market = Market.SPOT
 
     def weigh(self, params: Params) -> int:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 import orjson
-import structlog
 
 from engine_service.exchange_sim.binance_wire import errors
 from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Security, Wire
@@ -30,7 +29,6 @@ Headers = list[tuple[bytes, bytes]]
 
 _MAX_BODY_BYTES = 1 << 20
 _JSON = (b"content-type", b"application/json;charset=UTF-8")
-_log = structlog.get_logger(__name__)
 
 
 class Answer:
@@ -104,19 +102,16 @@ class Gateway:
             used = limits.use(address, _weigh(route, params))
             headers = _weight_headers(used)
             if broken is not None:
-                raise broken
+                return _refusal(broken, headers)
             signer = self._signer(route, key, payload, values)
             if route.orders and signer is not None:
                 limits.count_order(signer.account_id, route.orders)
             result = route.handler(Call(self._wire, route.market, params, signer))
         except ExchangeError as error:
             return _refusal(error, headers)
-        except Exception as error:  # noqa: BLE001 - a defect here must look like the venue's -1000, and be logged
-            _log.exception("exchange request failed", path=route.path, error=repr(error))
-            return _refusal(errors.unknown_error(), headers)
         answer = result if isinstance(result, Answer) else Answer(200, result)
         answer.headers += headers
-        if route.orders and signer is not None:
+        if (route.orders or route.shows_orders) and signer is not None:
             for limit, count in limits.order_counts(signer.account_id):
                 answer.headers.append((limit.header.encode(), str(count).encode()))
         return answer

@@ -1,12 +1,12 @@
 """Refusals of the wire layer itself, in Binance's codes and words, and the body that carries any refusal.
 
-What the matching engine refuses is worded in `exchange_sim.errors`; here are malformed requests, bad signatures and
-exceeded limits.
+What the matching engine refuses is worded in `exchange_sim.errors`; here are malformed requests, bad signatures
+and exceeded limits.
 """
 
 from __future__ import annotations
 
-from engine_service.exchange_sim.errors import ExchangeError, missing_parameter
+from engine_service.exchange_sim.errors import ExchangeError
 
 INTEGER_RANGE = "^[0-9]{1,20}$"
 DECIMAL_RANGE = "^([0-9]{1,20})(\\.[0-9]{1,20})?$"
@@ -31,6 +31,7 @@ def body_of(error: ExchangeError) -> dict[str, object]:
 
 
 def unknown_error() -> ExchangeError:
+    """A defect of the exchange itself; the WebSocket API answers it in place of an HTTP 500."""
     return ExchangeError(-1000, "An unknown error occurred while processing the request.", 500)
 
 
@@ -139,6 +140,3 @@ def listen_key_missing() -> ExchangeError:
         -1125,
         "This listenKey does not exist. Please use `POST /fapi/v1/listenKey` to recreate `listenKey`",
     )
-
-
-__all__ = ["ExchangeError", "missing_parameter"]
