@@ -109,10 +109,10 @@ class BinancePublic:
         books = [f"{name}@bookTicker" for name in names]
         bars = [f"{name}@kline_{interval}" for name in names]
         if hosts.public_stream == hosts.market_stream:
-            urls = _urls(hosts.market_stream, books + bars)
+            urls = stream_urls(hosts.market_stream, books + bars)
         else:
-            urls = _urls(hosts.public_stream, books) + _urls(hosts.market_stream, bars)
-        async for event in self.merged(urls, self._read):
+            urls = stream_urls(hosts.public_stream, books) + stream_urls(hosts.market_stream, bars)
+        async for event in self.merged(urls, self.read):
             yield event
 
     async def merged(self, urls: Sequence[str], read: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
@@ -139,7 +139,7 @@ class BinancePublic:
                 if event is not None:
                     await queue.put(event)
 
-    def _read(self, message: Any) -> MarketEvent | None:
+    def read(self, message: Any) -> MarketEvent | None:
         """Read one message of a combined stream; what cannot be read is left out, the stream goes on."""
         try:
             payload = mapping(mapping(message).get("data"))
@@ -152,7 +152,8 @@ class BinancePublic:
         return None
 
 
-def _urls(base: str, streams: Sequence[str]) -> list[str]:
+def stream_urls(base: str, streams: Sequence[str]) -> list[str]:
+    """Return the combined stream addresses for ``streams``, a bounded number on each socket."""
     size = _STREAMS_PER_SOCKET
     chunks = (streams[at : at + size] for at in range(0, len(streams), size))
     return [f"{base}/stream?streams={'/'.join(chunk)}" for chunk in chunks]
