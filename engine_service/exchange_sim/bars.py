@@ -57,6 +57,7 @@ class BarStore:
         self._first_open_ms = first_open_ms
         self._count = len(history)
         self._rows = np.concatenate([history, np.zeros((_SPARE_ROWS, _COLUMNS), dtype=np.int64)])
+        self._day_cache: tuple[int, list[int]] = (0, [])
         last = history[-1]
         self.running = BarBuilder(int(last[CLOSE]), int(last[FIRST_ID] + last[TRADES]))
 
@@ -149,6 +150,13 @@ class BarStore:
             int(rows[0, FIRST_ID]),
         ]
 
+    def day_row(self, start_ms: int) -> list[int]:
+        """One bar from `start_ms` up to now; the closed seconds are added up once a second."""
+        second = self.running_open_ms
+        if self._day_cache[0] != second:
+            self._day_cache = (second, self.merge(start_ms, second))
+        return merge_rows(self._day_cache[1], self.running.row)
+
     def running_bar(self, interval: str, closed_part: list[int] | None, open_ms: int) -> Bar:
         """The running bar of an interval, from its closed seconds (None: there are none yet) and this one."""
         row = self.running.row if closed_part is None else merge_rows(closed_part, self.running.row)
@@ -199,18 +207,18 @@ def merge_rows(earlier: list[int], later: list[int]) -> list[int]:
 
 
 def history_rows(price_ticks: IntArray, steps: IntArray, buyer_takes: NDArray[np.bool_]) -> IntArray:
-    """One-second rows from tick paths, each of shape (seconds, ticks)."""
+    """One-second rows from tick paths, each of shape (seconds, ticks); a tick of no steps is no trade."""
     quote = price_ticks * steps
-    seconds, ticks = price_ticks.shape
-    rows = np.empty((seconds, _COLUMNS), dtype=np.int64)
+    traded = (steps > 0).sum(axis=1)
+    rows = np.empty((len(steps), _COLUMNS), dtype=np.int64)
     rows[:, OPEN] = price_ticks[:, 0]
     rows[:, HIGH] = price_ticks.max(axis=1)
     rows[:, LOW] = price_ticks.min(axis=1)
     rows[:, CLOSE] = price_ticks[:, -1]
     rows[:, VOLUME] = steps.sum(axis=1)
     rows[:, QUOTE] = quote.sum(axis=1)
-    rows[:, TRADES] = ticks
+    rows[:, TRADES] = traded
     rows[:, TAKER_VOLUME] = np.where(buyer_takes, steps, 0).sum(axis=1)
     rows[:, TAKER_QUOTE] = np.where(buyer_takes, quote, 0).sum(axis=1)
-    rows[:, FIRST_ID] = 1 + np.arange(seconds) * ticks
+    rows[:, FIRST_ID] = 1 + np.cumsum(traded) - traded
     return rows

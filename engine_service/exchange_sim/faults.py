@@ -20,8 +20,8 @@ A fault is set by `POST /_sim/faults` as a `Fault`. Kinds:
 
 Matching, all optional: `path` (the request's path, or for the WebSocket API its method such as `order.place`;
 a trailing `*` matches any rest), `method` (GET, POST, ..., `WS`), `symbol`, `market`, `account`, `event`
-(reports: executionReport, ORDER_TRADE_UPDATE, ...). `probability` 0..1 with the exchange's seed; `count` = how often
-it strikes before it is gone (none: until cleared).
+(reports: executionReport, ORDER_TRADE_UPDATE, ...). `probability` 0..1 with the exchange's seed; `count` = how
+often it strikes before it is gone (none: until cleared).
 
 Hook points: the REST layer and the WebSocket API call `before_request` once per request and carry out the plan
 that it returns; the stream layer calls `reports` for each account report about to be sent, and registers itself
@@ -205,7 +205,7 @@ class Faults:
         """
         if not self._faults:
             return (0,)
-        sends = (0,)
+        sends: tuple[int, ...] = (0,)
         for fault in self._striking(_REPORT_KINDS, _Subject("", "", symbol, market, account, event)):
             sends = self._delivery(fault, sends)
         return sends

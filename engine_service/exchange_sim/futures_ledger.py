@@ -2,8 +2,8 @@
 
 A position is a signed quantity and a signed cost (what was paid for it in quote). For every account
 wallet - cost only changes by cash, so over all accounts, the market maker's included,
-sum(wallet) - sum(cost) + fees = deposits to the last digit: realised PnL may be rounded, it moves between wallet and
-cost of one account and is never lost.
+sum(wallet) - sum(cost) + fees = deposits to the last digit: realised PnL may be rounded, it moves between
+wallet and cost of one account and is never lost.
 """
 
 from __future__ import annotations
@@ -86,9 +86,7 @@ class FuturesLedger:
         """Trade `closing` (signed against the position); what is realised leaves the cost."""
         after = holding.quantity + closing
         if after:
-            gained = (-closing * (price - holding.cost / holding.quantity)).quantize(
-                MONEY_DIGITS, ROUND_HALF_EVEN
-            )
+            gained = (-closing * (price - holding.cost / holding.quantity)).quantize(MONEY_DIGITS, ROUND_HALF_EVEN)
         else:
             gained = -closing * price - holding.cost
         holding.quantity = after

@@ -45,6 +45,7 @@ class Listing:
         self.last_ticks = bars.running.row[0]
         self.next_trade_id = bars.running.row[-1]
         self.next_agg_id = self.next_trade_id
+        self.mark_price = self.last_ticks * spec.tick_size
         self.update_id = self.next_trade_id * 10
         self._bus = bus
         self._unit_tick = spec.tick_size
@@ -53,7 +54,7 @@ class Listing:
         self._depth_sent: tuple[int, dict[int, int], dict[int, int]] = (self.update_id, {}, {})
         self._keys = {c: StreamKey(c, spec.market, spec.symbol) for c in Channel}
 
-    # -- units ---------------------------------------------------------------------------------------------------
+    # -- units -------------------------------------------------------------------------------------
 
     def to_ticks(self, price: Decimal) -> int:
         return int(price / self._unit_tick)
@@ -72,7 +73,7 @@ class Listing:
     def last_price(self) -> Decimal:
         return self.last_ticks * self._unit_tick
 
-    # -- the market moves ------------------------------------------------------------------------------------------
+    # -- the market moves --------------------------------------------------------------------------
 
     def key(self, channel: Channel) -> StreamKey:
         return self._keys[channel]
@@ -116,7 +117,7 @@ class Listing:
         """The book changed: count it."""
         self.update_id += 1
 
-    # -- what it shows -----------------------------------------------------------------------------------------------
+    # -- what it shows -----------------------------------------------------------------------------
 
     def depth(self, limit: int, at_ms: int) -> Depth:
         bids = list(shown_levels(self.quotes, self.resting, Side.BUY).items())[:limit]
@@ -153,7 +154,7 @@ class Listing:
         """Best price of a side in ticks, 0 where it is empty."""
         return self._best(side)[0]
 
-    # -- streams -----------------------------------------------------------------------------------------------------
+    # -- streams -----------------------------------------------------------------------------------
 
     def publish_book(self, at_ms: int) -> None:
         """Best prices and changed levels, to those who watch."""

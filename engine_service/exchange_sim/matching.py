@@ -39,7 +39,7 @@ class MatchPlan:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """An incoming order's wish. Exactly one of `steps` and `budget` (ticks x steps) bounds it; `limit_ticks` None: any price."""
+    """An incoming order's wish, bounded by `steps` or `budget` (ticks x steps); `limit_ticks` None: any price."""
 
     side: Side
     account_id: str

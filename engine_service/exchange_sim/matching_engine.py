@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 from engine_service.exchange_sim.errors import ExchangeError, order_rejected
 from engine_service.exchange_sim.event_bus import EventBus
@@ -43,7 +44,11 @@ class MatchingEngine:
     """Matching over all listings."""
 
     def __init__(
-        self, store: OrderStore, settlements: Mapping[Market, Settlement], listings: Mapping[tuple[Market, str], Listing], bus: EventBus
+        self,
+        store: OrderStore,
+        settlements: Mapping[Market, Settlement],
+        listings: Mapping[tuple[Market, str], Listing],
+        bus: EventBus,
     ) -> None:
         self._store = store
         self._settlements = settlements
@@ -51,9 +56,15 @@ class MatchingEngine:
         self._bus = bus
         self._execution_ids = itertools.count(1)
 
-    # -- orders come in ----------------------------------------------------------------------------------------------
+    # -- orders come in ----------------------------------------------------------------------------
 
-    def submit(self, listing: Listing, order: SimOrder, at_ms: int) -> tuple[SimOrder, tuple[SimTrade, ...]]:
+    def submit(
+        self,
+        listing: Listing,
+        order: SimOrder,
+        at_ms: int,
+        announce: ExecutionType = ExecutionType.NEW,
+    ) -> tuple[SimOrder, tuple[SimTrade, ...]]:
         """Accept an order and match it. Raises what the venue refuses with; then nothing has changed."""
         plan = self.plan(listing, order)
         self._refuse_unfit(order, plan)
@@ -63,7 +74,7 @@ class MatchingEngine:
         if order.quote_quantity and order.type is OrderType.MARKET:
             order = replace(order, quantity=listing.to_quantity(plan.steps_filled))
         self._store.put(order)
-        self.report(order, ExecutionType.NEW, at_ms)
+        self.report(order, announce, at_ms)
         for maker in plan.expired_makers:
             self.end(listing, maker.order_id, OrderStatus.EXPIRED_IN_MATCH, ExecutionType.TRADE_PREVENTION, at_ms)
         trades = self._take(listing, order, plan.fills, at_ms)
@@ -73,16 +84,16 @@ class MatchingEngine:
 
     def plan(self, listing: Listing, order: SimOrder) -> MatchPlan:
         """What the order would do now."""
-        closable = self._settlements[order.market].closable(order)
         by_quote = order.type is OrderType.MARKET and bool(order.quote_quantity)
-        quantity = order.remaining if closable is None else min(order.remaining, closable)
         want = Want(
             side=order.side,
             account_id=order.account_id,
             stp=order.stp,
             limit_ticks=listing.to_ticks(order.price) if order.type in LIMIT_WHEN_WORKING else None,
-            steps=None if by_quote else listing.to_steps(quantity),
-            budget=int(order.quote_quantity / (listing.spec.tick_size * listing.spec.step_size)) if by_quote else None,
+            steps=None if by_quote else listing.to_steps(self.offerable(order)),
+            budget=int(order.quote_quantity / (listing.spec.tick_size * listing.spec.step_size))
+            if by_quote
+            else None,
         )
         return plan_match(listing.quotes, listing.resting, want)
 
@@ -125,20 +136,27 @@ class MatchingEngine:
         self._settlements[order.market].release(order)
         return order
 
+    def offerable(self, order: SimOrder) -> Decimal:
+        """Base quantity the order may trade now: what remains, or what it may close where it may only close."""
+        closable = self._settlements[order.market].closable(order)
+        return order.remaining if closable is None else min(order.remaining, closable)
+
+    def release(self, order: SimOrder) -> None:
+        """Free the money that the order no longer needs."""
+        self._settlements[order.market].release(order)
+
     def rest(self, listing: Listing, order: SimOrder) -> None:
         """Put an open limit order on the book, behind those of its price."""
-        closable = self._settlements[order.market].closable(order)
-        quantity = order.remaining if closable is None else min(order.remaining, closable)
         listing.resting.add(
             order.side,
             order.order_id,
             order.account_id,
             listing.to_ticks(order.price),
-            listing.to_steps(quantity),
+            listing.to_steps(self.offerable(order)),
         )
         listing.touch_book()
 
-    # -- matches -----------------------------------------------------------------------------------------------------
+    # -- matches -----------------------------------------------------------------------------------
 
     def _take(self, listing: Listing, order: SimOrder, fills: list[Fill], at_ms: int) -> list[SimTrade]:
         """An account's order takes: its own trades."""
@@ -172,7 +190,7 @@ class MatchingEngine:
         return plan.steps_filled
 
     def cross_quotes(self, listing: Listing, at_ms: int) -> None:
-        """After the maker has quoted anew: fill resting orders that its quotes have run into, as deep as they go."""
+        """Fill the resting orders that the maker's new quotes have run into, as deep as the quotes go."""
         for side in Side:
             if listing.resting.is_empty(side):
                 continue
@@ -238,7 +256,7 @@ class MatchingEngine:
         self.report(order, ExecutionType.TRADE, at_ms, trade)
         return trade
 
-    # -- orders go ---------------------------------------------------------------------------------------------------
+    # -- orders go ---------------------------------------------------------------------------------
 
     def end(
         self,

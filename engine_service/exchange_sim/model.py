@@ -475,7 +475,8 @@ class Ticker24h(NamedTuple):
     trades: int
 
 
-class MarkPrice(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MarkPrice:
     """The premium index of a USD-M symbol."""
 
     symbol: str

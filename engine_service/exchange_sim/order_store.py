@@ -22,6 +22,7 @@ class OrderStore:
         self._newest_by_client_id: dict[tuple[str, Market, str, str], int] = {}
         self._ids: dict[_AccountPlace, list[int]] = defaultdict(list)
         self._trades: dict[_AccountPlace, list[SimTrade]] = defaultdict(list)
+        self._dated: dict[tuple[Market, str, int], int] = {}
         self._next_id = {Market.SPOT: itertools.count(1_000_001), Market.FUTURES: itertools.count(8_000_001)}
 
     def new_id(self, market: Market) -> int:
@@ -34,6 +35,8 @@ class OrderStore:
             self._ids[order.account_id, order.market, order.symbol].append(order.order_id)
             self._newest_by_client_id[self._client_key(order)] = order.order_id
         self._orders[key] = order
+        if order.good_till_ms:
+            self._note_date(key, order)
         mine = self._open[order.account_id, order.market]
         if order.status.is_open:
             mine[order.order_id] = order.symbol
@@ -41,6 +44,16 @@ class OrderStore:
         elif mine.pop(order.order_id, None) is not None:
             self._open_by_client_id.pop(self._client_key(order), None)
         return order
+
+    def _note_date(self, key: tuple[Market, str, int], order: SimOrder) -> None:
+        if order.status.is_open:
+            self._dated[key] = order.good_till_ms
+        else:
+            self._dated.pop(key, None)
+
+    def due(self, now_ms: int) -> list[SimOrder]:
+        """Open good-till-date orders whose date has come."""
+        return [self._orders[key] for key, until in self._dated.items() if until <= now_ms]
 
     def rename(self, order: SimOrder, renamed: SimOrder) -> SimOrder:
         """Keep an order under another client id (an amendment may change it)."""

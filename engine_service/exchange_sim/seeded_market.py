@@ -1,9 +1,9 @@
 """A regime-switching market made from a seed: correlated symbols, fat tails, volume, known regimes.
 
 One market-wide regime per second (bear, calm, bull) sets drift, volatility and volume of every symbol. A regime
-lasts a geometric time on top of a minimum and never longer than `MAX_DWELL_S`, so that any two minutes see more than
-one. Returns are Student-t: within a second a normal path is scaled by one chi-square draw per symbol, so the second's
-return has the fat tail and its ticks share it.
+lasts a geometric time on top of a minimum and never longer than `MAX_DWELL_S`, so that any two minutes see more
+than one. Returns are Student-t: within a second a normal path is scaled by one chi-square draw per symbol, so the
+second's return has the fat tail and its ticks share it.
 """
 
 from __future__ import annotations

@@ -37,9 +37,7 @@ class Settlement(Protocol):
     ) -> Settled:
         """Move an account's side of a match."""
 
-    def settle_house(
-        self, listing: Listing, sign: int, price: Decimal, quantity: Decimal, at_ms: int
-    ) -> None:
+    def settle_house(self, listing: Listing, sign: int, price: Decimal, quantity: Decimal, at_ms: int) -> None:
         """Move the market maker's side of a match; `sign` is 1 where it buys."""
 
     def flush(self, at_ms: int) -> list[tuple[str, str]]:

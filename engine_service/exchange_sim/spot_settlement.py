@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import ROUND_DOWN, Decimal
 
 from engine_service.exchange_sim.accounts import AccountBook
@@ -11,7 +11,7 @@ from engine_service.exchange_sim.events import SpotPositionEvent
 from engine_service.exchange_sim.ledger import HOUSE, SpotLedger
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.matching import MatchPlan
-from engine_service.exchange_sim.model import ZERO, OrderType, Side, SimOrder, SymbolSpec
+from engine_service.exchange_sim.model import ZERO, OrderType, Side, SimOrder
 from engine_service.exchange_sim.settlement import Settled
 
 ASSET_DIGITS = Decimal("1E-8")
@@ -25,7 +25,6 @@ class SpotSettlement:
     def __init__(
         self,
         ledger: SpotLedger,
-        specs: Mapping[str, SymbolSpec],
         accounts: AccountBook,
         fee_rate: Decimal,
         price_of: Callable[[str], Decimal | None],
@@ -33,7 +32,6 @@ class SpotSettlement:
     ) -> None:
         """`price_of`: last spot price of a symbol, None where it is not listed."""
         self._ledger = ledger
-        self._specs = specs
         self._accounts = accounts
         self._fee_rate = fee_rate
         self._price_of = price_of
@@ -55,7 +53,7 @@ class SpotSettlement:
             keep = order.remaining if order.side is Side.SELL else _resting_cost(order)
         self._ledger.shrink_lock(order.symbol, order.order_id, keep)
 
-    def closable(self, order: SimOrder) -> Decimal | None:  # noqa: ARG002 - spot orders never only close
+    def closable(self, order: SimOrder) -> Decimal | None:
         return None
 
     def settle(
@@ -64,8 +62,8 @@ class SpotSettlement:
         order: SimOrder,
         price: Decimal,
         quantity: Decimal,
-        trade_id: int,  # noqa: ARG002 - the futures wallet keeps it, spot has no income list
-        at_ms: int,  # noqa: ARG002
+        trade_id: int,
+        at_ms: int,
     ) -> Settled:
         spec, account, quote = listing.spec, order.account_id, price * quantity
         if order.side is Side.BUY:
@@ -83,7 +81,7 @@ class SpotSettlement:
         sign: int,
         price: Decimal,
         quantity: Decimal,
-        at_ms: int,  # noqa: ARG002
+        at_ms: int,
     ) -> None:
         spec, quote = listing.spec, price * quantity
         paid, received = (spec.quote_asset, quote), (spec.base_asset, quantity)
@@ -97,9 +95,7 @@ class SpotSettlement:
             self._bus.publish(SpotPositionEvent(account, balances, at_ms))
         return []
 
-    def _charge(
-        self, account: str, received: str, amount: Decimal, quote_asset: str, quote: Decimal
-    ) -> Settled:
+    def _charge(self, account: str, received: str, amount: Decimal, quote_asset: str, quote: Decimal) -> Settled:
         if self._accounts.pays_fees_in_bnb(account):
             fee = self._fee_in_bnb(received, amount, quote_asset, quote)
             if fee is not None and self._ledger.take_fee(account, "BNB", fee):
@@ -108,9 +104,7 @@ class SpotSettlement:
         self._ledger.take_fee(account, received, fee)
         return Settled(fee, received)
 
-    def _fee_in_bnb(
-        self, received: str, amount: Decimal, quote_asset: str, quote: Decimal
-    ) -> Decimal | None:
+    def _fee_in_bnb(self, received: str, amount: Decimal, quote_asset: str, quote: Decimal) -> Decimal | None:
         rate = self._fee_rate * BNB_FACTOR
         if received == "BNB":
             return (amount * rate).quantize(ASSET_DIGITS, ROUND_DOWN)
