@@ -1,0 +1,94 @@
+"""Reads tables through their manifests: one consistent version, while writers go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from warehouse.manifest import Manifest, read_manifest
+from warehouse.table_spec import SchemaMismatch, TableSpec
+
+
+class TableReader:
+    """Rows of one table. Quarantined partitions are left out."""
+
+    def __init__(self, folder: Path, spec: TableSpec) -> None:
+        self._folder = folder
+        self._spec = spec
+
+    def manifest(self) -> Manifest:
+        """Return the version in force; an empty one where the table was never written.
+
+        Raises:
+            ManifestDamaged: the manifest cannot be read.
+        """
+        return read_manifest(self._folder) or Manifest(table=self._spec.name)
+
+    def partitions(self) -> list[str]:
+        """Return the usable partitions, in order."""
+        return list(self.manifest().usable())
+
+    def scan(self, partitions: Iterable[str] | None = None) -> pl.LazyFrame:
+        """Return a lazy view of the rows, in partition and key order, of the named partitions (all when ``None``).
+
+        Raises:
+            ManifestDamaged: the manifest cannot be read.
+            SchemaMismatch: the table was written with other columns.
+        """
+        manifest = self.manifest()
+        check_columns(manifest, self._spec, self._folder)
+        wanted = None if partitions is None else set(partitions)
+        files = [
+            self._folder / entry.part.path
+            for key, entry in manifest.usable().items()
+            if wanted is None or key in wanted
+        ]
+        if not files:
+            return self._spec.empty().lazy()
+        return pl.scan_parquet(files, hive_partitioning=False, schema=self._spec.schema)
+
+    def read(
+        self,
+        partitions: Iterable[str] | None = None,
+        *,
+        where: pl.Expr | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return rows that satisfy ``where``, sorted by the table's keys.
+
+        Raises:
+            ManifestDamaged: the manifest cannot be read.
+            SchemaMismatch: the table was written with other columns.
+        """
+        rows = self.scan(partitions)
+        if where is not None:
+            rows = rows.filter(where)
+        # The streaming engine does not promise an order; keys make it one.
+        found = rows.collect().sort(self._spec.keys)
+        return found if columns is None else found.select(columns)
+
+
+def check_columns(manifest: Manifest, spec: TableSpec, folder: Path) -> None:
+    """Refuse a stored table whose columns are not the ones this code knows.
+
+    Raises:
+        SchemaMismatch: they differ; the message names them.
+    """
+    if manifest.columns and manifest.columns != spec.stored_columns:
+        differing = sorted({name for name, _ in set(manifest.columns) ^ set(spec.stored_columns)})
+        raise SchemaMismatch(
+            f"table {spec.name} in {folder} was written with other columns ({', '.join(differing)}); "
+            "move the folder away and build the table again"
+        )
+
+
+def count_rows(root: Path, table: str) -> int:
+    """Return how many usable rows a table holds, 0 where it was never written. Reads the manifest alone.
+
+    Raises:
+        ManifestDamaged: the manifest cannot be read.
+    """
+    manifest = read_manifest(root / table)
+    return manifest.rows if manifest else 0
