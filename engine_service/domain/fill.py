@@ -34,9 +34,9 @@ class Fill:
     provisional: bool = False
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """Return what makes two reports the same trade."""
-        return (self.venue, self.market.value, self.symbol, self.trade_id)
+    def key(self) -> tuple[str, str, str, str, str]:
+        """Return what makes two reports the same trade; the side tells the two halves of a self-trade apart."""
+        return (self.venue, self.market.value, self.symbol, self.trade_id, self.side.value)
 
     @property
     def notional(self) -> Decimal:

@@ -7,7 +7,10 @@ sell limit rounds up, so that rounding never worsens the price the caller accept
 from __future__ import annotations
 
 import math
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, localcontext
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -15,6 +18,31 @@ BPS = Decimal(10_000)
 
 #: Wide enough that sums and products of venue figures (18 digits either side) never round.
 EXACT = Context(prec=76)
+
+#: The smallest amount a booked value may have; what is divided or converted is rounded to it once, when booked.
+QUANTUM = Decimal("1e-18")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Run a function under ``EXACT``: Python's own context would round every sum to 28 digits."""
+
+    @wraps(function)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with localcontext(EXACT):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def quantise(value: Decimal) -> Decimal:
+    """Round to 18 decimals, half to even; a value that has fewer stays as it is."""
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= -18:
+        return value
+    return value.quantize(QUANTUM, rounding=ROUND_HALF_EVEN, context=EXACT)
 
 
 def multiple_down(value: Decimal, step: Decimal) -> Decimal:

@@ -43,7 +43,11 @@ class Order:
 
     ``quantity`` is in base units, rounded to the instrument's step; ``None`` until known for an order sized in
     quote. ``filled_quote`` is the sum of price x quantity over its fills. ``fence_at_ms`` is the venue time after
-    which a request that never arrived can no longer arrive.
+    which a request that never arrived can no longer arrive. ``resting_status`` is where a refused cancel or change
+    returns to. The reservation made by the risk gate rides on the order: ``unit_value`` is the reporting currency
+    value of one base unit that exposure counts until it is filled, ``reserve_per_unit`` the amount of
+    ``reserve_asset`` each unfilled base unit holds back. ``cancel_requested`` remembers a wish that could not be
+    sent yet; ``pending_*`` is the change on its way.
     """
 
     client_order_id: str
@@ -78,6 +82,14 @@ class Order:
     external: bool = False
     late_fill: bool = False
     overfill: bool = False
+    cancel_requested: bool = False
+    base: str = ""
+    quote: str = ""
+    unit_value: Decimal = ZERO
+    reserve_asset: str = ""
+    reserve_per_unit: Decimal = ZERO
+    pending_limit_price: Decimal | None = None
+    pending_quantity: Decimal | None = None
 
     @property
     def venue(self) -> str:
@@ -97,3 +109,13 @@ class Order:
     def remaining_quantity(self) -> Decimal | None:
         """Return what is not filled yet in base units, never negative; ``None`` while the size is unknown."""
         return None if self.quantity is None else max(ZERO, self.quantity - self.filled_quantity)
+
+    @property
+    def reserved_value(self) -> Decimal:
+        """Return the reporting currency value this order may still add to exposure; 0 once terminal."""
+        return ZERO if self.status.is_terminal else self.unit_value * (self.remaining_quantity or ZERO)
+
+    @property
+    def reserved_funds(self) -> Decimal:
+        """Return how much of ``reserve_asset`` it holds back; 0 once terminal."""
+        return ZERO if self.status.is_terminal else self.reserve_per_unit * (self.remaining_quantity or ZERO)

@@ -1,0 +1,98 @@
+"""Signed quantity and its cost: average cost, with first-in-first-out lots beside it. Sums never round.
+
+Long quantities carry a positive cost, short ones a negative cost (what selling them brought). Costs leave in
+proportion, quantised once to 18 digits, and closing removes all of it, so the books add up to the last digit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine_service.domain.money import ZERO, exactly, quantise
+
+MAX_LOTS = 256
+
+
+@dataclass(slots=True, kw_only=True)
+class Lot:
+    """One purchase (or short sale) that is not closed yet; both figures are signed alike."""
+
+    quantity: Decimal
+    cost: Decimal
+
+
+@dataclass(slots=True, kw_only=True)
+class CostBook:
+    """What is held of one thing and what it cost, in the currency of the values handed in.
+
+    ``realised`` sums the average-cost results, ``realised_fifo`` the first-in-first-out results. At most
+    ``MAX_LOTS`` lots are kept; beyond that the two oldest are merged.
+    """
+
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    realised: Decimal = ZERO
+    realised_fifo: Decimal = ZERO
+    lots: list[Lot] = field(default_factory=list)
+
+    @property
+    def average_cost(self) -> Decimal | None:
+        """Return the cost of one unit, or ``None`` when flat."""
+        return self.cost / self.quantity if self.quantity else None
+
+    @exactly
+    def move(self, quantity: Decimal, value: Decimal) -> Decimal:
+        """Add a signed quantity that was bought (sold) for a value of the same sign.
+
+        Returns:
+            The realised result of the part that closed something, at average cost.
+        """
+        if quantity == 0:
+            return ZERO
+        closes = self.quantity != 0 and (self.quantity > 0) != (quantity > 0)
+        if not closes:
+            self._open(quantity, value)
+            return ZERO
+        if abs(quantity) <= abs(self.quantity):
+            return self._close(quantity, value)
+        closing_value = quantise(value * abs(self.quantity) / abs(quantity))
+        rest, rest_value = quantity + self.quantity, value - closing_value
+        realised = self._close(-self.quantity, closing_value)
+        self._open(rest, rest_value)
+        return realised
+
+    def _open(self, quantity: Decimal, value: Decimal) -> None:
+        self.quantity += quantity
+        self.cost += value
+        if len(self.lots) >= MAX_LOTS:
+            first, second = self.lots[0], self.lots[1]
+            self.lots[:2] = [Lot(quantity=first.quantity + second.quantity, cost=first.cost + second.cost)]
+        self.lots.append(Lot(quantity=quantity, cost=value))
+
+    def _close(self, quantity: Decimal, value: Decimal) -> Decimal:
+        all_of_it = abs(quantity) == abs(self.quantity)
+        removed = self.cost if all_of_it else quantise(self.cost * abs(quantity) / abs(self.quantity))
+        self.quantity += quantity
+        self.cost -= removed
+        realised = -value - removed
+        self.realised += realised
+        self.realised_fifo += -value - self._take_lots(abs(quantity))
+        return realised
+
+    def _take_lots(self, quantity: Decimal) -> Decimal:
+        """Remove an absolute quantity from the oldest lots and return their signed cost."""
+        taken = ZERO
+        while quantity > 0 and self.lots:
+            lot = self.lots[0]
+            size = abs(lot.quantity)
+            if size <= quantity:
+                quantity -= size
+                taken += lot.cost
+                del self.lots[0]
+                continue
+            part = quantise(lot.cost * quantity / size)
+            lot.quantity += -quantity if lot.quantity > 0 else quantity
+            lot.cost -= part
+            return taken + part
+        return taken

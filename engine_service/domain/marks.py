@@ -1,0 +1,111 @@
+"""The newest prices, and what one asset is worth in another. Memory only: prices are never journaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine_service.domain.ids import Market, local_symbol, venue_of
+from engine_service.domain.money import ONE, ZERO, exactly, quantise
+
+MarkKey = tuple[str, Market]
+#: Coins whose pairs serve as a bridge where an asset has no pair with the reporting currency.
+BRIDGES = ("BTC", "ETH", "BNB", "USDC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Best bid and ask of one instrument in quote per base; ``at_ms`` is when this machine received it."""
+
+    symbol: str
+    market: Market
+    bid: Decimal
+    ask: Decimal
+    at_ms: int
+    last: Decimal | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        """False for an empty, crossed or non-finite book."""
+        return self.bid.is_finite() and self.ask.is_finite() and ZERO < self.bid <= self.ask
+
+    @property
+    def price(self) -> Decimal:
+        """Return the middle, at most 18 decimals."""
+        return quantise((self.bid + self.ask) / 2)
+
+
+class MarkBook:
+    """Newest mark per instrument. Listeners hear of every change: incremental valuations live on that."""
+
+    def __init__(self, reporting: str = "USDT") -> None:
+        self.reporting = reporting
+        self._marks: dict[MarkKey, Mark] = {}
+        self._listeners: list[Callable[[Mark], None]] = []
+
+    def listen(self, listener: Callable[[Mark], None]) -> None:
+        """Call ``listener`` after every update, in the updater's own turn."""
+        self._listeners.append(listener)
+
+    def update(self, mark: Mark) -> None:
+        """Keep the newest mark; one that is older than what is known is ignored."""
+        key = (mark.symbol, mark.market)
+        known = self._marks.get(key)
+        if known is not None and mark.at_ms < known.at_ms:
+            return
+        self._marks[key] = mark
+        for listener in self._listeners:
+            listener(mark)
+
+    def get(self, symbol: str, market: Market) -> Mark | None:
+        """Return the newest mark of an instrument."""
+        return self._marks.get((symbol, market))
+
+    def all(self) -> list[Mark]:
+        """Return every newest mark."""
+        return list(self._marks.values())
+
+    def price(self, symbol: str, market: Market) -> Decimal | None:
+        """Return the middle of a valid mark, else ``None``."""
+        mark = self._marks.get((symbol, market))
+        return mark.price if mark is not None and mark.is_valid else None
+
+    @exactly
+    def rate(self, venue: str, asset: str) -> Decimal | None:
+        """Return reporting currency per unit of ``asset`` by this venue's own prices, or ``None``."""
+        if asset == self.reporting:
+            return ONE
+        direct = self._direct(venue, asset, self.reporting)
+        if direct is not None:
+            return direct
+        for bridge in BRIDGES:
+            first, second = self._direct(venue, asset, bridge), self._direct(venue, bridge, self.reporting)
+            if bridge != asset and first is not None and second is not None:
+                return quantise(first * second)
+        return None
+
+    def _direct(self, venue: str, asset: str, into: str) -> Decimal | None:
+        for market in Market:
+            price = self.price(f"{asset}{into}.{venue}", market)
+            if price is not None:
+                return price
+        inverse = self.price(f"{into}{asset}.{venue}", Market.SPOT)
+        return None if inverse is None else quantise(ONE / inverse)
+
+
+def asset_symbol(asset: str, reporting: str, venue: str) -> str:
+    """Return the instrument under which a holding of ``asset`` is shown: BTC gives ``BTCUSDT.BINANCE``."""
+    return f"{asset}{reporting}.{venue}"
+
+
+def asset_of(symbol: str, reporting: str) -> str | None:
+    """Return the asset that an instrument prices in the reporting currency, or ``None`` for another quote."""
+    local = local_symbol(symbol)
+    return local.removesuffix(reporting) if local.endswith(reporting) and local != reporting else None
+
+
+def venue_asset(symbol: str, reporting: str) -> tuple[str, str] | None:
+    """Return (venue, asset) of an instrument quoted in the reporting currency."""
+    asset = asset_of(symbol, reporting)
+    return None if asset is None else (venue_of(symbol), asset)

@@ -1,0 +1,179 @@
+"""What the account holds and what that cost: assets on spot, wallets and signed positions on futures.
+
+Everything is booked in the asset that moved and, beside it, at its value in the reporting currency at that moment.
+The one identity, exact to the last digit and checked after every event, needs no price:
+
+    sum of costs - starting equity == realised - fees - funding + transfers
+
+With prices it reads: equity - starting equity == realised + unrealised - fees - funding + transfers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine_service.domain.cost_book import CostBook
+from engine_service.domain.events import (
+    AdjustmentKind,
+    BalanceAdjusted,
+    FundingPaid,
+    OrderFilled,
+    PositionAdopted,
+)
+from engine_service.domain.ids import Market
+from engine_service.domain.money import ONE, ZERO, exactly, quantise
+
+
+@dataclass(slots=True, kw_only=True)
+class DerivativePosition:
+    """A signed futures position; the book's costs are in ``quote``."""
+
+    symbol: str
+    quote: str
+    book: CostBook = field(default_factory=CostBook)
+
+
+@dataclass(slots=True, kw_only=True)
+class StrategyPosition:
+    """What one strategy's own orders did to one instrument; costs and fees in the reporting currency."""
+
+    strategy: str
+    symbol: str
+    market: Market
+    base: str = ""
+    book: CostBook = field(default_factory=CostBook)
+    fees: Decimal = ZERO
+    fills: int = 0
+
+
+def holding_key(venue: str, market: Market, asset: str) -> str:
+    """Return the key of a holding: ``BINANCE|spot|BTC``."""
+    return f"{venue}|{market.value}|{asset}"
+
+
+def strategy_key(strategy: str, market: Market, symbol: str) -> str:
+    """Return the key of a strategy's position: ``ma_cross|spot|BTCUSDT.BINANCE``."""
+    return f"{strategy}|{market.value}|{symbol}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Portfolio:
+    """The books. Only ``book_*`` methods change them; totals are in the reporting currency."""
+
+    reporting: str = "USDT"
+    holdings: dict[str, CostBook] = field(default_factory=dict)
+    derivatives: dict[str, DerivativePosition] = field(default_factory=dict)
+    strategies: dict[str, StrategyPosition] = field(default_factory=dict)
+    starting_equity: Decimal = ZERO
+    book_value: Decimal = ZERO
+    realised: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    transfers: Decimal = ZERO
+
+    def holding(self, venue: str, market: Market, asset: str) -> Decimal:
+        """Return how much of an asset is held, in units of the asset."""
+        book = self.holdings.get(holding_key(venue, market, asset))
+        return ZERO if book is None else book.quantity
+
+    def position(self, symbol: str) -> Decimal:
+        """Return the signed futures position in base units."""
+        position = self.derivatives.get(symbol)
+        return ZERO if position is None else position.book.quantity
+
+    @property
+    @exactly
+    def identity_error(self) -> Decimal:
+        """Return what the identity misses; anything but 0 is a defect of this program."""
+        change = self.book_value - self.starting_equity
+        return change - (self.realised - self.fees - self.funding + self.transfers)
+
+    @exactly
+    def summed_book_value(self) -> Decimal:
+        """Return the sum of all costs, added up anew: what ``book_value`` keeps running."""
+        return sum((book.cost for book in self.holdings.values()), ZERO)
+
+    @exactly
+    def book_fill(self, event: OrderFilled) -> None:
+        """Book one trade: base, quote and fee asset on spot; position, wallet and fee on futures."""
+        fill = event.fill
+        notional = fill.price * fill.quantity * fill.side.sign
+        value = _value(notional, event.quote_rate)
+        if fill.market is Market.SPOT:
+            self.realised += self._move(fill.venue, Market.SPOT, event.base, fill.quantity * fill.side.sign, value)
+            self.realised += self._move(fill.venue, Market.SPOT, event.quote, -notional, -value)
+        else:
+            self._book_derivative(fill.venue, fill.symbol, event, fill.quantity * fill.side.sign, notional)
+        fee_value = _value(fill.fee, event.fee_rate)
+        if fill.fee != 0:
+            self.fees += fee_value
+            self.realised += self._move(fill.venue, fill.market, fill.fee_asset, -fill.fee, -fee_value)
+        self._attribute(event, value, fee_value)
+
+    @exactly
+    def book_adjustment(self, event: BalanceAdjusted) -> None:
+        """Book a deposit, withdrawal, adoption or correction at its value; none of it is profit."""
+        value = _value(event.amount, event.rate)
+        self.realised += self._move(event.venue, event.market, event.asset, event.amount, value)
+        if event.kind is AdjustmentKind.OPENING:
+            self.starting_equity += value
+        else:
+            self.transfers += value
+
+    @exactly
+    def book_funding(self, event: FundingPaid) -> None:
+        """Book a funding payment into the futures wallet."""
+        value = _value(event.amount, event.rate)
+        self.realised += self._move(event.venue, Market.FUTURES, event.asset, event.amount, value)
+        self.funding -= value
+
+    @exactly
+    def book_adoption(self, event: PositionAdopted, venue: str) -> None:
+        """Take over a futures position (or the difference to one) that no fill of ours made."""
+        self._book_derivative(venue, event.symbol, event, event.quantity, event.quantity * event.price)
+
+    def _book_derivative(
+        self, venue: str, symbol: str, event: OrderFilled | PositionAdopted, quantity: Decimal, notional: Decimal
+    ) -> None:
+        position = self.derivatives.get(symbol)
+        if position is None:
+            position = self.derivatives[symbol] = DerivativePosition(symbol=symbol, quote=event.quote)
+        pnl = position.book.move(quantity, notional)
+        if pnl != 0:
+            value = _value(pnl, event.quote_rate)
+            self.realised += value + self._move(venue, Market.FUTURES, event.quote, pnl, value)
+
+    def _move(self, venue: str, market: Market, asset: str, amount: Decimal, value: Decimal) -> Decimal:
+        """Move an asset at a value; return the result realised by parting with it at another cost."""
+        key = holding_key(venue, market, asset)
+        book = self.holdings.get(key)
+        if book is None:
+            book = self.holdings[key] = CostBook()
+        before = book.cost
+        if asset == self.reporting:
+            book.quantity += amount
+            book.cost += amount
+            realised = amount - value
+        else:
+            realised = book.move(amount, value)
+        self.book_value += book.cost - before
+        return realised
+
+    def _attribute(self, event: OrderFilled, value: Decimal, fee_value: Decimal) -> None:
+        fill = event.fill
+        key = strategy_key(event.strategy, fill.market, fill.symbol)
+        position = self.strategies.get(key)
+        if position is None:
+            position = self.strategies[key] = StrategyPosition(
+                strategy=event.strategy, symbol=fill.symbol, market=fill.market, base=event.base
+            )
+        position.book.move(fill.quantity * fill.side.sign, value)
+        if fill.market is Market.SPOT and fill.fee_asset == event.base:
+            position.book.move(-fill.fee, -fee_value)
+        position.fees += fee_value
+        position.fills += 1
+
+
+def _value(amount: Decimal, rate: Decimal) -> Decimal:
+    return amount if rate == ONE else quantise(amount * rate)
