@@ -40,9 +40,7 @@ class Subscriptions:
         if any(account_id == account for account, _ in self._open.values()):
             raise ExchangeError(-2035, "User Data Stream subscription already active.")
         if len(self._open) >= MAX_SUBSCRIPTIONS:
-            raise ExchangeError(
-                -1191, f"Too many subscriptions. Connection may create up to '{MAX_SUBSCRIPTIONS}'."
-            )
+            raise ExchangeError(-1191, f"Too many subscriptions. Connection may create up to '{MAX_SUBSCRIPTIONS}'.")
         number = self._next
         self._next += 1
         self._open[number] = (account_id, of_session)

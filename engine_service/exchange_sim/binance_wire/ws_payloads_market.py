@@ -140,9 +140,7 @@ def ticker_24h(event: TickerEvent, unit: TimeUnit = MILLISECOND) -> Payload:
     }
     if market is Market.SPOT:
         payload["x"] = number(market, ticker.previous_close)
-        payload.update(
-            _top(event.top.bid_price, event.top.bid_quantity, event.top.ask_price, event.top.ask_quantity)
-        )
+        payload.update(_top(event.top.bid_price, event.top.bid_quantity, event.top.ask_price, event.top.ask_quantity))
     return payload
 
 
@@ -150,9 +148,7 @@ def _change_percent(first: Decimal, last: Decimal) -> str:
     return format((last - first) / first * 100 if first else Decimal(0), ".3f")
 
 
-def _top(
-    bid: Decimal, bid_quantity: Decimal, ask: Decimal, ask_quantity: Decimal, futures: bool = False
-) -> Payload:
+def _top(bid: Decimal, bid_quantity: Decimal, ask: Decimal, ask_quantity: Decimal, futures: bool = False) -> Payload:
     market = Market.FUTURES if futures else Market.SPOT
     return {
         "b": number(market, bid),

@@ -70,9 +70,7 @@ class Topic:
             form = (client.unit, client.combined)
             if form not in rendered:
                 payload = build(client.unit)
-                rendered[form] = encode(
-                    {"stream": self.spec.name, "data": payload} if client.combined else payload
-                )
+                rendered[form] = encode({"stream": self.spec.name, "data": payload} if client.combined else payload)
             client.push(rendered[form])
 
     def stop(self) -> None:

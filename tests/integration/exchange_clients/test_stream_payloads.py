@@ -251,9 +251,7 @@ def test_an_execution_report_of_a_new_order_has_the_documented_fields() -> None:
 
 
 def test_a_cancel_report_carries_the_requests_id_and_the_orders_own_beside_it() -> None:
-    event = OrderEvent(
-        "a", Market.SPOT, ExecutionType.CANCELED, order(), None, 2, AT, request_client_id="cancel-1"
-    )
+    event = OrderEvent("a", Market.SPOT, ExecutionType.CANCELED, order(), None, 2, AT, request_client_id="cancel-1")
     report = user_payloads.execution_report(event)
     assert (report["c"], report["C"]) == ("cancel-1", "mine")
 
