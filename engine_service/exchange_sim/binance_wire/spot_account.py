@@ -8,7 +8,7 @@ from decimal import Decimal
 from engine_service.exchange_sim.binance_wire import payloads_spot
 from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Security
 from engine_service.exchange_sim.binance_wire.ws_text import fixed
-from engine_service.exchange_sim.model import ZERO, Permission
+from engine_service.exchange_sim.model import ZERO, Market, Permission
 
 Payload = dict[str, object]
 _BPS = Decimal(10_000)
@@ -41,9 +41,7 @@ def account(call: Call) -> object:
         "preventSor": False,
         "updateTime": call.exchange.server_time_ms(),
         "accountType": "SPOT",
-        "balances": [
-            payloads_spot.balance(entry) for entry in balances if not omit_zero or entry.free or entry.locked
-        ],
+        "balances": [payloads_spot.balance(entry) for entry in balances if not omit_zero or entry.free or entry.locked],
         "permissions": ["SPOT"],
         "uid": uid(call.account_id),
     }
@@ -79,8 +77,11 @@ def commission_for_order(call: Call) -> Payload:
 
 def fee_rates(call: Call) -> tuple[Decimal, Decimal]:
     """(maker, taker) of the spot market as fractions."""
-    rate = call.exchange.fee_rate
-    return rate, rate
+    perpetuals = call.exchange.market_data.specs(Market.FUTURES)
+    if not perpetuals:
+        return ZERO, ZERO
+    # The exchange charges one rate on both markets and states it where the venue does, per USD-M symbol.
+    return call.exchange.futures.fee_rates(call.account_id, perpetuals[0].symbol)
 
 
 def uid(account_id: str) -> int:

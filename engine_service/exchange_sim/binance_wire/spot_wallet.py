@@ -24,9 +24,7 @@ def coins(call: Call) -> object:
     """GET /sapi/v1/capital/config/getall"""
     held = {entry.asset: entry for entry in call.exchange.spot.balances(call.account_id)}
     listed = {
-        name
-        for spec in call.exchange.market_data.specs(Market.SPOT)
-        for name in (spec.base_asset, spec.quote_asset)
+        name for spec in call.exchange.market_data.specs(Market.SPOT) for name in (spec.base_asset, spec.quote_asset)
     }
     rows = []
     for asset in sorted(listed | held.keys()):
@@ -78,9 +76,7 @@ def trade_fees(call: Call) -> object:
     data = call.exchange.market_data
     specs = data.specs(Market.SPOT) if symbol is None else (data.spec(Market.SPOT, symbol),)
     maker, taker = fee_rates(call)
-    return [
-        {"symbol": spec.symbol, "makerCommission": fixed(maker), "takerCommission": fixed(taker)} for spec in specs
-    ]
+    return [{"symbol": spec.symbol, "makerCommission": fixed(maker), "takerCommission": fixed(taker)} for spec in specs]
 
 
 def user_assets(call: Call) -> object:
@@ -114,6 +110,11 @@ def set_bnb_burn(call: Call) -> object:
     if call.params.sent("spotBNBBurn"):
         call.exchange.accounts.set_fees_in_bnb(call.account_id, call.params.boolean("spotBNBBurn"))
     return bnb_burn(call)
+
+
+def no_margin(_call: Call) -> object:
+    """GET /sapi/v1/margin/...: there is no margin trading, so its lists are empty."""
+    return []
 
 
 def coin_margined(call: Call) -> object:
@@ -156,6 +157,9 @@ ROUTES = (
     Route("POST", "/sapi/v3/asset/getUserAsset", user_assets, 5, Security.DATA),
     Route("GET", "/sapi/v1/bnbBurn", bnb_burn, 1, Security.DATA),
     Route("POST", "/sapi/v1/bnbBurn", set_bnb_burn, 1, Security.DATA),
+    Route("GET", "/sapi/v1/margin/allPairs", no_margin, 1, Security.KEY),
+    Route("GET", "/sapi/v1/margin/isolated/allPairs", no_margin, 1, Security.KEY),
+    Route("GET", "/sapi/v1/margin/allAssets", no_margin, 1, Security.KEY),
     Route("GET", "/dapi/v1/exchangeInfo", coin_margined, market=Market.FUTURES),
     Route("GET", "/dapi/v1/ping", lambda _call: {}, market=Market.FUTURES),
 )
