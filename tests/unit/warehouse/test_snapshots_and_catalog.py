@@ -62,4 +62,4 @@ def test_an_empty_table_can_be_queried(tmp_path: Path) -> None:
     store = Warehouse(tmp_path)
     store.writer(READINGS).upsert(readings(0))
     with store.catalog() as sql:
-        assert sql.execute("SELECT count(*), max(read_at) FROM readings").fetchall() == [(0, None, None)]
+        assert sql.execute("SELECT count(*), max(read_at) FROM readings").fetchall() == [(0, None)]
