@@ -225,9 +225,7 @@ class AlgoDesk:
         except ExchangeError as refusal:
             self._put(replace(algo, status=AlgoStatus.REJECTED, failure=refusal.message, updated_ms=at_ms))
             return
-        triggered = self._put(
-            replace(algo, status=AlgoStatus.TRIGGERED, order_id=order.order_id, updated_ms=at_ms)
-        )
+        triggered = self._put(replace(algo, status=AlgoStatus.TRIGGERED, order_id=order.order_id, updated_ms=at_ms))
         if not order.status.is_open:
             self._put(
                 replace(triggered, status=AlgoStatus.FINISHED, actual_price=order.average_price, updated_ms=at_ms)

@@ -98,9 +98,7 @@ class BarStore:
             for opened, closed in itertools.pairwise(edges)
         ]
 
-    def _bar_edges(
-        self, interval: str, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
-    ) -> list[int]:
+    def _bar_edges(self, interval: str, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int) -> list[int]:
         """Open times of the bars asked for, and the end of the last."""
         oldest = bar_open_ms(interval, self._first_open_ms)
         newest = bar_open_ms(interval, min(self.running_open_ms, now_ms))

@@ -13,9 +13,7 @@ class ExchangeError(Exception):
         data: extra object some refusals carry under `data` (cancelReplace).
     """
 
-    def __init__(
-        self, code: int, message: str, http_status: int = 400, data: dict[str, object] | None = None
-    ) -> None:
+    def __init__(self, code: int, message: str, http_status: int = 400, data: dict[str, object] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message

@@ -69,9 +69,7 @@ class FundingBoard:
         self.next_ms += self.interval_ms
         return fixed
 
-    def history(
-        self, symbol: str | None, start_ms: int | None, end_ms: int | None, limit: int
-    ) -> list[FundingRate]:
+    def history(self, symbol: str | None, start_ms: int | None, end_ms: int | None, limit: int) -> list[FundingRate]:
         """Fundings in [start, end], oldest first; without a start the last `limit`."""
         found = [
             f

@@ -174,9 +174,7 @@ class FuturesDesk:
 
     def liquidate(self, at_ms: int) -> None:
         """Close what the margin no longer carries: isolated positions alone, crossed ones together."""
-        owners = {
-            account for (account, _, _), h in self._ledger.holdings.items() if h.quantity and account != HOUSE
-        }
+        owners = {account for (account, _, _), h in self._ledger.holdings.items() if h.quantity and account != HOUSE}
         for account in sorted(owners):
             held = self._margin.held(account)
             for position in held:

@@ -97,9 +97,7 @@ class Listing:
             self._print_aggregates(fills, ids, not buyer_takes, at_ms)
         return ids
 
-    def _print_aggregates(
-        self, fills: list[tuple[int, int]], ids: list[int], buyer_makes: bool, at_ms: int
-    ) -> None:
+    def _print_aggregates(self, fills: list[tuple[int, int]], ids: list[int], buyer_makes: bool, at_ms: int) -> None:
         start = 0
         for i in range(1, len(fills) + 1):
             if i < len(fills) and fills[i][0] == fills[start][0]:

@@ -73,9 +73,7 @@ class LiveMarket:
         first, last = self._first_open_ms, self._second_ms - SECOND_MS
         start = first if start_ms is None else max(first, -(-start_ms // SECOND_MS) * SECOND_MS)
         end = last if end_ms is None else min(last, end_ms)
-        return [
-            RegimePoint(at, self._regimes[(at - first) // SECOND_MS]) for at in range(start, end + 1, SECOND_MS)
-        ]
+        return [RegimePoint(at, self._regimes[(at - first) // SECOND_MS]) for at in range(start, end + 1, SECOND_MS)]
 
     def _do_tick(self, at_ms: int) -> None:
         prices = self._bent_prices()

@@ -50,7 +50,7 @@ class OrderEntry(OrderQueries):
         now_ms: Callable[[], int],
         catch_up: Callable[[], None],
     ) -> None:
-        """`catch_up` lets the market do what is due, so that an order's trades fall into the second they happen in."""
+        """`catch_up` lets the market do what is due, so that trades fall into the second they happen in."""
         super().__init__(store)
         self._listings = listings
         self._engine = engine

@@ -20,9 +20,7 @@ from engine_service.exchange_sim.settlement import Settlement
 class SpotStops:
     """Orders of the spot market that wait for a price."""
 
-    def __init__(
-        self, store: OrderStore, engine: MatchingEngine, settlement: Settlement, ledger: SpotLedger
-    ) -> None:
+    def __init__(self, store: OrderStore, engine: MatchingEngine, settlement: Settlement, ledger: SpotLedger) -> None:
         self._store = store
         self._engine = engine
         self._settlement = settlement

@@ -24,6 +24,7 @@ from engine_service.exchange_sim.binance_wire import (
 )
 from engine_service.exchange_sim.binance_wire.app_context import Route, Wire
 from engine_service.exchange_sim.binance_wire.app_gateway import Gateway, Receive, Scope, Send
+from engine_service.exchange_sim.binance_wire.sim_admin import make_admin_router
 from engine_service.exchange_sim.binance_wire.weights import Limits
 from engine_service.exchange_sim.binance_wire.ws_routes import StreamRoutes
 from engine_service.exchange_sim.exchange import Exchange
@@ -55,6 +56,7 @@ class ExchangeApp(FastAPI):
         self.wire = wire
         self.streams = StreamRoutes(wire, ROUTES)
         self.include_router(self.streams.router)
+        self.include_router(make_admin_router(wire.exchange))
         self._gateway = Gateway(wire, ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
