@@ -31,7 +31,7 @@ MAX_WINDOW_MS = Decimal(60_000)
 _AHEAD_US = 1_000_000
 # 16 digits and more are microseconds: milliseconds reach that length in the year 33658.
 _MICROSECONDS_FROM = 10**15
-_KEY_FORMAT = re.compile(r"[A-Za-z0-9_\-]{1,128}")
+_KEY_FORMAT = re.compile(r"[!-~]{1,128}")
 _TIMESTAMP = re.compile(r"[0-9]{1,20}", re.ASCII)
 _WINDOW = re.compile(r"[0-9]{1,10}(\.[0-9]{1,3})?", re.ASCII)
 _SIGNATURE_NAME = "signature="

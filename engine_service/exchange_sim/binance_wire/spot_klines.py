@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from engine_service.exchange_sim.binance_wire import errors
-from engine_service.exchange_sim.exchange import MarketData
 from engine_service.exchange_sim.intervals import (
     FIXED_INTERVALS_MS,
     MINUTE_MS,
@@ -15,6 +14,7 @@ from engine_service.exchange_sim.intervals import (
     check_interval,
     next_open_ms,
 )
+from engine_service.exchange_sim.market_data import MarketData
 from engine_service.exchange_sim.model import Bar, Market
 
 ZONE_RANGE = "^[+-]?[0-9]{1,2}(:[0-9]{2})?$"
