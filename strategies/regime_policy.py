@@ -1,0 +1,135 @@
+"""From a filtered posterior to a wanted exposure: what each regime pays, net of costs, over its own dwell time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from strategies.contracts import Bar, Signal
+from strategies.features import WARM_UP, FeatureStream
+from strategies.regimes.filtering import ForwardFilter
+from strategies.regimes.model import RegimeModel
+
+STRATEGY_ID = "hmm_regime"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyOptions:
+    """``round_trip_cost_bps`` is what in and out cost together, ``hysteresis`` the least change that acts."""
+
+    round_trip_cost_bps: float = 25.0
+    confidence_gate: float = 0.5
+    hysteresis: float = 0.25
+    cooldown_s: float = 30.0
+    min_t_statistic: float = 2.0
+
+
+def regime_exposures(model: RegimeModel, options: PolicyOptions) -> tuple[float, ...]:
+    """Return the exposure each regime deserves, -1 to 1.
+
+    A regime's gain is its expected return per bar times its expected dwell 1 / (1 - a_kk). Exposure is that gain over
+    twice the round trip's cost, clipped, and zero where the mean is not told from zero (|t| below the minimum, with
+    the standard error of a mean over the bars spent in the regime).
+    """
+    exposures = []
+    cost = options.round_trip_cost_bps / 10_000.0
+    share = stationary(model)
+    for regime in range(model.count):
+        mean, spread = float(model.expected_return[regime]), float(model.volatility[regime])
+        error = spread / math.sqrt(max(1.0, share[regime] * model.bars))
+        certain = error > 0 and abs(mean) / error >= options.min_t_statistic
+        dwell = 1.0 / max(1e-6, 1.0 - float(model.transmat[regime, regime]))
+        gain = mean * dwell
+        exposures.append(max(-1.0, min(1.0, gain / (2.0 * cost))) if certain and cost > 0 else 0.0)
+    return tuple(exposures)
+
+
+def stationary(model: RegimeModel, steps: int = 512) -> Sequence[float]:
+    """Return the long-run share of each regime, by repeated transition from the start distribution."""
+    state = model.startprob
+    for _ in range(steps):
+        state = state @ model.transmat
+    return [float(value) for value in state]
+
+
+class RegimePolicy:
+    """The live regime strategy of one symbol: features, filter, exposure with hysteresis, gate and cooldown."""
+
+    def __init__(self, model: RegimeModel, version: str, options: PolicyOptions | None = None) -> None:
+        self._options = options or PolicyOptions()
+        self._model = model
+        self._version = version
+        self._features = FeatureStream()
+        self._filter = ForwardFilter(model)
+        self._exposures = regime_exposures(model, self._options)
+        self._target = 0.0
+        self._acted_at_ms: int | None = None
+
+    @property
+    def strategy_id(self) -> str:
+        return STRATEGY_ID
+
+    @property
+    def warm_up(self) -> int:
+        return WARM_UP
+
+    @property
+    def version(self) -> str:
+        """The model version behind every signal."""
+        return self._version
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Readable names of the regimes, in order."""
+        return self._model.labels
+
+    @property
+    def posterior(self) -> tuple[float, ...] | None:
+        """The newest filtered posterior, length K; ``None`` during warm-up."""
+        return self._filter.posterior
+
+    def warm(self, bars: Sequence[Bar]) -> None:
+        """Run past bars through features and filter, without signals: for a start and for a model swap."""
+        for bar in bars:
+            self._observe(bar)
+
+    def on_bar(self, bar: Bar) -> Signal | None:
+        """Take a closed bar; a signal comes where the wanted exposure moved by more than the hysteresis."""
+        posterior = self._observe(bar)
+        if posterior is None:
+            return None
+        confidence = max(posterior)
+        wanted = sum(share * exposure for share, exposure in zip(posterior, self._exposures, strict=True))
+        if not self._may_act(bar, wanted, confidence):
+            return None
+        self._target = wanted
+        self._acted_at_ms = bar.close_at_ms
+        regime = posterior.index(confidence)
+        return Signal(
+            strategy=STRATEGY_ID,
+            symbol=bar.symbol,
+            at_ms=bar.close_at_ms,
+            target=wanted,
+            confidence=confidence,
+            why={
+                "regime": str(regime),
+                "label": self._model.labels[regime],
+                "posterior": ",".join(f"{share:.6f}" for share in posterior),
+                "model_version": self._version,
+                "model_data": self._model.data_hash[:16],
+            },
+        )
+
+    def _observe(self, bar: Bar) -> tuple[float, ...] | None:
+        row = self._features.push(bar)
+        return None if row is None else self._filter.step(row.tolist())
+
+    def _may_act(self, bar: Bar, wanted: float, confidence: float) -> bool:
+        if confidence < self._options.confidence_gate or abs(wanted - self._target) < self._options.hysteresis:
+            return False
+        if self._acted_at_ms is None:
+            return True
+        # Leaving is never delayed; only new exposure waits for the cooldown.
+        leaving = abs(wanted) < abs(self._target) and wanted * self._target >= 0
+        return leaving or bar.close_at_ms - self._acted_at_ms >= self._options.cooldown_s * 1000

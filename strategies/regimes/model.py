@@ -1,0 +1,154 @@
+"""A fitted regime model: plain arrays and a little text, saved as JSON. Nothing is ever pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.features import FEATURE_SCHEMA, FEATURES
+
+Array = NDArray[np.float64]
+
+MAX_REGIMES = 8
+SUM_TOLERANCE = 1e-6
+
+
+class ModelRefused(ValueError):
+    """A model cannot be used; ``code`` is ``MODEL_INVALID`` or ``MODEL_SCHEMA``."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RegimeModel:
+    """A Gaussian hidden Markov model of one symbol's standardised features.
+
+    Shapes: ``startprob`` (K,), ``transmat`` (K, K), ``means`` and ``covars`` (K, D; diagonal), ``scaler_mean`` and
+    ``scaler_scale`` (D,), ``expected_return`` and ``volatility`` (K,; per bar, log return). Regimes stand in
+    canonical order. ``trained_from_ms`` and ``trained_to_ms`` are bar open times, the latter exclusive.
+    """
+
+    features: tuple[str, ...]
+    startprob: Array
+    transmat: Array
+    means: Array
+    covars: Array
+    scaler_mean: Array
+    scaler_scale: Array
+    expected_return: Array
+    volatility: Array
+    labels: tuple[str, ...]
+    trained_from_ms: int
+    trained_to_ms: int
+    bars: int
+    data_hash: str
+    seed: int
+    feature_schema: str = FEATURE_SCHEMA
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @property
+    def count(self) -> int:
+        """The number of regimes, K."""
+        return len(self.startprob)
+
+    @property
+    def columns(self) -> list[int]:
+        """Where this model's features stand in a feature row."""
+        return [FEATURES.index(name) for name in self.features]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; floats survive the round trip bit for bit."""
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        return arrays | {
+            "features": list(self.features),
+            "labels": list(self.labels),
+            "trained_from_ms": self.trained_from_ms,
+            "trained_to_ms": self.trained_to_ms,
+            "bars": self.bars,
+            "data_hash": self.data_hash,
+            "seed": self.seed,
+            "feature_schema": self.feature_schema,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RegimeModel:
+        """Return the model that ``to_dict`` wrote.
+
+        Raises:
+            ModelRefused: a part is missing, unknown, of the wrong shape, or no probability.
+        """
+        expected = {*_ARRAYS, *_PLAIN}
+        if set(values) != expected:
+            raise ModelRefused("MODEL_INVALID", f"a model has exactly these parts: {', '.join(sorted(expected))}")
+        try:
+            parts: dict[str, Any] = {name: np.array(values[name], dtype=np.float64) for name in _ARRAYS}
+            parts |= {
+                "features": _texts(values["features"]),
+                "labels": _texts(values["labels"]),
+                "data_hash": str(values["data_hash"]),
+                "feature_schema": str(values["feature_schema"]),
+                **{name: int(values[name]) for name in ("trained_from_ms", "trained_to_ms", "bars", "seed")},
+            }
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ModelRefused("MODEL_INVALID", "a part of the model has the wrong type") from error
+        return cls(**parts)
+
+
+_ARRAYS = (
+    "startprob",
+    "transmat",
+    "means",
+    "covars",
+    "scaler_mean",
+    "scaler_scale",
+    "expected_return",
+    "volatility",
+)
+_PLAIN = ("features", "labels", "trained_from_ms", "trained_to_ms", "bars", "data_hash", "seed", "feature_schema")
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    if isinstance(values, str) or len(values) > 64:
+        raise TypeError("a short list of texts is wanted")
+    return tuple(str(value) for value in values)
+
+
+def _validate(model: RegimeModel) -> None:
+    if model.feature_schema != FEATURE_SCHEMA or not set(model.features) <= set(FEATURES) or not model.features:
+        raise ModelRefused("MODEL_SCHEMA", f"features must be of the schema {FEATURE_SCHEMA}")
+    regimes, width = model.startprob.size, len(model.features)
+    if not 1 <= regimes <= MAX_REGIMES:
+        raise ModelRefused("MODEL_INVALID", f"a model has 1 to {MAX_REGIMES} regimes")
+    shapes = {
+        "startprob": (regimes,),
+        "transmat": (regimes, regimes),
+        "means": (regimes, width),
+        "covars": (regimes, width),
+        "scaler_mean": (width,),
+        "scaler_scale": (width,),
+        "expected_return": (regimes,),
+        "volatility": (regimes,),
+    }
+    for name, shape in shapes.items():
+        array = getattr(model, name)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise ModelRefused("MODEL_INVALID", f"{name} must be finite and of shape {shape}")
+    if len(model.labels) != regimes:
+        raise ModelRefused("MODEL_INVALID", "every regime needs a label")
+    if (model.covars <= 0).any() or (model.scaler_scale <= 0).any() or (model.volatility < 0).any():
+        raise ModelRefused("MODEL_INVALID", "variances and scales must be positive")
+    for name in ("startprob", "transmat"):
+        array = getattr(model, name)
+        if (array < 0).any() or (abs(array.sum(axis=-1) - 1.0) > SUM_TOLERANCE).any():
+            raise ModelRefused("MODEL_INVALID", f"{name} must hold probabilities that sum to 1")
+    if not 0 <= model.trained_from_ms < model.trained_to_ms:
+        raise ModelRefused("MODEL_INVALID", "the training span must not be empty")

@@ -1,0 +1,159 @@
+"""Walk forward: fit on the past, skip a gap, judge on what follows; move on. Nothing judged was ever fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.features import FEATURES
+from strategies.regime_policy import PolicyOptions, regime_exposures
+from strategies.regimes.filtering import filter_batch
+from strategies.regimes.fit import FitOptions, FitRefused, fit
+from strategies.research.metrics import Performance, performance
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkForwardOptions:
+    """``purge`` bars between train and test keep rolling windows apart; ``cost_bps`` is paid per unit of turnover."""
+
+    folds: int = 3
+    train_share: float = 0.5
+    purge: int = 60
+    cost_bps: float = 12.0
+    bars_per_year: float = 365 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """Row numbers: train on [``train_from``, ``train_to``), judge on [``test_from``, ``test_to``)."""
+
+    train_from: int
+    train_to: int
+    test_from: int
+    test_to: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkForwardReport:
+    """Out-of-sample arrays are aligned: row i judged bar ``index[i]`` with what was known at its close.
+
+    ``posteriors`` has shape (N, K_max), padded with zeros where a fold had fewer regimes.
+    """
+
+    index: NDArray[np.int64]
+    positions: Array
+    returns: Array
+    market_returns: Array
+    posteriors: Array
+    held_out_log_likelihood: float
+    strategy: Performance
+    buy_and_hold: Performance
+    folds: tuple[Fold, ...]
+    refused: tuple[str, ...]
+
+
+def folds(rows: int, options: WalkForwardOptions) -> Iterator[Fold]:
+    """Yield expanding folds over ``rows`` bars.
+
+    Raises:
+        ValueError: there are too few rows for one fold.
+    """
+    first_test = int(rows * options.train_share)
+    width = (rows - first_test) // options.folds
+    if width <= options.purge:
+        raise ValueError("too few bars to walk forward")
+    for number in range(options.folds):
+        start = first_test + number * width
+        stop = rows if number == options.folds - 1 else start + width
+        yield Fold(train_from=0, train_to=start - options.purge, test_from=start, test_to=stop)
+
+
+def walk_forward(
+    rows: Array,
+    open_at_ms: NDArray[np.int64],
+    bar_ms: int,
+    fit_options: FitOptions,
+    policy: PolicyOptions,
+    options: WalkForwardOptions,
+) -> WalkForwardReport:
+    """Judge the regime policy out of sample on feature rows (T, 7) of one symbol.
+
+    The exposure decided at the close of bar t earns the return of bar t+1; its change pays ``cost_bps``.
+
+    Raises:
+        FitRefused: no fold could be fitted.
+        ValueError: there are too few bars.
+    """
+    parts: list[tuple[NDArray[np.int64], Array, Array]] = []
+    likelihood = 0.0
+    judged = 0
+    refused: list[str] = []
+    plan = tuple(folds(len(rows), options))
+    for fold in plan:
+        train = slice(fold.train_from, fold.train_to)
+        try:
+            model, _how = fit(rows[train], open_at_ms[train], bar_ms, fit_options)
+        except FitRefused as error:
+            refused.append(error.code)
+            continue
+        # The filter runs on from inside the training span, so that it is warm at the first judged bar.
+        warm_from = max(fold.train_from, fold.test_from - options.purge)
+        test = rows[warm_from : fold.test_to]
+        complete = np.isfinite(test).all(axis=1)
+        index = np.arange(warm_from, fold.test_to)[complete]
+        posteriors, found = filter_batch(model, test[complete])
+        kept = index >= fold.test_from
+        exposures = np.array(regime_exposures(model, policy))
+        parts.append((index[kept], posteriors[kept], _hysteresis(posteriors[kept] @ exposures, policy)))
+        likelihood += found
+        judged += len(index)
+    if not parts:
+        raise FitRefused(refused[0] if refused else "TOO_FEW_BARS", "no fold could be fitted")
+    return _report(rows, parts, likelihood / max(1, judged), plan, tuple(refused), options)
+
+
+def _hysteresis(wanted: Array, policy: PolicyOptions) -> Array:
+    held = np.empty_like(wanted)
+    now = 0.0
+    for bar, target in enumerate(wanted):
+        if abs(target - now) >= policy.hysteresis:
+            now = float(target)
+        held[bar] = now
+    return held
+
+
+def _report(
+    rows: Array,
+    parts: list[tuple[NDArray[np.int64], Array, Array]],
+    held_out: float,
+    plan: tuple[Fold, ...],
+    refused: tuple[str, ...],
+    options: WalkForwardOptions,
+) -> WalkForwardReport:
+    index = np.concatenate([part[0] for part in parts])
+    positions = np.concatenate([part[2] for part in parts])
+    width = max(part[1].shape[1] for part in parts)
+    posteriors = np.concatenate([np.pad(part[1], ((0, 0), (0, width - part[1].shape[1]))) for part in parts])
+    market = np.expm1(np.nan_to_num(rows[:, FEATURES.index("log_return")]))
+    earned = market[index]
+    # What is decided at a bar's close earns from the next bar on.
+    held = np.concatenate([[0.0], positions[:-1]])
+    cost = np.abs(np.diff(positions, prepend=0.0)) * options.cost_bps / 10_000.0
+    returns = held * earned - cost
+    return WalkForwardReport(
+        index=index,
+        positions=positions,
+        returns=returns,
+        market_returns=earned,
+        posteriors=posteriors,
+        held_out_log_likelihood=held_out,
+        strategy=performance(returns, held, options.bars_per_year),
+        buy_and_hold=performance(earned, np.ones(len(earned)), options.bars_per_year),
+        folds=plan,
+        refused=refused,
+    )
