@@ -74,6 +74,11 @@ class BinanceSession:
         await self._rest.close()
         self.budget.close()
 
+    @property
+    def socket_ready(self) -> bool:
+        """True while the order socket, where there is one, can be handed a request."""
+        return self._order_socket is not None and self._order_socket.ready
+
     async def synchronise(self) -> None:
         """Measure the venue's time.
 
@@ -94,7 +99,7 @@ class BinanceSession:
 
     async def signed(self, call: Call, params: Mapping[str, Scalar] | None = None) -> Any | Failure:
         """Return the body of a signed request, or what its failure means for what was asked."""
-        if call.socket_method and self._order_socket is not None and self._order_socket.ready:
+        if call.socket_method and self._order_socket is not None and self.socket_ready:
             return await self._over_socket(self._order_socket, call, params or {})
         return await self.request(call, self.sign(params or {}))
 

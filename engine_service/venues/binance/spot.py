@@ -58,6 +58,11 @@ class BinanceSpot(BinanceVenue):
         super().__init__(session, account=account, silence_s=silence_s)
         self._user_stream = SpotUserStream(session)
 
+    @property
+    def order_socket_ready(self) -> bool:
+        """True while orders travel over the WebSocket API; until then, and without one, they go over REST."""
+        return self._session.socket_ready
+
     # --- orders -------------------------------------------------------------------------------------------------
 
     async def submit(self, order: Order) -> SubmitOutcome:

@@ -184,7 +184,7 @@ def test_money_is_conserved_over_any_program(program: list[tuple[str, D, int]]) 
     paper = exchange()
     fills: list[Any] = []
     for index, (kind, quantity, price) in enumerate(program):
-        paper.on_book(SYMBOL, BOOK)
+        fills += [report.fill for report in paper.on_book(SYMBOL, BOOK) if report.fill]
         try:
             if kind in {"buy", "sell"}:
                 order = small(client_order_id=str(index), side=OrderSide(kind.upper()), quantity=quantity)
