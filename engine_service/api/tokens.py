@@ -75,9 +75,7 @@ def load_or_create(path: Path) -> dict[str, str]:
     try:
         tokens = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ConfigurationError(
-            "TOKEN_FILE_INVALID", f"{path} is not JSON; remove it to make new tokens"
-        ) from error
+        raise ConfigurationError("TOKEN_FILE_INVALID", f"{path} is not JSON; remove it to make new tokens") from error
     if not isinstance(tokens, dict) or set(tokens) != set(GRANTS):
         raise ConfigurationError("TOKEN_FILE_INVALID", f"{path} must hold the keys read, trade and admin")
     for name, token in tokens.items():

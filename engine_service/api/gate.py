@@ -1,0 +1,206 @@
+"""The front door: what every request must be before any route sees it.
+
+Order of the checks: load, framing, host, origin, route, token, scope, media type, size. A stranger never reaches a
+parser. Written as plain ASGI, so that it costs little on the hot routes.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+from starlette.routing import Match, Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine_service.api.problems import problem
+from engine_service.api.routes import ROUTES, Access
+from engine_service.api.tokens import Principal, TokenBook
+from engine_service.domain.errors import (
+    Conflict,
+    EngineError,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+)
+
+MAX_HEADER_BYTES = 8 * 1024
+MAX_HEADERS = 64
+BODY_DEADLINE_S = 10.0
+FAILURES_PER_MINUTE = 10
+ONCE = frozenset(
+    {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
+)
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Gate:
+    """ASGI middleware. ``observe(route, status)`` counts what was answered."""
+
+    app: ASGIApp
+    router: Router
+    tokens: TokenBook
+    allowed_hosts: frozenset[str]
+    max_concurrent: int
+    observe: Callable[[str, int], None]
+    stopping: Callable[[], bool]
+    _running: int = 0
+    _failures: dict[str, deque[float]] = field(default_factory=dict)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        template = "unmatched"
+        status = 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        streaming = scope["path"] == "/stream"
+        self._running += not streaming
+        try:
+            headers = self._headers(scope)
+            template, access = self._route(scope)
+            self._authorise(scope, headers, access)
+            await self._admit(scope, headers, access, receive, counted)
+        except EngineError as error:
+            await problem(error, request_id)(scope, receive, counted)
+        finally:
+            self._running -= not streaming
+            self.observe(template, status)
+
+    async def _admit(
+        self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive, send: Send
+    ) -> None:
+        if self.stopping() and scope["method"] in WITH_BODY:
+            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
+        if scope["method"] in WITH_BODY or scope["method"] == "DELETE":
+            scope["state"]["body"] = await self._body(scope, headers, access, receive)
+        await self.app(scope, receive, send)
+
+    def _headers(self, scope: Scope) -> dict[bytes, bytes]:
+        """Check framing, host and origin; return the headers, the last value of each.
+
+        Raises:
+            InvalidRequest: as the codes say.
+        """
+        if self._running > self.max_concurrent:
+            raise Unavailable("OVERLOADED", "Too many requests at once.", retry_after_s=1)
+        raw: list[tuple[bytes, bytes]] = scope["headers"]
+        if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
+            raise InvalidRequest("HEADERS_TOO_LARGE", f"At most {MAX_HEADERS} headers, {MAX_HEADER_BYTES} bytes.")
+        headers: dict[bytes, bytes] = {}
+        for name, value in raw:
+            if name in headers and name in ONCE:
+                raise InvalidRequest("HEADER_DUPLICATED", f"{name.decode('ascii', 'replace')[:40]} stands twice.")
+            if not value.isascii() or any(byte < 32 and byte != 9 for byte in value) or b"\x7f" in value:
+                raise InvalidRequest("HEADER_INVALID", "Header values are visible ASCII.")
+            headers[name] = value
+        host = headers.get(b"host", b"").decode("ascii")
+        if host.rpartition(":")[0] not in self.allowed_hosts and host not in self.allowed_hosts:
+            raise InvalidRequest("HOST_NOT_ALLOWED", "Call the engine by its own address.")
+        self._check_origin(headers, host)
+        return headers
+
+    def _check_origin(self, headers: Mapping[bytes, bytes], host: str) -> None:
+        origin = headers.get(b"origin")
+        foreign = origin is not None and origin.decode("ascii") != f"http://{host}"
+        if foreign or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+            raise InvalidRequest("ORIGIN_NOT_ALLOWED", "Pages of other origins may not call the engine.")
+
+    def _route(self, scope: Scope) -> tuple[str, Access]:
+        """Find the declared route.
+
+        Raises:
+            NotFound: no such path. Conflict: the path exists with other methods.
+        """
+        allowed: set[str] = set()
+        for route in self.router.routes:
+            if not isinstance(route, Route):
+                continue
+            match, _ = route.matches(scope)
+            if match is Match.FULL:
+                method = "GET" if scope["method"] == "HEAD" else scope["method"]
+                return route.path, ROUTES[(method, route.path)]
+            if match is Match.PARTIAL:
+                allowed |= set(route.methods or ())
+        if allowed:
+            raise Conflict("METHOD_NOT_ALLOWED", f"Allowed: {', '.join(sorted(allowed))}.")
+        raise NotFound("NOT_FOUND", "There is no such route; GET /docs lists them.")
+
+    def _authorise(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access) -> None:
+        if access.scope is None:
+            return
+        peer = (scope.get("client") or ("", 0))[0]
+        principal = self._principal(headers, peer)
+        if access.scope not in principal.scopes:
+            raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.scope.value}.")
+        scope["state"]["principal"] = principal
+
+    def _principal(self, headers: Mapping[bytes, bytes], peer: str) -> Principal:
+        failures = self._failures.setdefault(peer, deque(maxlen=FAILURES_PER_MINUTE))
+        now = time.monotonic()
+        while failures and now - failures[0] > 60:
+            failures.popleft()
+        kind, _, token = headers.get(b"authorization", b"").decode("ascii").partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise InvalidRequest("TOKEN_MISSING", "Send Authorization: Bearer TOKEN; see tokens.json.")
+        principal = self.tokens.identify(token.strip())
+        if principal is not None:
+            return principal
+        if len(failures) >= FAILURES_PER_MINUTE:
+            raise InvalidRequest("TOO_MANY_FAILURES", "Wait a minute.", retry_after_s=60)
+        failures.append(now)
+        raise InvalidRequest("TOKEN_INVALID", "The token is not known to this engine.")
+
+    async def _body(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> bytes:
+        """Read the whole body within its limits.
+
+        Raises:
+            InvalidRequest: encoded, of another type, too large or too slow.
+        """
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise InvalidRequest("UNSUPPORTED_CONTENT_ENCODING", "Send the body as it is.")
+        declared = headers.get(b"content-length")
+        if declared is not None and (not declared.isdigit() or int(declared) > access.max_body):
+            raise InvalidRequest("BODY_TOO_LARGE", f"At most {access.max_body} bytes.")
+        body = await _read(receive, access.max_body)
+        if body and not _is_json(headers.get(b"content-type", b"")):
+            raise InvalidRequest("UNSUPPORTED_MEDIA_TYPE", "Send application/json in UTF-8.")
+        return body
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    deadline = time.monotonic() + BODY_DEADLINE_S
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("REQUEST_INVALID", "The connection ended before the body did.")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise InvalidRequest("BODY_TOO_LARGE", f"At most {limit} bytes.")
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        if time.monotonic() > deadline:
+            raise InvalidRequest("REQUEST_TIMEOUT", "The body came too slowly.")
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind, _, rest = content_type.decode("ascii").lower().partition(";")
+    charset = rest.strip()
+    return kind.strip() == "application/json" and charset in ("", "charset=utf-8", 'charset="utf-8"')

@@ -1,0 +1,72 @@
+"""Every route of the engine and the scope it asks for. A route that is not listed here does not start.
+
+The exporter role mounts only what is marked ``read``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine_service.api.tokens import Scope
+
+SMALL_BODY = 16 * 1024
+MODEL_BODY = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call a route (``scope`` ``None``: anyone on this machine) and how large its body may be."""
+
+    scope: Scope | None
+    max_body: int = SMALL_BODY
+
+
+OPEN = Access(None)
+READ = Access(Scope.READ)
+TRADE = Access(Scope.TRADE)
+ADMIN = Access(Scope.ADMIN)
+
+#: (method, route template) -> access.
+ROUTES: Mapping[tuple[str, str], Access] = {
+    ("GET", "/healthz"): OPEN,
+    ("GET", "/livez"): OPEN,
+    ("GET", "/readyz"): OPEN,
+    ("GET", "/version"): OPEN,
+    ("GET", "/docs"): OPEN,
+    ("GET", "/openapi.json"): OPEN,
+    ("GET", "/metrics"): READ,
+    ("GET", "/orders"): READ,
+    ("GET", "/orders/{client_order_id}"): READ,
+    ("GET", "/fills"): READ,
+    ("GET", "/positions"): READ,
+    ("GET", "/portfolio"): READ,
+    ("GET", "/account_snapshot"): READ,
+    ("GET", "/equity"): READ,
+    ("GET", "/events"): READ,
+    ("GET", "/stream"): READ,
+    ("GET", "/strategies"): READ,
+    ("GET", "/strategies/{strategy}"): READ,
+    ("GET", "/strategies/{strategy}/regimes"): READ,
+    ("GET", "/symbol_info"): READ,
+    ("GET", "/prices"): READ,
+    ("GET", "/universe"): READ,
+    ("GET", "/limits"): READ,
+    ("GET", "/risk/config"): READ,
+    ("POST", "/orders/market"): TRADE,
+    ("POST", "/orders/limit"): TRADE,
+    ("DELETE", "/orders/{client_order_id}"): TRADE,
+    ("DELETE", "/orders"): TRADE,
+    ("PATCH", "/orders/{client_order_id}"): TRADE,
+    ("POST", "/account_snapshot/refresh"): TRADE,
+    ("POST", "/reconcile"): TRADE,
+    ("POST", "/reconcile/manual"): TRADE,
+    ("POST", "/strategy/signal"): TRADE,
+    ("POST", "/control/halt"): READ,
+    ("POST", "/control/flatten"): TRADE,
+    ("POST", "/control/resume"): ADMIN,
+    ("POST", "/strategy/promote"): Access(Scope.ADMIN, MODEL_BODY),
+    ("PUT", "/strategies/{strategy}"): Access(Scope.ADMIN, MODEL_BODY),
+    ("PUT", "/risk/config"): ADMIN,
+    ("POST", "/risk/reload"): ADMIN,
+}

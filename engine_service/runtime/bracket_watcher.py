@@ -1,0 +1,158 @@
+"""Take-profit and stop-loss that the engine watches on the mark, for venues (and demos) without native brackets.
+
+A bracket is armed in the journal when an entry has ended with fills, so it survives a restart; it closes when its exit
+was sent or when its strategy is flat for another reason. Exits are reduce-only and pass through the same door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+
+import structlog
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import EngineError
+from engine_service.domain.ids import Market
+from engine_service.domain.marks import Mark
+from engine_service.domain.money import ZERO
+from engine_service.domain.order import Order, OrderRequest
+from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.execution.core import EngineCore
+from engine_service.runtime.strategy_config import StrategyConfig
+from engine_service.storage.port import Recorded
+from strategies.brackets import BracketLevels, BracketOptions, levels
+
+Submit = Callable[[OrderRequest, str], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+
+class BracketWatcher:
+    """Arms on fills, fires on marks. The open brackets are the journal's own (``state.image.brackets``)."""
+
+    def __init__(self, core: EngineCore, configs: Mapping[str, StrategyConfig], submit: Submit) -> None:
+        self._core = core
+        self._configs = configs
+        self._submit = submit
+        self._firing: set[str] = set()
+        self._attempts: dict[str, int] = {}
+
+    def on_event(self, recorded: Recorded) -> None:
+        """Bus handler: an entry that ended with fills gets its bracket."""
+        event = recorded.event
+        if not isinstance(event, e.OrderFilled | e.OrderCanceled | e.OrderExpired):
+            return
+        order = self._core.state.order(event.client_order_id)
+        if order is not None and self._wants_bracket(order):
+            self._arm(order)
+
+    def on_mark(self, mark: Mark) -> None:
+        """Mark listener: fire every bracket whose level is reached; runs in the quote's own turn."""
+        price = mark.price if mark.is_valid else None
+        if price is None:
+            return
+        for bracket in tuple(self._core.state.image.brackets.values()):
+            if bracket.symbol == mark.symbol and bracket.market is mark.market:
+                self._check(bracket, price)
+
+    def _wants_bracket(self, order: Order) -> bool:
+        config = self._configs.get(order.strategy)
+        return (
+            config is not None
+            and config.brackets
+            and order.leg == "entry"
+            and not order.is_open
+            and order.filled_quantity > 0
+            and order.client_order_id not in self._core.state.image.brackets
+        )
+
+    def _arm(self, order: Order) -> None:
+        price = order.average_price
+        if price is None:
+            return
+        config = self._configs[order.strategy]
+        options = BracketOptions(take_profit_bps=config.take_profit_bps, stop_loss_bps=config.stop_loss_bps)
+        prices = levels(price, is_long=order.side is OrderSide.BUY, options=options)
+        self._core.record(
+            e.BracketArmed(
+                at_ms=self._core.clock.now_ms(),
+                bracket_id=order.client_order_id,
+                symbol=order.symbol,
+                market=order.market,
+                strategy=order.strategy,
+                entry_side=order.side,
+                quantity=order.filled_quantity,
+                take_profit=prices.take_profit,
+                stop_loss=prices.stop_loss,
+                entry_order_id=order.client_order_id,
+            )
+        )
+
+    def _check(self, bracket: e.BracketArmed, price: Decimal) -> None:
+        if bracket.bracket_id in self._firing or bracket.take_profit is None or bracket.stop_loss is None:
+            return
+        held = self._held(bracket)
+        if held <= 0:
+            self._close(bracket, "flat", "")
+            return
+        prices = BracketLevels(take_profit=bracket.take_profit, stop_loss=bracket.stop_loss)
+        outcome = prices.hit(price, is_long=bracket.entry_side is OrderSide.BUY)
+        if outcome is not None:
+            self._firing.add(bracket.bracket_id)
+            self._core.spawn(f"bracket:{bracket.bracket_id}", self._fire(bracket, outcome, held))
+
+    async def _fire(self, bracket: e.BracketArmed, outcome: str, held: Decimal) -> None:
+        attempt = self._attempts[bracket.bracket_id] = self._attempts.get(bracket.bracket_id, 0) + 1
+        instrument = self._core.instruments[(bracket.symbol, bracket.market)]
+        quantity = instrument.round_quantity(min(held, bracket.quantity), market_order=True)
+        request = OrderRequest(
+            symbol=bracket.symbol,
+            market=bracket.market,
+            side=bracket.entry_side.opposite,
+            type=OrderType.MARKET,
+            quantity=quantity,
+            reduce_only=True,
+            strategy=bracket.strategy,
+            leg=outcome,
+            why={"bracket": bracket.bracket_id, "outcome": outcome},
+        )
+        try:
+            if quantity > 0:
+                await self._submit(request, f"{bracket.bracket_id}:{outcome}:{attempt}")
+            self._close(bracket, outcome, "")
+        except EngineError as error:
+            # The level still stands: the next mark tries again.
+            _log.warning("bracket exit refused", symbol=bracket.symbol, code=error.code, detail=error.detail)
+            await self._core.sleep(1.0)
+        finally:
+            self._firing.discard(bracket.bracket_id)
+
+    def _held(self, bracket: e.BracketArmed) -> Decimal:
+        """Return what the strategy still holds in the bracket's direction, and the account can part with."""
+        core = self._core
+        position = core.state.portfolio.strategies.get(f"{bracket.strategy}|{bracket.market.value}|{bracket.symbol}")
+        if position is None:
+            return ZERO
+        held = position.book.quantity * bracket.entry_side.sign
+        instrument = core.instruments.get((bracket.symbol, bracket.market))
+        if bracket.market is Market.SPOT and instrument is not None:
+            free = core.state.exposure.available(core.state.portfolio, instrument.venue, bracket.market, instrument.base)
+            held = min(held, free)
+        step = instrument.step if instrument is not None else ZERO
+        return held if held >= step else ZERO
+
+    def _close(self, bracket: e.BracketArmed, outcome: str, exit_order_id: str) -> None:
+        if bracket.bracket_id not in self._core.state.image.brackets:
+            return
+        self._attempts.pop(bracket.bracket_id, None)
+        self._core.record(
+            e.BracketClosed(
+                at_ms=self._core.clock.now_ms(),
+                bracket_id=bracket.bracket_id,
+                symbol=bracket.symbol,
+                market=bracket.market,
+                outcome=outcome,
+                exit_order_id=exit_order_id,
+            )
+        )

@@ -1,0 +1,95 @@
+"""Committed events, handed on: to handlers in the engine, and to streaming clients with a bounded buffer each.
+
+A handler that raises is isolated and counted; a client that reads too slowly is dropped with a reason. Neither ever
+holds up the journal, the engine or another subscriber.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from engine_service.storage.port import Recorded
+
+Handler = Callable[[Recorded], None]
+STREAM_BUFFER = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class StreamClient:
+    """One reader of the event stream. ``dropped`` says why it was cut off; it may resume from its last sequence."""
+
+    name: str
+    queue: asyncio.Queue[Recorded | None] = field(default_factory=lambda: asyncio.Queue(STREAM_BUFFER))
+    dropped: str = ""
+
+
+class EventBus:
+    """The one place where committed events fan out, on the engine's own loop."""
+
+    def __init__(self, on_failure: Callable[[str], None], on_drop: Callable[[str], None]) -> None:
+        """``on_failure`` and ``on_drop`` hear the subscriber's name, for the metrics."""
+        self._on_failure = on_failure
+        self._on_drop = on_drop
+        self._handlers: dict[str, Handler] = {}
+        self._clients: set[StreamClient] = set()
+
+    def subscribe(self, name: str, handler: Handler) -> None:
+        """Call ``handler`` with every committed event, in order.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        if name in self._handlers:
+            raise ValueError(f"the subscriber {name} exists")
+        self._handlers[name] = handler
+
+    def publish(self, recorded: Recorded) -> None:
+        """Hand one committed event to everyone."""
+        for name, handler in self._handlers.items():
+            try:
+                handler(recorded)
+            except Exception:  # noqa: BLE001  # one subscriber's defect must not reach the journal or its neighbours
+                _log.exception("subscriber failed", subscriber=name, kind=recorded.kind, seq=recorded.seq)
+                self._on_failure(name)
+        for client in tuple(self._clients):
+            self._offer(client, recorded)
+
+    def connect(self, name: str) -> StreamClient:
+        """Return a new streaming client; from now on its queue receives every event."""
+        client = StreamClient(name)
+        self._clients.add(client)
+        return client
+
+    def disconnect(self, client: StreamClient) -> None:
+        """Forget a client."""
+        self._clients.discard(client)
+
+    def close(self) -> None:
+        """End every client's stream."""
+        for client in tuple(self._clients):
+            self._drop(client, "the engine is stopping")
+
+    @property
+    def client_count(self) -> int:
+        """How many clients stream now."""
+        return len(self._clients)
+
+    def _offer(self, client: StreamClient, recorded: Recorded) -> None:
+        try:
+            client.queue.put_nowait(recorded)
+        except asyncio.QueueFull:
+            self._on_drop(client.name)
+            self._drop(client, "too slow; resume from the last event id")
+
+    def _drop(self, client: StreamClient, reason: str) -> None:
+        client.dropped = reason
+        self._clients.discard(client)
+        if client.queue.full():
+            client.queue.get_nowait()
+        client.queue.put_nowait(None)

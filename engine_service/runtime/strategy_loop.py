@@ -1,0 +1,242 @@
+"""Closed bars in, orders out: every strategy of every symbol, through the same door as everyone's orders."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+
+import structlog
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import EngineError, Refused
+from engine_service.domain.ids import Market
+from engine_service.domain.order import OrderRequest
+from engine_service.execution.core import EngineCore
+from engine_service.runtime.market_feed import MarketFeed
+from engine_service.runtime.model_bundle import ModelBundle
+from engine_service.runtime.regime_tape import RegimeObservation, RegimeTape
+from engine_service.runtime.sleeve import Sleeve, order_for
+from engine_service.runtime.strategy_config import StrategyConfig
+from strategies import ensemble as ensembles
+from strategies import ma_cross, regime_policy
+from strategies.contracts import Bar, Signal
+from strategies.sizing import volatility_scale
+
+#: Sends a strategy's order: the request and the idempotency key it is sent under.
+Submit = Callable[[OrderRequest, str], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+_RISK_BARS = 60
+_TARGET_VOLATILITY_SHARE = 1.5
+
+
+@dataclass(slots=True)
+class SymbolDesk:
+    """The strategies of one symbol, with their state."""
+
+    cross: ma_cross.MovingAverageCross
+    combined: ensembles.Ensemble
+    policy: regime_policy.RegimePolicy | None = None
+    targets: dict[str, float] = field(default_factory=dict)
+
+
+class StrategyLoop:
+    """Runs the strategies of one market. ``on_bar`` is the feed's callback; ``swap_model`` acts between two bars."""
+
+    def __init__(
+        self,
+        core: EngineCore,
+        feed_history: Callable[[], MarketFeed],
+        market: Market,
+        configs: Mapping[str, StrategyConfig],
+        submit: Submit,
+        tape: RegimeTape,
+    ) -> None:
+        """``feed_history`` gives the feed (built after this loop), whose past bars warm a new model."""
+        self._core = core
+        self._feed = feed_history
+        self._market = market
+        self._configs = configs
+        self._submit = submit
+        self._tape = tape
+        self._desks: dict[str, SymbolDesk] = {}
+        self._busy: set[tuple[str, str]] = set()
+        self._bundle: ModelBundle | None = None
+        self.running = False
+
+    @property
+    def model_version(self) -> str:
+        """The version in force, empty where there is none."""
+        return self._bundle.version if self._bundle else ""
+
+    def warm_up(self) -> None:
+        """Run the feed's past bars through every strategy, without acting on them."""
+        feed = self._feed()
+        for symbol in feed.symbols:
+            desk = self._desk(symbol)
+            for bar in feed.history(symbol):
+                desk.cross.on_bar(bar)
+        if self._bundle is not None:
+            self.swap_model(self._bundle)
+
+    def swap_model(self, bundle: ModelBundle) -> None:
+        """Put a new model in force from the next bar on; its filters first run through the past bars."""
+        options = self._policy_options()
+        feed = self._feed()
+        for symbol, model in bundle.models.items():
+            if symbol not in feed.symbols:
+                continue
+            policy = regime_policy.RegimePolicy(model, bundle.version, options)
+            policy.warm(feed.history(symbol))
+            self._desk(symbol).policy = policy
+        self._bundle = bundle
+        _log.info("model in force", version=bundle.version, symbols=len(bundle.models))
+
+    async def on_bar(self, bar: Bar) -> None:
+        """Take one closed live bar: observe, signal, act."""
+        desk = self._desk(bar.symbol)
+        for signal in self._signals(desk, bar):
+            self._core.record(self._signal_event(signal, bar))
+            desk.targets[signal.strategy] = signal.target
+            await self._act(signal, bar)
+
+    def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
+        members = [desk.cross.on_bar(bar)]
+        if desk.policy is not None:
+            members.append(desk.policy.on_bar(bar))
+            self._observe(desk.policy, bar)
+        spoken = [signal for signal in members if signal is not None and self._enabled(signal.strategy)]
+        desk.combined.weights = {name: float(self._weight(name)) for name in self._configs}
+        combined = [desk.combined.on_signal(signal) for signal in spoken]
+        if self._enabled(ensembles.STRATEGY_ID):
+            spoken += [signal for signal in combined if signal is not None]
+        return spoken
+
+    def _observe(self, policy: regime_policy.RegimePolicy, bar: Bar) -> None:
+        posterior = policy.posterior
+        if posterior is None:
+            return
+        regime = posterior.index(max(posterior))
+        self._tape.add(
+            RegimeObservation(
+                symbol=bar.symbol,
+                open_at_ms=bar.open_at_ms,
+                close_at_ms=bar.close_at_ms,
+                price=bar.close,
+                regime=regime,
+                label=policy.labels[regime],
+                posterior=posterior,
+                model_version=policy.version,
+            )
+        )
+
+    async def _act(self, signal: Signal, bar: Bar) -> None:
+        """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way."""
+        key = (signal.strategy, bar.symbol)
+        if not self.running or key in self._busy:
+            return
+        request = self._request(signal, bar)
+        if request is None:
+            return
+        if self._dry_run(signal.strategy):
+            self._core.record(
+                e.IntentDryRun(
+                    at_ms=self._core.clock.now_ms(),
+                    strategy=signal.strategy,
+                    symbol=request.symbol,
+                    market=request.market,
+                    side=request.side,
+                    quantity=request.quantity,
+                    why=request.why,
+                )
+            )
+            return
+        self._busy.add(key)
+        self._core.spawn(f"order:{signal.strategy}:{bar.symbol}", self._send(key, request, bar))
+
+    async def _send(self, key: tuple[str, str], request: OrderRequest, bar: Bar) -> None:
+        try:
+            await self._submit(request, f"{bar.symbol}:{bar.open_at_ms}:{request.leg}")
+        except Refused as refusal:
+            _log.info("order refused", strategy=key[0], symbol=key[1], code=refusal.code)
+        except EngineError as error:
+            _log.warning("order not placed", strategy=key[0], symbol=key[1], code=error.code, detail=error.detail)
+        finally:
+            self._busy.discard(key)
+
+    def _request(self, signal: Signal, bar: Bar) -> OrderRequest | None:
+        core = self._core
+        mark = core.marks.price(bar.symbol, self._market)
+        instrument = core.instruments.get((bar.symbol, self._market))
+        if mark is None or instrument is None:
+            return None
+        position = core.state.portfolio.strategies.get(f"{signal.strategy}|{self._market.value}|{bar.symbol}")
+        sleeve = Sleeve(
+            strategy=signal.strategy,
+            symbol=bar.symbol,
+            market=self._market,
+            held=position.book.quantity if position else Decimal(0),
+            free=core.state.exposure.available(core.state.portfolio, instrument.venue, self._market, instrument.base),
+            full_notional=self._configs[signal.strategy].order_notional * self._scale(bar),
+            may_short=self._market is Market.FUTURES,
+        )
+        why = {**signal.why, "bar_open_ms": str(bar.open_at_ms), "target": f"{signal.target:.4f}"}
+        return order_for(sleeve, instrument, mark, signal.target, why)
+
+    def _scale(self, bar: Bar) -> Decimal:
+        """Return the size share: full size at 1.5 times the usual bar volatility or less, smaller above."""
+        closes = [past.close for past in self._feed().history(bar.symbol)[-_RISK_BARS:]]
+        steps = [abs(after / before - 1.0) for before, after in pairwise(closes)]
+        if len(steps) < 10:
+            return Decimal(1)
+        usual = sorted(steps)[len(steps) // 2]
+        recent = sum(steps[-10:]) / 10
+        return Decimal(str(round(volatility_scale(recent, _TARGET_VOLATILITY_SHARE * usual), 4)))
+
+    def _signal_event(self, signal: Signal, bar: Bar) -> e.SignalEmitted:
+        return e.SignalEmitted(
+            at_ms=self._core.clock.now_ms(),
+            strategy=signal.strategy,
+            symbol=bar.symbol,
+            market=self._market,
+            bar_open_ms=bar.open_at_ms,
+            confidence=signal.confidence if signal.target >= 0 else -signal.confidence,
+            target=signal.target,
+            model_version=signal.why.get("model_version", ""),
+            evidence=signal.why,
+        )
+
+    # --- switches: what was journaled beats the file ----------------------------------------------------------
+
+    def _enabled(self, strategy: str) -> bool:
+        settings = self._core.state.strategy(strategy)
+        return settings.enabled if settings else self._configs[strategy].enabled
+
+    def _dry_run(self, strategy: str) -> bool:
+        settings = self._core.state.strategy(strategy)
+        return settings.dry_run if settings else self._configs[strategy].dry_run
+
+    def _weight(self, strategy: str) -> Decimal:
+        settings = self._core.state.strategy(strategy)
+        return settings.weight if settings else self._configs[strategy].weight
+
+    def _policy_options(self) -> regime_policy.PolicyOptions:
+        config = self._configs[regime_policy.STRATEGY_ID]
+        return regime_policy.PolicyOptions(
+            round_trip_cost_bps=config.round_trip_cost_bps,
+            confidence_gate=config.confidence_gate,
+            cooldown_s=config.cooldown_s,
+        )
+
+    def _desk(self, symbol: str) -> SymbolDesk:
+        desk = self._desks.get(symbol)
+        if desk is None:
+            cross = self._configs[ma_cross.STRATEGY_ID]
+            gate = self._configs[ensembles.STRATEGY_ID].gate
+            desk = self._desks[symbol] = SymbolDesk(
+                cross=ma_cross.MovingAverageCross(cross.fast, cross.slow),
+                combined=ensembles.Ensemble({}, ensembles.EnsembleOptions(gate=gate)),
+            )
+        return desk
