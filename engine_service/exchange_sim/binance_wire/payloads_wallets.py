@@ -8,6 +8,7 @@ from decimal import Decimal
 from engine_service.exchange_sim.binance_wire.payloads_futures import average, money
 from engine_service.exchange_sim.binance_wire.ws_text import plain
 from engine_service.exchange_sim.model import ZERO, FuturesBalance, MarginType, Position
+from engine_service.exchange_sim.specs import MARGIN_ASSET
 
 Payload = dict[str, object]
 
@@ -28,8 +29,8 @@ def balance(entry: FuturesBalance, alias: str) -> Payload:
 
 
 def account_totals(balances: Iterable[FuturesBalance]) -> Payload:
-    """The `total...` fields of account: USDT is the only margin asset, so a sum over assets is in USDT."""
-    rows = list(balances)
+    """The `total...` fields of account, which in single-asset mode tell of the margin asset alone."""
+    rows = [row for row in balances if row.asset == MARGIN_ASSET]
 
     def total(field: Callable[[FuturesBalance], Decimal]) -> str:
         return money(sum((field(row) for row in rows), ZERO))

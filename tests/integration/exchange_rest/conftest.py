@@ -1,0 +1,18 @@
+"""Clients of the exchange under test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.exchange_rest.signed_client import SignedClient
+from tests.integration.simulated_exchange import SimulatedExchange
+
+
+@pytest.fixture(scope="module")
+def client(exchange: SimulatedExchange) -> Iterator[SignedClient]:
+    """The exchange's own account."""
+    signed = SignedClient(exchange.url, exchange.api_key, exchange.api_secret)
+    yield signed
+    signed.close()
