@@ -18,6 +18,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY = "demo"
 API_SECRET = "demo-secret"
+BALANCES = ["--balance", "USDT=100000", "--balance", "BTC=10", "--balance", "BNB=100"]
 _START_S = 60.0
 _STOP_S = 10.0
 
@@ -54,13 +55,13 @@ class SimulatedExchange:
             RuntimeError: it ended, or did not say `ready` in time.
         """
         port = free_port()
-        command = [sys.executable, "-m", "engine_service.exchange_sim", "--port", str(port), "--seed", "7"]
-        command += ["--api-key", api_key, "--api-secret", api_secret, *arguments]
-        if "--balance" not in arguments:
-            command += ["--balance", "USDT=100000", "--balance", "BTC=10", "--balance", "BNB=100"]
+        command = [sys.executable, "-m", "engine_service.exchange_sim", "--port", str(port), "--seed", "7", *arguments]
+        if "--accounts" not in arguments:
+            command += ["--api-key", api_key, "--api-secret", api_secret]
+            command += [] if "--balance" in arguments else BALANCES
         with log.open("w") if log else nullcontext() as errors:
             process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
-        return cls(process, _ready_url(process), api_key, api_secret)
+        return cls(process, _ready_url(process, log), api_key, api_secret)
 
     def ledger(self) -> dict[str, Any]:
         """`GET /_sim/ledger`: the truth to compare with."""
@@ -130,12 +131,13 @@ def _fits(row: Mapping[str, Any], fields: Mapping[str, object]) -> bool:
     return all(row.get(name) == value for name, value in fields.items())
 
 
-def _ready_url(process: subprocess.Popen[str]) -> str:
+def _ready_url(process: subprocess.Popen[str], log: Path | None) -> str:
     if process.stdout is None:
         raise RuntimeError("the exchange has no standard output")
     readable, _, _ = select.select([process.stdout], [], [], _START_S)
     line = process.stdout.readline().strip() if readable else ""
     if not line.startswith("ready "):
         process.kill()
-        raise RuntimeError(f"the exchange did not become ready: {line!r}, exit code {process.wait()}")
+        said = log.read_text()[-500:] if log else line
+        raise RuntimeError(f"the exchange did not become ready, exit code {process.wait()}: {said}")
     return line.removeprefix("ready ")

@@ -14,6 +14,7 @@ from engine_service.exchange_sim.errors import ExchangeError, missing_parameter
 from engine_service.exchange_sim.faults import FaultAnswer
 
 RequestId = int | str | None
+_SHOW_LIMITS = "returnRateLimits"
 _TIME_FIELDS = frozenset(
     ["time", "updateTime", "transactTime", "workingTime", "serverTime", "openTime", "closeTime", "T"]
 )
@@ -21,16 +22,22 @@ _TIME_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A well-formed request.
-
-    Args:
-        wants_limits: its own `returnRateLimits`; None when it leaves that to the connection.
-    """
+    """A well-formed request. `params` are all that it brought: the signature covers every one of them."""
 
     request_id: RequestId
     method: str
     params: Mapping[str, str]
-    wants_limits: bool | None
+
+    @property
+    def wants_limits(self) -> bool | None:
+        """Its own `returnRateLimits`; None when it leaves that to the connection."""
+        wanted = self.params.get(_SHOW_LIMITS)
+        return None if wanted is None else wanted == "true"
+
+    @property
+    def handler_params(self) -> dict[str, str]:
+        """What is meant for the method itself."""
+        return {name: value for name, value in self.params.items() if name != _SHOW_LIMITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,7 @@ def parse_request(text: str) -> Request:
         raise BadRequest(request_id, missing_parameter("method"))
     if not isinstance(params, dict):
         raise BadRequest(request_id, ExchangeError(-1135, "JSON sent for parameter 'params' is not valid"))
-    values = dict(Params.of_json(params).values)
-    wanted = values.pop("returnRateLimits", None)
-    return Request(request_id, method, values, None if wanted is None else wanted == "true")
+    return Request(request_id, method, Params.of_json(params).values)
 
 
 def result_reply(result: object, unit: TimeUnit) -> Reply:

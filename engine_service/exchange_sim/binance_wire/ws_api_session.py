@@ -167,7 +167,7 @@ class ApiSession:
         raise ExchangeError(-5000, f"Method {method} is invalid")
 
     def _route_reply(self, route: Route, request: Request) -> tuple[Reply, Signer | None]:
-        params = Params(dict(request.params))
+        params = Params(request.handler_params)
         self._use_weight(route.weigh(params))
         signer = self._identity.signer(route, request.params)
         counted = signer if route.orders else None

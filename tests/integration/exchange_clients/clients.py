@@ -7,7 +7,8 @@ that has loaded one kind of market only, as here, does not need it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -80,4 +81,19 @@ async def python_binance_client(exchange: SimulatedExchange, **arguments: Any) -
     try:
         yield client
     finally:
-        await client.close_connection()
+        await leave(exchange, client.close_connection())
+
+
+@asynccontextmanager
+async def opened(exchange: SimulatedExchange, socket: Any) -> AsyncIterator[Any]:
+    """A socket of python-binance, connected."""
+    yield await socket.__aenter__()
+    await leave(exchange, socket.__aexit__(None, None, None))
+
+
+async def leave(exchange: SimulatedExchange, closing: Coroutine[Any, Any, None]) -> None:
+    """Close a client that waits for one more frame, up to ten seconds, by ending its connections from here."""
+    task = asyncio.create_task(closing)
+    await asyncio.sleep(0.05)
+    exchange.faults("disconnect")
+    await task

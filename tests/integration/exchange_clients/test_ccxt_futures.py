@@ -63,7 +63,7 @@ async def test_orders_and_positions_arrive_on_the_user_stream(exchange: Simulate
     async with ccxt_client(exchange, futures=True) as client:
         orders = asyncio.create_task(until(client.watch_orders, lambda rows: rows[-1]["status"] == "closed"))
         positions = asyncio.create_task(
-            until(lambda: client.watch_positions([SYMBOL]), lambda rows: rows[-1]["contracts"] == 0.02)
+            until(lambda: client.watch_positions([SYMBOL]), lambda rows: rows and rows[-1]["contracts"] == 0.02)
         )
         await asyncio.sleep(1)  # the subscription must stand before the order
         bought = await client.create_order(SYMBOL, "market", "buy", 0.02)

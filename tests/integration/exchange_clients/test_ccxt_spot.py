@@ -113,7 +113,7 @@ async def test_a_cancel_arrives_on_the_user_stream(exchange: SimulatedExchange) 
 
 async def test_orders_are_placed_queried_and_cancelled_over_the_websocket_api(exchange: SimulatedExchange) -> None:
     async with ccxt_client(exchange) as client:
-        price = far_price(await client.fetch_ticker_ws(SYMBOL))
+        price = far_price(await client.fetch_ticker(SYMBOL))
         order = await client.create_order_ws(SYMBOL, "limit", "buy", 0.01, price)
         assert (await client.fetch_order_ws(order["id"], SYMBOL))["status"] == "open"
         assert order["id"] in [row["id"] for row in await client.fetch_open_orders_ws(SYMBOL)]

@@ -18,7 +18,7 @@ from tests.integration.simulated_exchange import free_port
 
 pytestmark = pytest.mark.anyio
 FRAME = "x" * 4096
-BUFFER = 50
+BUFFERS = {"sleeper": 50, "reader": 1_000_000}
 
 
 class Flood:
@@ -31,11 +31,12 @@ class Flood:
 
     async def serve(self, websocket: WebSocket) -> None:
         await websocket.accept()
-        connection = StreamConnection(websocket, buffer_size=BUFFER)
+        name = str(websocket.path_params["name"])
+        connection = StreamConnection(websocket, buffer_size=BUFFERS[name])
         pump = asyncio.create_task(self.pump(connection))
         await connection.serve(self.ignore)
         pump.cancel()
-        self.ended[str(websocket.path_params["name"])] = connection.close_reason
+        self.ended[name] = connection.close_reason
 
     async def pump(self, connection: StreamConnection) -> None:
         while connection.is_open:

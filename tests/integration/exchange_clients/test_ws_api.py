@@ -38,6 +38,7 @@ async def test_limits_are_hidden_by_request_and_by_connection(exchange: Simulate
     async with open_socket(exchange, "/ws-api/v3?returnRateLimits=false") as socket:
         assert "rateLimits" not in await socket.ask("ping")
         assert "rateLimits" in await socket.ask("ping", {"returnRateLimits": True})
+        assert "rateLimits" in await signed(exchange, socket, "account.status", returnRateLimits="true")
 
 
 async def test_a_method_may_be_named_with_its_version(exchange: SimulatedExchange) -> None:
