@@ -1,7 +1,7 @@
 """Every fact the engine can journal. State changes only by applying these; nothing else is kept.
 
-All are frozen, carry wall time ``at_ms`` (UTC epoch milliseconds) and nothing that a replay could not repeat: where
-a fact needs a price to be booked, the price is in the event. The class name is the kind on disk and on the wire.
+All are frozen, carry wall time ``at_ms`` (UTC epoch milliseconds) and nothing that a replay could not repeat:
+where a fact needs a price to be booked, the price is in the event. The class name is the kind on disk and wire.
 """
 
 from __future__ import annotations

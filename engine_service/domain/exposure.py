@@ -99,9 +99,7 @@ class ExposureBook:
         line = self.lines.get(order_line)
         before = ZERO if line is None else line.worst
         position, buys, sells = (ZERO, ZERO, ZERO) if line is None else (line.value, line.buys, line.sells)
-        after = worst_case(
-            position, buys + value * (side is OrderSide.BUY), sells + value * (side is OrderSide.SELL)
-        )
+        after = worst_case(position, buys + value * (side is OrderSide.BUY), sells + value * (side is OrderSide.SELL))
         added = after - before
         return after, self.totals.by_venue.get(venue, ZERO) + added, self.totals.worst + added
 

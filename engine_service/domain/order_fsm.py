@@ -1,9 +1,9 @@
 """The life of an order as data: for every state, what each word of ours or of the venue's does to it.
 
 A table entry is a status to go to (the same one means: allowed, nothing moves) or ``RESTORE``, back to where the
-order rested before the request. No entry means that no rule allows it: the caller records an anomaly and leaves the
-order alone. Venue words arrive late, twice and out of order, so a lower-ranked word after a higher one is allowed
-and changes nothing.
+order rested before the request. No entry means that no rule allows it: the caller records an anomaly and leaves
+the order alone. Venue words arrive late, twice and out of order, so a lower-ranked word after a higher one is
+allowed and changes nothing.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order
 from engine_service.domain.order_changes import changed
+from engine_service.domain.order_status import OrderStatus
 from engine_service.domain.portfolio import Portfolio
 
 
@@ -94,6 +95,8 @@ class EngineState:
         self.image = image or StateImage()
         self.exposure = ExposureBook(self.image.reporting)
         self.open_orders: dict[str, Order] = {}
+        self.in_doubt: dict[str, Order] = {}
+        self._by_instrument: dict[tuple[str, Market], dict[str, Order]] = {}
         self.by_venue_id: dict[tuple[str, str], str] = {}
         for order in self.image.orders.values():
             self._index(order)
@@ -134,6 +137,10 @@ class EngineState:
             if (not symbol or order.symbol == symbol) and (not strategy or order.strategy == strategy)
         ]
 
+    def orders_of_line(self, symbol: str, market: Market) -> list[Order]:
+        """Return the open orders of one instrument."""
+        return list(self._by_instrument.get((symbol, market), {}).values())
+
     def restriction(self, symbol: str, market: Market, now_ms: int) -> Restriction | None:
         """Return the restriction in force on an instrument."""
         found = self.image.restrictions.get(f"{market.value}|{symbol}")
@@ -155,11 +162,18 @@ class EngineState:
     def _index(self, order: Order) -> None:
         if order.venue_order_id:
             self.by_venue_id[(order.symbol, order.venue_order_id)] = order.client_order_id
+        same_instrument = self._by_instrument.setdefault((order.symbol, order.market), {})
         if order.is_open:
             self.open_orders[order.client_order_id] = order
+            same_instrument[order.client_order_id] = order
             self.exposure.reserve(order)
         else:
             self.open_orders.pop(order.client_order_id, None)
+            same_instrument.pop(order.client_order_id, None)
+        if order.status is OrderStatus.IN_DOUBT:
+            self.in_doubt[order.client_order_id] = order
+        else:
+            self.in_doubt.pop(order.client_order_id, None)
 
     def forget(self, client_order_ids: Iterable[str]) -> None:
         """Let finished orders go from memory; the tables keep them. Open orders stay."""

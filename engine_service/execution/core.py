@@ -1,0 +1,229 @@
+"""What every use case needs, in one bundle, and the one way to record facts: apply, append, await the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, Task
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from engine_service.domain import events as e
+from engine_service.domain.clock import Clock
+from engine_service.domain.errors import InvalidRequest, NotFound, Unavailable
+from engine_service.domain.ids import Market, venue_of
+from engine_service.domain.instrument import Instrument
+from engine_service.domain.marks import Mark, MarkBook
+from engine_service.domain.money import ONE, ZERO
+from engine_service.domain.state import EngineState, apply, legal
+from engine_service.risk.gate import RiskGate
+from engine_service.storage.idempotency import IdempotencyStore
+from engine_service.storage.port import Entry, Journal, Recorded
+from engine_service.storage.projections import projections_of
+from engine_service.venues.port import Quote, Venue
+
+FORGET_EVERY = 256
+HOT_FINISHED_ORDERS = 2_000
+
+
+class Phase(StrEnum):
+    """Where the engine stands between start and service. A halt is separate: it is journaled and sticky."""
+
+    BOOT = "BOOT"
+    RECOVERING = "RECOVERING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+@dataclass(slots=True, kw_only=True)
+class EngineCore:
+    """One account's engine. Everything runs on one event loop; only the journal's writer is a thread.
+
+    ``default_venue`` answers for a request without one; ``on_task_failure`` hears of background tasks that ended
+    by an error; ``sleep`` is the pause between reads, exchanged by the backtest and by tests.
+    """
+
+    account: str
+    instance_key: bytes
+    clock: Clock
+    state: EngineState
+    journal: Journal
+    marks: MarkBook
+    gate: RiskGate
+    venues: dict[str, Venue]
+    idempotency: IdempotencyStore
+    default_venue: str = ""
+    instruments: dict[tuple[str, Market], Instrument] = field(default_factory=dict)
+    publish: Callable[[Recorded], None] = lambda recorded: None
+    on_task_failure: Callable[[str, BaseException], None] = lambda name, error: None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    phase: Phase = Phase.BOOT
+    not_ready_because: list[str] = field(default_factory=list)
+    reconciled_at_ms: dict[str, int] = field(default_factory=dict)
+    account_is_shared: bool = False
+    answer_deadline_s: float = 2.5
+    tasks: dict[str, Task[None]] = field(default_factory=dict)
+    finished: list[str] = field(default_factory=list)
+    reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def connect(self) -> None:
+        """Wire the parts together: marks to exposure, the journal to the bus and to the emergency stop."""
+        self.state.exposure.watch(self.marks)
+        self.journal.on_commit(self._committed)
+        self.journal.on_failure(self._journal_failed)
+
+    # --- facts ----------------------------------------------------------------------------------------------
+
+    def record(self, *events: e.Event) -> Future[int]:
+        """Apply facts to the state now and queue them for the disk as one unit.
+
+        Nothing may be answered or sent on the strength of them before the future is done. An order event that
+        the state table forbids is recorded as an ``Anomaly`` instead and leaves the order as it is.
+
+        Raises:
+            Unavailable: the journal failed (``JOURNAL_UNAVAILABLE``).
+        """
+        if self.journal.failed or self.phase is Phase.FAILED:
+            raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written; the engine has to be restarted")
+        entries: list[Entry] = []
+        for offered in events:
+            event = self._checked(offered)
+            apply(self.state, event)
+            recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
+            entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
+        error = self.state.portfolio.identity_error
+        if error != 0:
+            self._stop(f"the equity identity is off by {error}")
+        return self.journal.append(entries)
+
+    async def commit(self, *events: e.Event) -> int:
+        """Record facts and wait until they are on disk; return the last sequence number."""
+        return await self.record(*events)
+
+    def _checked(self, event: e.Event) -> e.Event:
+        if not isinstance(event, e.OrderEvent) or legal(self.state, event):
+            return event
+        order = self.state.order(event.client_order_id)
+        status = "unknown" if order is None else order.status.value
+        return e.Anomaly(
+            at_ms=event.at_ms,
+            kind="illegal_transition",
+            subject=event.client_order_id,
+            detail=f"{type(event).__name__} in {status}",
+        )
+
+    def _committed(self, batch: Sequence[Recorded]) -> None:
+        for recorded in batch:
+            self.publish(recorded)
+            self._note_finished(recorded.event)
+
+    def _note_finished(self, event: e.Event) -> None:
+        if not isinstance(event, e.OrderEvent):
+            return
+        order = self.state.order(event.client_order_id)
+        if order is None or order.is_open:
+            return
+        self.finished.append(order.client_order_id)
+        if len(self.finished) >= HOT_FINISHED_ORDERS + FORGET_EVERY:
+            self.state.forget(self.finished[:FORGET_EVERY])
+            del self.finished[:FORGET_EVERY]
+
+    def _journal_failed(self, reason: str) -> None:
+        self._stop(f"journal: {reason}")
+
+    def _stop(self, reason: str) -> None:
+        self.phase = Phase.FAILED
+        self.not_ready_because = [reason]
+
+    # --- look-ups -------------------------------------------------------------------------------------------
+
+    def venue(self, name: str) -> Venue:
+        """Return the venue of that name.
+
+        Raises:
+            InvalidRequest: no such venue is configured (``VENUE_UNKNOWN``).
+        """
+        venue = self.venues.get(name)
+        if venue is None:
+            raise InvalidRequest("VENUE_UNKNOWN", "this engine has no such venue")
+        return venue
+
+    def venue_for(self, symbol: str) -> Venue:
+        """Return the venue an instrument trades on."""
+        return self.venue(venue_of(symbol))
+
+    def instrument(self, symbol: str, market: Market) -> Instrument:
+        """Return an instrument's rules.
+
+        Raises:
+            NotFound: the venue lists no such instrument on this market (``SYMBOL_UNKNOWN``).
+            InvalidRequest: it is listed, but on another market (``MARKET_INVALID``).
+        """
+        found = self.instruments.get((symbol, market))
+        if found is not None:
+            return found
+        if any(key[0] == symbol for key in self.instruments):
+            raise InvalidRequest("MARKET_INVALID", "the instrument is not listed on this market")
+        raise NotFound("SYMBOL_UNKNOWN", "the venue lists no such instrument")
+
+    def rate(self, venue: str, asset: str) -> Decimal | None:
+        """Return reporting currency per unit of an asset at the newest marks."""
+        return self.marks.rate(venue, asset)
+
+    def booking_rate(self, venue: str, asset: str) -> Decimal:
+        """Return the rate to book an asset at: the mark, else what the held units cost, else 0."""
+        rate = self.marks.rate(venue, asset)
+        if rate is not None:
+            return rate
+        for market in Market:
+            book = self.state.portfolio.holdings.get(f"{venue}|{market.value}|{asset}")
+            if book is not None and book.quantity > 0 and book.cost > 0:
+                return (book.cost / book.quantity).quantize(Decimal("1e-12"))
+        return ONE if asset == self.state.image.reporting else ZERO
+
+    def update_quote(self, quote: Quote) -> None:
+        """Take a market quote as the newest mark of its instrument."""
+        self.marks.update(
+            Mark(
+                symbol=quote.symbol,
+                market=quote.market,
+                bid=quote.bid,
+                ask=quote.ask,
+                at_ms=quote.received_at_ms,
+                last=quote.last,
+            )
+        )
+
+    @property
+    def ready(self) -> bool:
+        """True once snapshot, replay and the first reconciliation are done and nothing failed since."""
+        return self.phase is Phase.READY
+
+    # --- background work --------------------------------------------------------------------------------------
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> Task[None]:
+        """Run work of which the engine keeps hold; one task per name, a second one of the same name is dropped."""
+        running = self.tasks.get(name)
+        if running is not None and not running.done():
+            work.close()
+            return running
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self.tasks[name] = task
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: Task[None]) -> None:
+        if self.tasks.get(task.get_name()) is task:
+            del self.tasks[task.get_name()]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self.on_task_failure(task.get_name(), error)
+
+    async def settle(self) -> None:
+        """Wait until no background work of the engine is left; for shutdown and for tests."""
+        while self.tasks:
+            await asyncio.wait(list(self.tasks.values()))

@@ -1,0 +1,127 @@
+"""Breakers and buckets: counters over time, handed the time, so that a test can say what time it is."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from engine_service.domain.money import ZERO
+from engine_service.risk.policy import RiskPolicy
+
+WINDOW_S = 60
+
+
+class BreakerState(StrEnum):
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+@dataclass(slots=True)
+class _Second:
+    at: int
+    calls: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class VenueBreaker:
+    """Opens when too large a share of a venue's calls failed within a minute; then lets one probe through."""
+
+    seconds: deque[_Second] = field(default_factory=deque)
+    opened_at_s: float | None = None
+    probing: bool = False
+
+    def record(self, ok: bool, now_s: float, policy: RiskPolicy) -> None:
+        """Count the result of a venue call. A refusal by the venue is an answer, not a failure."""
+        if self.opened_at_s is not None:
+            self._probe_result(ok, now_s)
+            return
+        second = int(now_s)
+        if not self.seconds or self.seconds[-1].at != second:
+            self.seconds.append(_Second(second))
+        self.seconds[-1].calls += 1
+        self.seconds[-1].errors += not ok
+        calls, errors = self._sums(now_s)
+        if calls >= policy.breaker_min_calls and errors * 100 >= policy.breaker_error_share_pct * calls:
+            self.opened_at_s = now_s
+            self.probing = False
+
+    def _probe_result(self, ok: bool, now_s: float) -> None:
+        if not self.probing:
+            return
+        self.probing = False
+        self.opened_at_s = None if ok else now_s
+        if ok:
+            self.seconds.clear()
+
+    def _sums(self, now_s: float) -> tuple[int, int]:
+        while self.seconds and self.seconds[0].at <= now_s - WINDOW_S:
+            self.seconds.popleft()
+        return sum(s.calls for s in self.seconds), sum(s.errors for s in self.seconds)
+
+    def error_share(self, now_s: float) -> float:
+        """Return the failed share of the last minute's calls, 0 to 1."""
+        calls, errors = self._sums(now_s)
+        return errors / calls if calls else 0.0
+
+    def state(self, now_s: float, policy: RiskPolicy) -> BreakerState:
+        """Return where the breaker stands."""
+        if self.opened_at_s is None:
+            return BreakerState.CLOSED
+        if now_s - self.opened_at_s < float(policy.breaker_open_s):
+            return BreakerState.OPEN
+        return BreakerState.OPEN if self.probing else BreakerState.HALF_OPEN
+
+    def admit(self) -> None:
+        """Take the one probe of a half-open breaker; call it for an order that all rails passed."""
+        if self.opened_at_s is not None:
+            self.probing = True
+
+
+@dataclass(slots=True)
+class EquityBreaker:
+    """Opens for a while when equity fell too far within a window. Deposits and withdrawals are not falls."""
+
+    samples: deque[tuple[float, Decimal]] = field(default_factory=deque)
+    opened_at_s: float | None = None
+
+    def record(self, equity: Decimal, transfers: Decimal, now_s: float, policy: RiskPolicy) -> None:
+        """Take a sample of equity; ``transfers`` is what was paid in, in total, up to now."""
+        own = equity - transfers
+        if not self.samples or now_s - self.samples[-1][0] >= 1:
+            self.samples.append((now_s, own))
+        while self.samples and self.samples[0][0] < now_s - float(policy.equity_breaker_window_s):
+            self.samples.popleft()
+        highest = max((sample for _, sample in self.samples), default=own)
+        base = highest + transfers
+        fallen = highest - own
+        if base > ZERO and fallen * 100 >= policy.equity_breaker_drop_pct * base:
+            self.opened_at_s = now_s
+            self.samples.clear()
+
+    def is_open(self, now_s: float, policy: RiskPolicy) -> bool:
+        """Tell whether new risk is refused now."""
+        opened = self.opened_at_s
+        return opened is not None and now_s - opened < float(policy.equity_breaker_open_s)
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """So many orders per minute, bursts up to a minute's worth. The rate is the policy's at every look."""
+
+    used: float = 0.0
+    seen_at_s: float = 0.0
+
+    def available(self, per_min: Decimal, now_s: float) -> float:
+        """Return how many orders may leave now."""
+        rate = float(per_min)
+        self.used = max(0.0, self.used - (now_s - self.seen_at_s) * rate / 60.0)
+        self.seen_at_s = now_s
+        return rate - self.used
+
+    def take(self) -> None:
+        """Use one."""
+        self.used += 1.0

@@ -1,0 +1,279 @@
+"""The rails, one small pure function each: ``None`` passes, ``RiskRefused`` says why with numbers.
+
+The rails about prices, sizes and money are here; those about permission and pace are in ``permissions``.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine_service.domain.ids import Market
+from engine_service.domain.money import BPS, ZERO, multiple_down, plain
+from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
+from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
+
+
+def refused(code: str, reason: str, measured: object, limit: object, acceptable: object = "") -> RiskRefused:
+    """Build a refusal; decimals are written plainly."""
+    named = {"measured": measured, "limit": limit, "acceptable": acceptable}
+    numbers = {
+        name: plain(value.quantize(Decimal("1e-8")) if _long(value) else value)
+        if isinstance(value, Decimal)
+        else str(value)
+        for name, value in named.items()
+        if value != ""
+    }
+    return RiskRefused(code=code, reason=reason, numbers=numbers)
+
+
+def _long(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -8 and abs(value) < Decimal("1e18")
+
+
+def order_shape(ctx: RiskContext) -> RiskRefused | None:
+    """ORDER_SHAPE_INVALID: sizes, prices and flags that the instrument or the order type forbid."""
+    return _size(ctx) or _prices(ctx) or _flags(ctx)
+
+
+def _size(ctx: RiskContext) -> RiskRefused | None:
+    instrument, market_order = ctx.instrument, ctx.is_market_order
+    lowest = max(instrument.min_quantity, instrument.market_min_quantity if market_order else ZERO)
+    largest = instrument.max_quantity
+    if market_order and instrument.market_max_quantity > 0:
+        largest = min(largest, instrument.market_max_quantity) if largest > 0 else instrument.market_max_quantity
+    if ctx.quantity <= 0:
+        reason = "the quantity rounds down to zero"
+        return refused("QUANTITY_ROUNDS_TO_ZERO", reason, ctx.quantity, instrument.step, max(lowest, instrument.step))
+    if ctx.quantity < lowest:
+        return refused("ORDER_SHAPE_INVALID", "below the smallest quantity", ctx.quantity, lowest, lowest)
+    if largest > 0 and ctx.quantity > largest:
+        return refused("ORDER_SHAPE_INVALID", "above the largest quantity", ctx.quantity, largest, largest)
+    return None
+
+
+def _prices(ctx: RiskContext) -> RiskRefused | None:
+    wants_limit, wants_stop = ctx.request.type in LIMIT_TYPES, ctx.request.type in CONDITIONAL
+    if wants_limit != (ctx.limit_price is not None):
+        wanted = "needs" if wants_limit else "takes no"
+        return refused("ORDER_SHAPE_INVALID", f"this order type {wanted} limit price", ctx.request.type.value, "")
+    if wants_stop != (ctx.stop_price is not None):
+        wanted = "needs a" if wants_stop else "takes no"
+        return refused("ORDER_SHAPE_INVALID", f"this order type {wanted} stop price", ctx.request.type.value, "")
+    for price in (ctx.limit_price, ctx.stop_price):
+        if price is not None and price <= 0:
+            return refused("ORDER_SHAPE_INVALID", "a price must be positive", price, ctx.instrument.tick)
+    return None
+
+
+def _flags(ctx: RiskContext) -> RiskRefused | None:
+    request = ctx.request
+    if request.post_only and (request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC):
+        return refused("ORDER_SHAPE_INVALID", "post-only needs a limit order that rests", request.type.value, "LIMIT")
+    return None
+
+
+def price_stale(ctx: RiskContext) -> RiskRefused | None:
+    """PRICE_STALE: no mark, or one that is too old."""
+    limit = ctx.policy.price_stale_ms
+    if ctx.mark is None:
+        return refused("PRICE_STALE", "no price of this instrument is known yet", "none", limit)
+    age = ctx.now_ms - ctx.mark.at_ms
+    return refused("PRICE_STALE", "the newest price is too old, ms", age, limit, limit) if age > limit else None
+
+
+def price_invalid(ctx: RiskContext) -> RiskRefused | None:
+    """PRICE_INVALID: an empty or crossed book, or no way to value the quote asset."""
+    if ctx.mark is None or not ctx.mark.is_valid:
+        return refused("PRICE_INVALID", "the book is empty, crossed or not a number", "none", "bid <= ask")
+    if ctx.quote_rate is None or ctx.price is None or ctx.price <= 0:
+        return refused("PRICE_INVALID", "the quote asset has no value yet", "none", "a price")
+    return None
+
+
+def price_band(ctx: RiskContext) -> RiskRefused | None:
+    """PRICE_BAND: a price, or for a market order the touch, too far from the mark."""
+    if ctx.mark is None or not ctx.mark.is_valid:
+        return None
+    mark, band = ctx.mark.price, ctx.policy.price_band_bps
+    touch = ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid
+    prices = [price for price in (ctx.limit_price, ctx.stop_price) if price is not None] or [touch]
+    for price in prices:
+        distance = abs(price - mark) * BPS / mark
+        if distance > band:
+            edge = mark * (1 + band / BPS) if price > mark else mark * (1 - band / BPS)
+            acceptable = multiple_down(edge, ctx.instrument.tick)
+            return refused("PRICE_BAND", "too far from the mark, basis points", distance, band, acceptable)
+    return None
+
+
+def reduce_only(ctx: RiskContext) -> RiskRefused | None:
+    """REDUCE_ONLY: the order would open or increase a position."""
+    if not ctx.request.reduce_only:
+        return None
+    closable = max(ZERO, -ctx.signed_position * ctx.side.sign)
+    if ctx.quantity <= closable:
+        return None
+    return refused(
+        "REDUCE_ONLY", "more than there is to close", ctx.quantity, closable, ctx.instrument.round_quantity(closable)
+    )
+
+
+def notional_too_small(ctx: RiskContext) -> RiskRefused | None:
+    """NOTIONAL_TOO_SMALL: below our own or the venue's smallest value."""
+    futures = ctx.market is Market.FUTURES
+    if futures and ctx.request.reduce_only:
+        return None
+    own = ctx.policy.min_notional_futures if futures else ctx.policy.min_notional_spot
+    limit = max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
+    if ctx.value >= limit:
+        return None
+    return refused("NOTIONAL_TOO_SMALL", "the order is worth too little", ctx.value, limit, limit)
+
+
+def notional_too_large(ctx: RiskContext) -> RiskRefused | None:
+    """NOTIONAL_TOO_LARGE: above the largest value of one order."""
+    limit = ctx.policy.max_notional
+    if ctx.value <= limit:
+        return None
+    return refused("NOTIONAL_TOO_LARGE", "the order is worth too much", ctx.value, limit, limit)
+
+
+def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
+    """INSUFFICIENT_FUNDS: what other open orders hold back counts as spent."""
+    instrument, exposure, books = ctx.instrument, ctx.state.exposure, ctx.state.portfolio
+    if ctx.market is Market.FUTURES:
+        return None if ctx.request.reduce_only else _margin(ctx)
+    if ctx.side is OrderSide.BUY:
+        free = exposure.available(books, instrument.venue, ctx.market, instrument.quote)
+        needed = ctx.quantity * ctx.worst_price
+        if needed <= free:
+            return None
+        return refused("INSUFFICIENT_FUNDS", f"not enough free {instrument.quote}", needed, free, max(ZERO, free))
+    held = books.holding(instrument.venue, ctx.market, instrument.base)
+    free = exposure.available(books, instrument.venue, ctx.market, instrument.base)
+    if held < ctx.quantity or ctx.quantity <= free:
+        return None
+    acceptable = instrument.round_quantity(max(ZERO, free))
+    return refused("INSUFFICIENT_FUNDS", "other orders hold it back", ctx.quantity, free, acceptable)
+
+
+def _margin(ctx: RiskContext) -> RiskRefused | None:
+    """Initial margin at the leverage limit against the wallet, results not yet realised left out."""
+    leverage, exposure = ctx.policy.leverage_limit, ctx.state.exposure
+    if leverage <= 0:
+        return None
+    venue, quote = ctx.instrument.venue, ctx.instrument.quote
+    wallet = ctx.state.portfolio.holding(venue, Market.FUTURES, quote) * (ctx.quote_rate or ZERO)
+    free = wallet - exposure.derivative_gross(venue) / leverage
+    added = exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
+    needed = added / leverage
+    if needed <= max(ZERO, free):
+        return None
+    return refused("INSUFFICIENT_FUNDS", f"not enough free {quote} margin", needed, free, max(ZERO, free) * leverage)
+
+
+def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
+    """SHORT_NOT_ALLOWED: spot sells only what is held."""
+    if ctx.market is Market.FUTURES or ctx.side is OrderSide.BUY:
+        return None
+    held = ctx.signed_position
+    if ctx.quantity <= held:
+        return None
+    acceptable = ctx.instrument.round_quantity(max(ZERO, held))
+    return refused("SHORT_NOT_ALLOWED", "spot sells only what is held", ctx.quantity, held, acceptable)
+
+
+def symbol_exposure(ctx: RiskContext) -> RiskRefused | None:
+    """EXPOSURE_SYMBOL_CAP: position, working and in-flight orders of the symbol."""
+    after = ctx.state.exposure.after_order(ctx.line, ctx.instrument.venue, ctx.side, ctx.value)[0]
+    before, limit = ctx.state.exposure.worst(ctx.line), ctx.policy.symbol_exposure_cap
+    return _capped("EXPOSURE_SYMBOL_CAP", "too much of this symbol", after, before, limit)
+
+
+def total_exposure(ctx: RiskContext) -> RiskRefused | None:
+    """EXPOSURE_TOTAL_CAP: gross over everything."""
+    after = ctx.state.exposure.after_order(ctx.line, ctx.instrument.venue, ctx.side, ctx.value)[2]
+    before, limit = ctx.state.exposure.totals.worst, ctx.policy.total_exposure_cap
+    return _capped("EXPOSURE_TOTAL_CAP", "too much at risk in total", after, before, limit)
+
+
+def venue_exposure(ctx: RiskContext) -> RiskRefused | None:
+    """EXPOSURE_VENUE_CAP: gross over the venue."""
+    venue = ctx.instrument.venue
+    after = ctx.state.exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[1]
+    before = ctx.state.exposure.totals.by_venue.get(venue, ZERO)
+    return _capped("EXPOSURE_VENUE_CAP", "too much on this venue", after, before, ctx.policy.venue_exposure_cap)
+
+
+def strategy_budget(ctx: RiskContext) -> RiskRefused | None:
+    """STRATEGY_BUDGET_EXCEEDED: 0 means none, never unlimited."""
+    strategy = ctx.request.strategy
+    settings = ctx.state.strategy(strategy)
+    limit = ctx.policy.strategy_budget_default if settings is None else settings.budget
+    after = ctx.state.exposure.strategy_after_order(strategy, ctx.line, ctx.side, ctx.value)
+    before = ctx.state.exposure.strategy_exposure(strategy)
+    return _capped("STRATEGY_BUDGET_EXCEEDED", "beyond the strategy's budget", after, before, limit)
+
+
+def _capped(code: str, reason: str, after: Decimal, before: Decimal, limit: Decimal) -> RiskRefused | None:
+    """An order that does not add exposure passes every cap."""
+    if after <= limit or after <= before:
+        return None
+    return refused(code, reason, after, limit, max(ZERO, limit - before))
+
+
+def leverage(ctx: RiskContext) -> RiskRefused | None:
+    """LEVERAGE_LIMIT: gross futures exposure against equity."""
+    if ctx.market is not Market.FUTURES:
+        return None
+    exposure = ctx.state.exposure
+    before = exposure.derivative_gross()
+    added = exposure.after_order(ctx.line, ctx.instrument.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
+    limit = ctx.policy.leverage_limit * max(ZERO, exposure.equity)
+    return _capped("LEVERAGE_LIMIT", "too much leverage", before + added, before, limit)
+
+
+def equity_floor(ctx: RiskContext) -> RiskRefused | None:
+    """EQUITY_FLOOR: too little is left to trade with."""
+    equity, limit = ctx.state.exposure.equity, ctx.policy.equity_floor
+    return refused("EQUITY_FLOOR", "equity is below its floor", equity, limit, limit) if equity < limit else None
+
+
+def equity_drawdown(ctx: RiskContext) -> RiskRefused | None:
+    """EQUITY_DRAWDOWN: the fall from the highest equity seen, across restarts."""
+    seen = ctx.state.image.equity
+    if seen is None or seen.peak <= 0:
+        return None
+    fallen = (seen.peak - ctx.state.exposure.equity) * 100 / seen.peak
+    limit = ctx.policy.max_drawdown_pct
+    if fallen < limit:
+        return None
+    return refused("EQUITY_DRAWDOWN", "equity fell too far from its peak, per cent", fallen, limit, limit)
+
+
+def daily_loss(ctx: RiskContext) -> RiskRefused | None:
+    """DAILY_LOSS: the loss since midnight UTC."""
+    seen = ctx.state.image.equity
+    if seen is None:
+        return None
+    lost, limit = seen.day_start - ctx.state.exposure.equity, ctx.policy.daily_loss
+    return None if lost <= limit else refused("DAILY_LOSS", "too much was lost today", lost, limit, limit)
+
+
+def self_trade(ctx: RiskContext) -> RiskRefused | None:
+    """SELF_TRADE: the order would meet a working order of our own."""
+    for order in ctx.state.orders_of_line(ctx.instrument.symbol, ctx.market):
+        if order.side is ctx.side or order.type in CONDITIONAL:
+            continue
+        if _would_meet(ctx, order.limit_price):
+            return refused("SELF_TRADE", "it would trade with an own order", ctx.side.value, order.client_order_id)
+    return None
+
+
+def _would_meet(ctx: RiskContext, resting: Decimal | None) -> bool:
+    if resting is None or ctx.request.type in CONDITIONAL:
+        return False
+    if ctx.limit_price is None:
+        return True
+    return ctx.limit_price >= resting if ctx.side is OrderSide.BUY else ctx.limit_price <= resting

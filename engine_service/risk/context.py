@@ -1,0 +1,94 @@
+"""What the rails look at: one order, its instrument and mark, and the state at this moment. Nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine_service.domain.ids import Market
+from engine_service.domain.instrument import Instrument
+from engine_service.domain.marks import Mark
+from engine_service.domain.money import BPS, ZERO
+from engine_service.domain.order import OrderRequest
+from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.domain.state import EngineState
+from engine_service.risk.policy import RiskPolicy
+
+CONDITIONAL = frozenset(
+    {OrderType.STOP_MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT}
+)
+LIMIT_TYPES = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskContext:
+    """One order to be judged.
+
+    ``quantity`` is base units after rounding, ``limit_price`` and ``stop_price`` quote per base after rounding,
+    ``price`` what the order is valued at, ``quote_rate`` and ``base_rate`` reporting currency per unit of quote
+    and base; ``None`` where no price is known. ``now_s`` is monotonic.
+    """
+
+    request: OrderRequest
+    instrument: Instrument
+    quantity: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    price: Decimal | None
+    mark: Mark | None
+    quote_rate: Decimal | None
+    line: str
+    state: EngineState
+    policy: RiskPolicy
+    now_ms: int
+    now_s: float
+
+    @property
+    def side(self) -> OrderSide:
+        return self.request.side
+
+    @property
+    def market(self) -> Market:
+        return self.instrument.market
+
+    @property
+    def is_market_order(self) -> bool:
+        """True for what takes any price once it works."""
+        return self.request.type not in LIMIT_TYPES
+
+    @property
+    def unit_value(self) -> Decimal:
+        """Return the reporting currency value of one base unit; 0 without a price."""
+        if self.price is None or self.quote_rate is None:
+            return ZERO
+        return self.price * self.quote_rate
+
+    @property
+    def value(self) -> Decimal:
+        """Return the order's value in the reporting currency."""
+        return self.quantity * self.unit_value
+
+    @property
+    def worst_price(self) -> Decimal:
+        """Return the most a buy may cost per base unit, in quote."""
+        if self.limit_price is not None:
+            return self.limit_price
+        reference = self.stop_price or self.price or ZERO
+        return reference * (1 + self.policy.market_collar_bps / BPS)
+
+    @property
+    def signed_position(self) -> Decimal:
+        """Return what is held of the instrument in base units, negative when short."""
+        if self.market is Market.SPOT:
+            return self.state.portfolio.holding(self.instrument.venue, self.market, self.instrument.base)
+        return self.state.portfolio.position(self.instrument.symbol)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskRefused:
+    """A rail said no. ``numbers`` always has ``measured``, ``limit`` and ``acceptable`` where there are such."""
+
+    code: str
+    reason: str
+    numbers: Mapping[str, str] = field(default_factory=dict)

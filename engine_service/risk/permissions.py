@@ -1,0 +1,195 @@
+"""The rails about permission and pace: halts, breakers, quarantine, rates, repeats."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from engine_service.risk import checks
+from engine_service.risk.breakers import BreakerState, EquityBreaker, TokenBucket, VenueBreaker
+from engine_service.risk.checks import refused
+from engine_service.risk.context import RiskContext, RiskRefused
+
+MAX_RECENT = 10_000
+OrderShape = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Pace:
+    """The part of the gate that remembers: breakers, buckets, recent orders."""
+
+    venues: dict[str, VenueBreaker] = field(default_factory=dict)
+    equity: EquityBreaker = field(default_factory=EquityBreaker)
+    everyone: TokenBucket = field(default_factory=TokenBucket)
+    strategies: dict[str, TokenBucket] = field(default_factory=dict)
+    recent: dict[OrderShape, float] = field(default_factory=dict)
+    order_of_recent: deque[tuple[float, OrderShape]] = field(default_factory=deque)
+
+    def venue(self, name: str) -> VenueBreaker:
+        """Return the breaker of a venue."""
+        return self.venues.setdefault(name, VenueBreaker())
+
+    def strategy(self, name: str) -> TokenBucket:
+        """Return the bucket of a strategy."""
+        return self.strategies.setdefault(name, TokenBucket())
+
+    def passed(self, ctx: RiskContext) -> None:
+        """Count an order that all rails let through."""
+        self.venue(ctx.instrument.venue).admit()
+        if ctx.request.reduce_only:
+            return
+        self.everyone.take()
+        self.strategy(ctx.request.strategy).take()
+        shape = shape_of(ctx)
+        self.recent[shape] = ctx.now_s
+        self.order_of_recent.append((ctx.now_s, shape))
+        self._forget(ctx.now_s - float(ctx.policy.duplicate_window_ms) / 1000)
+
+    def _forget(self, before_s: float) -> None:
+        queue = self.order_of_recent
+        while queue and (queue[0][0] < before_s or len(queue) > MAX_RECENT):
+            at, shape = queue.popleft()
+            if self.recent.get(shape) == at:
+                del self.recent[shape]
+
+
+def shape_of(ctx: RiskContext) -> OrderShape:
+    """Return what makes two orders the same order."""
+    request = ctx.request
+    return (
+        request.symbol,
+        request.market.value,
+        request.side.value,
+        request.type.value,
+        str(ctx.quantity),
+        str(ctx.limit_price),
+        str(ctx.stop_price),
+        request.strategy,
+    )
+
+
+PaceRail = Callable[[RiskContext, Pace], RiskRefused | None]
+
+
+def trading_halted(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """TRADING_HALTED: a person stopped it, or too many orders are in doubt at once."""
+    halt = ctx.state.image.halt
+    if halt is not None:
+        return refused("TRADING_HALTED", f"halted: {halt.reason}", "halted", "resumed by a person")
+    in_doubt = len(ctx.state.in_doubt)
+    limit = ctx.policy.max_in_doubt
+    if in_doubt >= limit:
+        return refused("TRADING_HALTED", "too many orders are in doubt", in_doubt, limit, limit - 1)
+    return None
+
+
+def venue_breaker(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """VENUE_BREAKER_OPEN: too many of the venue's calls failed in the last minute."""
+    breaker = pace.venue(ctx.instrument.venue)
+    if breaker.state(ctx.now_s, ctx.policy) is not BreakerState.OPEN:
+        return None
+    limit = ctx.policy.breaker_error_share_pct
+    return refused("VENUE_BREAKER_OPEN", "the venue failed too often", "open", f"{limit} % of a minute's calls")
+
+
+def equity_breaker(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """EQUITY_BREAKER_OPEN: equity fell too fast a moment ago."""
+    if not pace.equity.is_open(ctx.now_s, ctx.policy):
+        return None
+    limit = ctx.policy.equity_breaker_drop_pct
+    return refused("EQUITY_BREAKER_OPEN", "equity fell too fast", "open", f"{limit} % within the window")
+
+
+def trading_disabled(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """TRADING_DISABLED: switched off by configuration."""
+    if ctx.policy.trading_enabled:
+        return None
+    return refused("TRADING_DISABLED", "trading is switched off by configuration", "false", "trading_enabled: true")
+
+
+def symbol_not_allowed(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """SYMBOL_NOT_ALLOWED: not on the list, or not traded by the venue now."""
+    if not ctx.policy.allows(ctx.instrument.symbol):
+        listed = ",".join(ctx.policy.allowed_symbols)[:200]
+        return refused("SYMBOL_NOT_ALLOWED", "the symbol is not on the list", ctx.instrument.symbol, listed)
+    if not ctx.instrument.trading:
+        return refused("SYMBOL_NOT_ALLOWED", "the venue does not trade it now", "suspended", "trading")
+    return None
+
+
+def symbol_quarantined(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """SYMBOL_QUARANTINED: stop-outs, an unresolved doubt or a contradiction."""
+    found = ctx.state.restriction(ctx.instrument.symbol, ctx.market, ctx.now_ms)
+    if found is None:
+        return None
+    until = "a person lifts it" if found.until_ms == 0 else f"until_ms {found.until_ms}"
+    return refused("SYMBOL_QUARANTINED", f"{found.code}: {found.reason}", "quarantined", until)
+
+
+def order_rate(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """ORDER_RATE_EXCEEDED: all strategies together, then this one."""
+    limit = ctx.policy.order_rate_per_min
+    if pace.everyone.available(limit, ctx.now_s) < 1:
+        return refused("ORDER_RATE_EXCEEDED", "too many orders per minute", f"more than {limit}", limit, limit)
+    limit = ctx.policy.strategy_order_rate_per_min
+    if pace.strategy(ctx.request.strategy).available(limit, ctx.now_s) < 1:
+        return refused("ORDER_RATE_EXCEEDED", "too many orders of this strategy", f"more than {limit}", limit, limit)
+    return None
+
+
+def duplicate_order(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """DUPLICATE_ORDER: an equal order a moment ago."""
+    window = ctx.policy.duplicate_window_ms
+    seen_at = pace.recent.get(shape_of(ctx)) if window > 0 else None
+    if seen_at is None:
+        return None
+    age_ms = round((ctx.now_s - seen_at) * 1000)
+    if age_ms >= window:
+        return None
+    return refused("DUPLICATE_ORDER", "the same order was sent a moment ago, ms", age_ms, window, window)
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    """A rail by its code. ``reducing_passes``: orders that only reduce risk are not asked."""
+
+    code: str
+    check: PaceRail
+    reducing_passes: bool = False
+
+
+def _plain(check: Callable[[RiskContext], RiskRefused | None]) -> PaceRail:
+    return lambda ctx, pace: check(ctx)
+
+
+#: In this order; the first refusal wins.
+RAILS: Final[tuple[Rail, ...]] = (
+    Rail("TRADING_HALTED", trading_halted, reducing_passes=True),
+    Rail("VENUE_BREAKER_OPEN", venue_breaker, reducing_passes=True),
+    Rail("EQUITY_BREAKER_OPEN", equity_breaker, reducing_passes=True),
+    Rail("TRADING_DISABLED", trading_disabled, reducing_passes=True),
+    Rail("SYMBOL_NOT_ALLOWED", symbol_not_allowed),
+    Rail("SYMBOL_QUARANTINED", symbol_quarantined, reducing_passes=True),
+    Rail("ORDER_SHAPE_INVALID", _plain(checks.order_shape)),
+    Rail("PRICE_STALE", _plain(checks.price_stale), reducing_passes=True),
+    Rail("PRICE_INVALID", _plain(checks.price_invalid), reducing_passes=True),
+    Rail("PRICE_BAND", _plain(checks.price_band)),
+    Rail("REDUCE_ONLY", _plain(checks.reduce_only)),
+    Rail("NOTIONAL_TOO_SMALL", _plain(checks.notional_too_small)),
+    Rail("NOTIONAL_TOO_LARGE", _plain(checks.notional_too_large), reducing_passes=True),
+    Rail("INSUFFICIENT_FUNDS", _plain(checks.insufficient_funds)),
+    Rail("SHORT_NOT_ALLOWED", _plain(checks.short_not_allowed)),
+    Rail("EXPOSURE_SYMBOL_CAP", _plain(checks.symbol_exposure), reducing_passes=True),
+    Rail("EXPOSURE_TOTAL_CAP", _plain(checks.total_exposure), reducing_passes=True),
+    Rail("EXPOSURE_VENUE_CAP", _plain(checks.venue_exposure), reducing_passes=True),
+    Rail("STRATEGY_BUDGET_EXCEEDED", _plain(checks.strategy_budget), reducing_passes=True),
+    Rail("LEVERAGE_LIMIT", _plain(checks.leverage), reducing_passes=True),
+    Rail("EQUITY_FLOOR", _plain(checks.equity_floor), reducing_passes=True),
+    Rail("EQUITY_DRAWDOWN", _plain(checks.equity_drawdown), reducing_passes=True),
+    Rail("DAILY_LOSS", _plain(checks.daily_loss), reducing_passes=True),
+    Rail("ORDER_RATE_EXCEEDED", order_rate, reducing_passes=True),
+    Rail("DUPLICATE_ORDER", duplicate_order, reducing_passes=True),
+    Rail("SELF_TRADE", _plain(checks.self_trade)),
+)

@@ -1,0 +1,77 @@
+"""Events, orders and snapshots as JSON bytes: one encoding for the journal, the audit log and the wire.
+
+Decimals are text, enums their value, field names as in the classes; the kind of an event is its class name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from engine_service.domain import events
+from engine_service.domain.events import Event
+
+SCHEMA_VERSION: Final = 1
+
+_T = TypeVar("_T")
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
+_SORTED: Final = msgspec.json.Encoder(decimal_format="string", order="sorted")
+
+KINDS: Final[dict[str, type[Event]]] = {
+    name: kind
+    for name, kind in vars(events).items()
+    if isinstance(kind, type) and issubclass(kind, Event) and kind not in {Event, events.OrderEvent}
+}
+
+
+class Undecodable(ValueError):
+    """Stored bytes that do not make the thing they should."""
+
+
+def encode(value: object) -> bytes:
+    """Encode a frozen value."""
+    return _ENCODER.encode(value)
+
+
+def encode_canonical(value: object) -> bytes:
+    """Encode with sorted keys, so that equal values give equal bytes."""
+    return _SORTED.encode(value)
+
+
+def as_plain(event: Event) -> dict[str, Any]:
+    """Return an event as JSON-ready plain values with its ``kind``, as streams and the audit log show it."""
+    plain: dict[str, Any] = msgspec.json.decode(_ENCODER.encode(event))
+    return {"kind": type(event).__name__, **plain}
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def decode(kind: type[_T], body: bytes | str) -> _T:
+    """Decode bytes into ``kind``.
+
+    Raises:
+        Undecodable: they do not fit.
+    """
+    try:
+        decoded: _T = _decoder(kind).decode(body)  # type: ignore[arg-type]  # classes do hash
+    except msgspec.MsgspecError as error:
+        raise Undecodable(f"{kind.__name__}: {error}") from error
+    return decoded
+
+
+def decode_event(kind: str, body: bytes | str) -> Event:
+    """Decode an event by its kind.
+
+    Raises:
+        Undecodable: the kind is unknown or the body does not fit it.
+    """
+    known = KINDS.get(kind)
+    if known is None:
+        raise Undecodable(f"{kind!r} is not a kind of event this version knows")
+    return decode(known, body)

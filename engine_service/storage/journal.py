@@ -1,0 +1,218 @@
+"""The journal on SQLite: one writer thread, group commit, one fsync for everything that waits.
+
+``append`` hands events and their rows to the writer and returns a future. The writer takes all that is queued, writes
+it in one transaction (events, hash chain, tables) and commits; only then are the futures done and listeners told. A
+failing commit is final: nothing is retried, every waiter gets ``JOURNAL_UNAVAILABLE``, and the process has to end,
+because after a failed fsync nobody knows what is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from engine_service.domain.errors import Unavailable
+from engine_service.domain.events import OrderEvent
+from engine_service.storage.chain import GENESIS, link
+from engine_service.storage.codec import SCHEMA_VERSION, encode
+from engine_service.storage.port import Entry, Recorded
+from engine_service.storage.reader import SqliteReader
+from engine_service.storage.row_writers import write_projections
+from engine_service.storage.schema import open_writer
+
+MAX_GROUP = 2_000
+MAX_QUEUED = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    entries: Sequence[Entry]
+    done: Future[int]
+
+
+class SqliteJournal(SqliteReader):
+    """See the module. Opened on the event loop's thread; the writer thread starts with the first append."""
+
+    def __init__(self, path: Path, chain_key: bytes, *, account: str, epoch: int = 0) -> None:
+        """Open or create the database.
+
+        Raises:
+            ConfigurationError: it cannot be used, and why.
+            sqlite3.Error: it cannot be opened.
+        """
+        self._connection = open_writer(path)
+        super().__init__(path)
+        self._key = chain_key
+        self._account = account
+        self.epoch = epoch
+        row = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        self._last_seq: int = 0 if row is None else row[0]
+        self._head: bytes = GENESIS if row is None else row[1]
+        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._queued = 0
+        self._failed = ""
+        self._thread: Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners: list[Callable[[Sequence[Recorded]], None]] = []
+        self._failure_listeners: list[Callable[[str], None]] = []
+
+    @property
+    def last_seq(self) -> int:
+        return self._last_seq
+
+    @property
+    def failed(self) -> bool:
+        return bool(self._failed)
+
+    def on_commit(self, listener: Callable[[Sequence[Recorded]], None]) -> None:
+        """Call ``listener`` on the event loop with what became durable, in order."""
+        self._listeners.append(listener)
+
+    def on_failure(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener`` on the event loop once, when a commit failed."""
+        self._failure_listeners.append(listener)
+
+    def append(self, entries: Sequence[Entry]) -> Future[int]:
+        """Queue entries, which commit together or not at all.
+
+        Raises:
+            Unavailable: the journal failed before, or too much is waiting for a slow disk.
+        """
+        if self._failed:
+            raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written")
+        if self._queued > MAX_QUEUED:
+            raise Unavailable("OVERLOADED", "the disk is too slow for what is asked", retry_after_s=1)
+        loop = self._started()
+        done: Future[int] = loop.create_future()
+        if not entries:
+            done.set_result(self._last_seq)
+            return done
+        self._last_seq = entries[-1].recorded.seq
+        self._queued += len(entries)
+        self._queue.put(_Batch(entries, done))
+        return done
+
+    async def flush(self) -> None:
+        """Wait until everything appended so far is on disk.
+
+        Raises:
+            Unavailable: the journal failed.
+        """
+        if self._loop is None:
+            return
+        done: Future[int] = self._loop.create_future()
+        self._queue.put(_Batch((), done))
+        await done
+
+    def close(self) -> None:
+        """Write what is queued, fold the log into the database and close it."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(timeout=30)
+        super().close()
+        if not self._failed:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+    # --- the writer thread ------------------------------------------------------------------------------------
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread = Thread(target=self._write_for_ever, name="journal", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def _write_for_ever(self) -> None:
+        while True:
+            group, last = self._next_group()
+            if group and not self._commit(group):
+                self._refuse_rest()
+                return
+            if last:
+                return
+
+    def _next_group(self) -> tuple[list[_Batch], bool]:
+        """Wait for a batch and take all that queued behind it; the flag tells that the end was asked for."""
+        first = self._queue.get()
+        if first is None:
+            return [], True
+        group, size = [first], len(first.entries)
+        while size < MAX_GROUP:
+            try:
+                batch = self._queue.get_nowait()
+            except Empty:
+                break
+            if batch is None:
+                return group, True
+            group.append(batch)
+            size += len(batch.entries)
+        return group, False
+
+    def _commit(self, group: list[_Batch]) -> bool:
+        try:
+            head = self._write(group)
+        except (sqlite3.Error, OSError, ValueError, MemoryError) as error:
+            self._failed = f"{type(error).__name__}: {error}"
+            self._tell(self._group_failed, group)
+            return False
+        self._head = head
+        self._tell(self._group_done, group)
+        return True
+
+    def _write(self, group: list[_Batch]) -> bytes:
+        head, rows, projections = self._head, [], []
+        for batch in group:
+            for entry in batch.entries:
+                recorded = entry.recorded
+                event, kind = recorded.event, recorded.kind
+                body = encode(event).decode()
+                head = link(self._key, head, recorded.seq, self.epoch, SCHEMA_VERSION, event.at_ms, kind, body)
+                order_id = event.client_order_id if isinstance(event, OrderEvent) else None
+                rows.append((recorded.seq, self.epoch, SCHEMA_VERSION, event.at_ms, kind, order_id, body, head))
+                projections += [(recorded.seq, projection) for projection in entry.projections]
+        if not rows:
+            return head
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?)", rows)
+        write_projections(connection, projections, self._account)
+        connection.execute("COMMIT")
+        return head
+
+    def _refuse_rest(self) -> None:
+        """Answer everything that still comes; the connection is not touched again."""
+        while True:
+            batch = self._queue.get()
+            if batch is None:
+                return
+            self._tell(self._group_failed, [batch])
+
+    def _tell(self, report: Callable[[list[_Batch]], None], group: list[_Batch]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(report, group)
+
+    # --- back on the event loop -------------------------------------------------------------------------------
+
+    def _group_done(self, group: list[_Batch]) -> None:
+        committed = [entry.recorded for batch in group for entry in batch.entries]
+        self._queued -= len(committed)
+        for listener in self._listeners:
+            listener(committed)
+        for batch in group:
+            if not batch.done.done():
+                batch.done.set_result(batch.entries[-1].recorded.seq if batch.entries else self._last_seq)
+
+    def _group_failed(self, group: list[_Batch]) -> None:
+        for listener in self._failure_listeners:
+            listener(self._failed)
+        self._failure_listeners.clear()
+        for batch in group:
+            if not batch.done.done():
+                batch.done.set_exception(Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written"))

@@ -1,0 +1,164 @@
+"""Reads of the journal's tables through a read-only connection: bounded, parameters only, newest commit visible."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from engine_service.domain.fill import Fill
+from engine_service.domain.order import Order
+from engine_service.storage.codec import decode, decode_event
+from engine_service.storage.port import (
+    EquityPoint,
+    FillFilter,
+    FillRow,
+    OrderFilter,
+    OrderRow,
+    Recorded,
+    StoredAnswer,
+)
+from engine_service.storage.schema import open_reader
+
+MAX_ROWS = 10_000
+
+
+class SqliteReader:
+    """Implements ``JournalReader`` on a database file that exists."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database read-only.
+
+        Raises:
+            sqlite3.Error: it is not there or not readable.
+        """
+        self.path = path
+        self._reader = open_reader(path)
+
+    def close(self) -> None:
+        """Close the reading connection."""
+        self._reader.close()
+
+    def events_after(self, seq: int, limit: int) -> list[Recorded]:
+        """Return events with a larger sequence number, in order."""
+        rows = self._all("SELECT seq, kind, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+        return [_recorded(row) for row in rows]
+
+    def last_epoch(self) -> int:
+        """Return the epoch of the newest event, 0 in an empty journal."""
+        row = self._one("SELECT epoch FROM events ORDER BY seq DESC LIMIT 1", ())
+        return 0 if row is None else int(row[0])
+
+    def newest_seq(self) -> int:
+        """Return the newest committed sequence number."""
+        row = self._one("SELECT MAX(seq) FROM events", ())
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return an order, however old."""
+        row = self._one("SELECT body FROM orders WHERE client_order_id = ?", (client_order_id,))
+        return None if row is None else decode(Order, row[0])
+
+    def order_by_venue_id(self, symbol: str, venue_order_id: str) -> Order | None:
+        """Return an order by the venue's own id."""
+        row = self._one(
+            "SELECT body FROM orders WHERE symbol = ? AND venue_order_id = ? AND venue_order_id <> ''",
+            (symbol, venue_order_id),
+        )
+        return None if row is None else decode(Order, row[0])
+
+    def orders(self, query: OrderFilter) -> list[OrderRow]:
+        """Return orders, newest first."""
+        where, values = _where(
+            [
+                ("symbol = ?", query.symbol),
+                ("strategy = ?", query.strategy),
+                ("created_at_ms >= ?", query.since_ms),
+                ("created_at_ms < ?", query.until_ms),
+                ("seq < ?", query.before_seq),
+            ]
+        )
+        if query.open_only:
+            where.append("open = 1")
+        if query.statuses:
+            where.append(f"status IN ({','.join('?' * len(query.statuses))})")
+            values += query.statuses
+        text = f"SELECT seq, body FROM orders {_clause(where)} ORDER BY seq DESC LIMIT ?"  # noqa: S608 parameters only
+        rows = self._all(text, (*values, query.limit))
+        return [OrderRow(seq=row[0], order=decode(Order, row[1])) for row in rows]
+
+    def order_history(self, client_order_id: str) -> list[Recorded]:
+        """Return every event of one order, in order."""
+        rows = self._all(
+            "SELECT seq, kind, body FROM events WHERE client_order_id = ? ORDER BY seq LIMIT ?",
+            (client_order_id, MAX_ROWS),
+        )
+        return [_recorded(row) for row in rows]
+
+    def fills(self, query: FillFilter) -> list[FillRow]:
+        """Return fills, oldest first."""
+        where, values = _where(
+            [
+                ("symbol = ?", query.symbol),
+                ("strategy = ?", query.strategy),
+                ("client_order_id = ?", query.client_order_id),
+                ("at_ms >= ?", query.since_ms),
+                ("at_ms < ?", query.until_ms),
+                ("seq > ?", query.after_seq),
+            ]
+        )
+        text = f"SELECT seq, body, strategy FROM fills {_clause(where)} ORDER BY seq LIMIT ?"  # noqa: S608 parameters only
+        rows = self._all(text, (*values, query.limit))
+        return [FillRow(seq=row[0], fill=decode(Fill, row[1]), strategy=row[2]) for row in rows]
+
+    def fill_known(self, fill: Fill) -> bool:
+        """Tell whether this venue trade was ever booked."""
+        row = self._one(
+            "SELECT 1 FROM fills WHERE venue = ? AND market = ? AND symbol = ? AND trade_id = ? AND side = ?",
+            fill.key,
+        )
+        return row is not None
+
+    def equity_curve(self, since_ms: int, limit: int) -> list[EquityPoint]:
+        """Return samples of equity, oldest first."""
+        columns = ("equity", "peak", "day_start", "realised_pnl", "unrealised_pnl", "fees", "funding", "transfers")
+        rows = self._all(
+            "SELECT at_ms, equity, peak, day_start, realised_pnl, unrealised_pnl, fees, funding, transfers"
+            " FROM equity_snapshots WHERE at_ms >= ? ORDER BY seq LIMIT ?",
+            (since_ms, limit),
+        )
+        return [EquityPoint(at_ms=row[0], values=dict(zip(columns, row[1:], strict=True))) for row in rows]
+
+    def answer(self, scope: str, key: str) -> StoredAnswer | None:
+        """Return what was answered under an idempotency key, however old."""
+        row = self._one("SELECT body FROM idempotency WHERE scope = ? AND key = ?", (scope, key))
+        return None if row is None else decode(StoredAnswer, row[0])
+
+    def _one(self, text: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._reader.execute(text, values).fetchone()
+        return row
+
+    def _all(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return self._reader.execute(text, values).fetchmany(MAX_ROWS)
+
+
+def _recorded(row: tuple[Any, ...]) -> Recorded:
+    return Recorded(seq=row[0], event=decode_event(row[1], row[2]))
+
+
+def _where(conditions: list[tuple[str, str | int]]) -> tuple[list[str], list[Any]]:
+    used = [(text, value) for text, value in conditions if value]
+    return [text for text, _ in used], [value for _, value in used]
+
+
+def _clause(where: list[str]) -> str:
+    return f"WHERE {' AND '.join(where)}" if where else ""
+
+
+def is_readable(path: Path) -> bool:
+    """Tell whether a journal can be opened for reading."""
+    try:
+        SqliteReader(path).close()
+    except sqlite3.Error:
+        return False
+    return True
