@@ -47,11 +47,12 @@ def _start_market(config: ExchangeConfig, now_ms: int, bus: EventBus) -> MarketS
     source = _source(config)
     history = source.history(config.history_s)
     first_open_ms = now_ms // SECOND_MS * SECOND_MS - len(history) * SECOND_MS
-    members = members_of(source.symbols, config.symbols, history.prices[0, 0])
+    lowest = history.prices.min(axis=(0, 1))
+    members = members_of(source.symbols, config.symbols, lowest)
     listed = {member.spec.symbol for member in members}
     for symbol in config.symbols:
         if symbol not in listed:
-            known = members_of(source.symbols, (), history.prices[0, 0])
+            known = members_of(source.symbols, (), lowest)
             names = ", ".join(sorted({member.spec.symbol for member in known}))
             raise ConfigError("--symbols", symbol, f"any of {names}")
     followers = [(member, make_listing(member, history, first_open_ms, bus)) for member in members]

@@ -35,24 +35,24 @@ class Member:
     volume_frac: float = 1.0
 
 
-def members_of(symbols: tuple[str, ...], wanted: tuple[str, ...], first: FloatArray) -> list[Member]:
+def members_of(symbols: tuple[str, ...], wanted: tuple[str, ...], lowest: FloatArray) -> list[Member]:
     """Listings of both markets for a source's symbols, and the cross where both its legs are there.
 
     Args:
         symbols: the source's symbols, by column.
         wanted: symbols to list; empty for all.
-        first: first price of each column, for filters of symbols outside the catalogue.
+        lowest: lowest price of each column in the history: ticks must be fine enough for it.
     """
     members = []
     for column, symbol in enumerate(symbols):
         if wanted and symbol not in wanted:
             continue
-        price = _five_digits(float(first[column]))
+        price = _five_digits(float(lowest[column]))
         members += [Member(derived_spec(market, symbol, price), column) for market in Market]
     cross_asked = not wanted or CROSS_SYMBOL in wanted
     if cross_asked and all(leg in symbols for leg in CROSS_LEGS):
         leg, divisor = (symbols.index(s) for s in CROSS_LEGS)
-        spec = derived_spec(Market.SPOT, CROSS_SYMBOL, _five_digits(float(first[leg] / first[divisor])))
+        spec = derived_spec(Market.SPOT, CROSS_SYMBOL, _five_digits(float(lowest[leg] / lowest[divisor])))
         members.append(Member(spec, leg, divisor, CROSS_VOLUME_FRAC))
     return members
 

@@ -70,9 +70,9 @@ class MatchingEngine:
         self._refuse_unfit(order, plan)
         if self._cannot_fill_at_once(listing, order, plan):
             plan = MatchPlan()
-        self._settlements[order.market].reserve(listing, order, plan)
         if order.quote_quantity and order.type is OrderType.MARKET:
             order = replace(order, quantity=listing.to_quantity(plan.steps_filled))
+        self._settlements[order.market].reserve(listing, order, plan)
         self._store.put(order)
         self.report(order, announce, at_ms)
         for maker in plan.expired_makers:
