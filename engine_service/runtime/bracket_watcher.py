@@ -137,7 +137,9 @@ class BracketWatcher:
         held = position.book.quantity * bracket.entry_side.sign
         instrument = core.instruments.get((bracket.symbol, bracket.market))
         if bracket.market is Market.SPOT and instrument is not None:
-            free = core.state.exposure.available(core.state.portfolio, instrument.venue, bracket.market, instrument.base)
+            free = core.state.exposure.available(
+                core.state.portfolio, instrument.venue, bracket.market, instrument.base
+            )
             held = min(held, free)
         step = instrument.step if instrument is not None else ZERO
         return held if held >= step else ZERO

@@ -1,0 +1,68 @@
+"""What a route gets from its request: the engine, the caller, the body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from engine_service.api.body import MAX_LIST_LENGTH, read_object
+from engine_service.api.tokens import Principal
+from engine_service.domain.errors import Unavailable
+from engine_service.runtime.engine import Engine
+
+
+def engine_of(request: Request) -> Engine:
+    """Return the engine this application serves."""
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+def ready_engine(request: Request) -> Engine:
+    """Return the engine once it may trade.
+
+    Raises:
+        Unavailable: ``JOURNAL_UNAVAILABLE`` after a failed commit, ``NOT_READY`` while it starts or recovers.
+    """
+    engine = engine_of(request)
+    if engine.core.journal.failed:
+        raise Unavailable("JOURNAL_UNAVAILABLE", "The journal cannot be written; nothing is sent.")
+    if not engine.core.ready:
+        reasons = "; ".join(engine.core.not_ready_because) or engine.core.phase.value
+        raise Unavailable("NOT_READY", f"The engine is not ready: {reasons}.", retry_after_s=2)
+    return engine
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who calls; the gate has let them in."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+def raw_body(request: Request) -> bytes:
+    """Return the body the gate has read."""
+    body: bytes = getattr(request.state, "body", b"")
+    return body
+
+
+def json_body(request: Request, *, max_list: int = MAX_LIST_LENGTH, max_depth: int = 8) -> dict[str, Any]:
+    """Return the strict JSON object of the body.
+
+    Raises:
+        InvalidRequest: as ``read_object``.
+    """
+    return read_object(raw_body(request), max_list=max_list, max_depth=max_depth)
+
+
+def optional_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object of the body, empty where there is no body.
+
+    Raises:
+        InvalidRequest: as ``read_object``.
+    """
+    return json_body(request) if raw_body(request).strip() else {}
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that the answer and the log share."""
+    return str(request.state.request_id)

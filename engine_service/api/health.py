@@ -1,0 +1,55 @@
+"""Is it alive, is it ready, what is it, and its figures."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_service.api.dependencies import engine_of
+from engine_service.api.problems import json_response
+from engine_service.api.queries import Query
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+@router.get("/livez", include_in_schema=False)
+async def healthz(request: Request) -> Response:
+    """200 while the process answers."""
+    Query(request)
+    return json_response({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 once snapshot, journal replay and the first reconciliation are done; else 503 with the reasons."""
+    Query(request)
+    engine = engine_of(request)
+    core = engine.core
+    ready = core.ready and not engine.stopping
+    halt = core.state.image.halt
+    body = {
+        "ready": ready,
+        "phase": core.phase.value,
+        "halted": halt is not None,
+        "reasons": list(core.not_ready_because),
+    }
+    return json_response(body, 200 if ready else 503)
+
+
+@router.get("/version")
+async def version(request: Request) -> Response:
+    """What runs: code, configuration, models."""
+    Query(request)
+    engine = engine_of(request)
+    models = {name: model.version for name, model in engine.core.state.image.models.items()}
+    return json_response({**engine.build, "models": models, "risk_version": engine.core.gate.policy.version})
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus' text format."""
+    Query(request)
+    return Response(generate_latest(engine_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

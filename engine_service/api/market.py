@@ -1,0 +1,108 @@
+"""Instruments, prices, and the limits in force."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_service.api.dependencies import engine_of, json_body, principal_of
+from engine_service.api.problems import json_response
+from engine_service.api.queries import Query
+from engine_service.api.views import instrument_view, price_views
+from engine_service.domain.errors import Conflict, InvalidRequest
+from engine_service.risk.policy import describe
+from engine_service.runtime.engine import Engine
+from engine_service.runtime.risk_changes import change_limits, reload_limits
+
+router = APIRouter(tags=["market and limits"])
+
+MAX_REASON = 200
+_VERSION = re.compile(r'"?(\d{1,9})"?')
+
+
+@router.get("/symbol_info")
+async def symbol_info(request: Request) -> Response:
+    """An instrument's trading rules on this engine's market."""
+    engine = engine_of(request)
+    symbol = Query(request, "symbol").symbol()
+    if not symbol:
+        raise InvalidRequest("FIELD_MISSING", "Name the symbol: /symbol_info?symbol=BTCUSDT.BINANCE")
+    return json_response(instrument_view(engine.core.instrument(symbol, engine.market)))
+
+
+@router.get("/prices")
+async def prices(request: Request) -> Response:
+    """The newest mark of every watched instrument, with its age."""
+    Query(request)
+    return json_response({"prices": price_views(engine_of(request).core)})
+
+
+@router.get("/universe")
+async def universe(request: Request) -> Response:
+    """The instruments that the strategies watch, and every one the venue lists."""
+    Query(request)
+    engine = engine_of(request)
+    listed = sorted(symbol for symbol, market in engine.core.instruments if market is engine.market)
+    return json_response({"watched": list(engine.feed.symbols), "listed": listed})
+
+
+@router.get("/limits")
+async def limits(request: Request) -> Response:
+    """Every limit with its value, its range and its meaning."""
+    Query(request)
+    policy = engine_of(request).core.gate.policy
+    values = policy.as_text()
+    described = {
+        key: {"value": values[key], "allowed": allowed, "meaning": meaning}
+        for key, (allowed, meaning) in describe().items()
+    }
+    return json_response({"version": policy.version, "limits": described})
+
+
+@router.get("/risk/config")
+async def risk_config(request: Request) -> Response:
+    """The limits in force, flat, with their version."""
+    Query(request)
+    return _config(engine_of(request))
+
+
+@router.put("/risk/config")
+async def put_risk_config(request: Request) -> Response:
+    """Change some limits; the rest stay. Journaled with who and why. `If-Match: VERSION` guards against a race."""
+    engine = engine_of(request)
+    Query(request)
+    values = json_body(request)
+    reason = values.pop("reason", "")
+    if not isinstance(reason, str) or len(reason) > MAX_REASON:
+        raise InvalidRequest("FIELD_TYPE", f"The reason is text of at most {MAX_REASON} characters.")
+    if not values:
+        raise InvalidRequest("FIELD_MISSING", "Name at least one limit; GET /limits lists them.")
+    _check_version(request, engine)
+    await change_limits(engine.core, values, principal_of(request).name, reason)
+    return _config(engine)
+
+
+@router.post("/risk/reload")
+async def reload(request: Request) -> Response:
+    """Read config/risk.yaml again; a file with a mistake changes nothing."""
+    engine = engine_of(request)
+    Query(request)
+    await reload_limits(engine.core, engine.load_risk_file(), principal_of(request).name)
+    return _config(engine)
+
+
+def _check_version(request: Request, engine: Engine) -> None:
+    wanted = request.headers.get("if-match")
+    if wanted is None:
+        return
+    match = _VERSION.fullmatch(wanted)
+    if match is None or int(match.group(1)) != engine.core.gate.policy.version:
+        raise Conflict("VERSION_CONFLICT", "The limits changed; read them again.")
+
+
+def _config(engine: Engine) -> Response:
+    policy = engine.core.gate.policy
+    return json_response({"version": policy.version, **policy.as_text()}, headers={"ETag": f'"{policy.version}"'})

@@ -1,0 +1,89 @@
+"""What is held and what it is worth. A GET changes nothing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_service.api.dependencies import engine_of, ready_engine
+from engine_service.api.problems import json_response
+from engine_service.api.queries import Cursors, Query
+from engine_service.api.views import fill_view, portfolio_view, position_views
+from engine_service.domain.errors import Unavailable
+from engine_service.runtime.account_snapshot import snapshot_view
+from engine_service.runtime.engine import Engine
+from engine_service.storage.port import FillFilter
+from engine_service.venues.port import VenueUnavailable
+
+router = APIRouter(tags=["portfolio"])
+
+
+@router.get("/portfolio")
+async def portfolio(request: Request) -> Response:
+    """Cash, equity, exposure, PnL, fees and positions at the newest marks."""
+    Query(request)
+    return json_response(portfolio_view(engine_of(request).core))
+
+
+@router.get("/positions")
+async def positions(request: Request) -> Response:
+    """Every position that is not flat."""
+    Query(request)
+    return json_response({"positions": position_views(engine_of(request).core)})
+
+
+@router.get("/fills")
+async def fills(request: Request) -> Response:
+    """Fills, oldest first, a page at a time: pass `cursor` on, or start after a known sequence with `after`."""
+    engine = engine_of(request)
+    known = ("symbol", "strategy", "client_order_id", "since_ms", "until_ms", "after", "cursor", "limit")
+    query = Query(request, *known)
+    since_ms, until_ms = query.span_ms()
+    filters = {"symbol": query.symbol(), "strategy": query.text("strategy"), "order": query.text("client_order_id")}
+    cursors = Cursors(engine.cursor_key)
+    after = max(cursors.read(query.text("cursor"), "fills", filters), query.whole("after", 0, 10**18))
+    rows = engine.core.journal.fills(
+        FillFilter(
+            symbol=filters["symbol"],
+            strategy=filters["strategy"],
+            client_order_id=filters["order"],
+            since_ms=since_ms,
+            until_ms=until_ms,
+            after_seq=after,
+            limit=query.limit(),
+        )
+    )
+    found = [{**fill_view(row.fill), "seq": row.seq, "strategy": row.strategy} for row in rows]
+    cursor = cursors.make("fills", filters, rows[-1].seq) if len(rows) == query.limit() else None
+    return json_response({"fills": found, "cursor": cursor})
+
+
+@router.get("/equity")
+async def equity(request: Request) -> Response:
+    """The recorded equity curve, oldest first."""
+    query = Query(request, "since_ms", "limit")
+    points = engine_of(request).core.journal.equity_curve(query.whole("since_ms", 0, 10**13), query.limit())
+    return json_response({"points": [{"at_ms": point.at_ms, **point.values} for point in points]})
+
+
+@router.get("/account_snapshot")
+async def account_snapshot(request: Request) -> Response:
+    """The venue's own view of the account; `force=true` asks the venue now."""
+    engine = ready_engine(request)
+    query = Query(request, "force")
+    return await _snapshot(engine, force=query.flag("force"))
+
+
+@router.post("/account_snapshot/refresh")
+async def refresh(request: Request) -> Response:
+    """Ask the venue for the account now."""
+    Query(request)
+    return await _snapshot(ready_engine(request), force=True)
+
+
+async def _snapshot(engine: Engine, *, force: bool) -> Response:
+    try:
+        return json_response(await snapshot_view(engine, force=force))
+    except VenueUnavailable as error:
+        raise Unavailable("VENUE_UNREACHABLE", "The venue did not answer; nothing was changed.") from error

@@ -1,0 +1,142 @@
+"""Strategies: their switches and budgets, their model, and signals from outside."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_service.api.body import NumberText
+from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine
+from engine_service.api.fields import Fields, wrong
+from engine_service.api.problems import json_response
+from engine_service.api.queries import Query
+from engine_service.api.views import regime_view
+from engine_service.domain.errors import NotFound
+from engine_service.domain.money import plain
+from engine_service.runtime.engine import Engine
+from engine_service.runtime.model_bundle import parse_bundle
+from engine_service.runtime.strategy_switches import StrategyChange, change_strategy, settings_of
+from strategies.regime_policy import STRATEGY_ID as REGIME_STRATEGY
+
+router = APIRouter(tags=["strategies"])
+
+MODEL_DEPTH = 10
+MODEL_LIST = 5_000
+MAX_BUDGET = Decimal(1_000_000)
+
+
+@router.get("/strategies")
+async def strategies(request: Request) -> Response:
+    """Every strategy with its switches, budget, weight and model."""
+    Query(request)
+    engine = engine_of(request)
+    return json_response({"strategies": [_view(engine, name) for name in engine.strategies]})
+
+
+@router.get("/strategies/{strategy}")
+async def strategy(request: Request, strategy: str) -> Response:
+    """One strategy."""
+    Query(request)
+    return json_response(_view(engine_of(request), strategy))
+
+
+@router.get("/strategies/{strategy}/regimes")
+async def regimes(request: Request, strategy: str) -> Response:
+    """What the engine itself believed at every closed live bar, by symbol, oldest first."""
+    engine = engine_of(request)
+    symbol = Query(request, "symbol").symbol()
+    _known(engine, strategy)
+    tapes = engine.tape.all() if strategy == REGIME_STRATEGY else {}
+    wanted = {name: tape for name, tape in tapes.items() if not symbol or name == symbol}
+    return json_response({"regimes": {name: [regime_view(row) for row in tape] for name, tape in wanted.items()}})
+
+
+@router.put("/strategies/{strategy}")
+async def put_strategy(request: Request, strategy: str) -> Response:
+    """Change a strategy's switches, budget or weight, or put a model in force between two bars."""
+    engine = ready_engine(request)
+    Query(request)
+    _known(engine, strategy)
+    values = json_body(request, max_list=MODEL_LIST, max_depth=MODEL_DEPTH)
+    return await _change(engine, strategy, values, principal_of(request).name)
+
+
+@router.post("/strategy/promote")
+async def promote(request: Request) -> Response:
+    """Put a model in force: `{"strategy": ..., "model": {...}}`."""
+    engine = ready_engine(request)
+    Query(request)
+    values = json_body(request, max_list=MODEL_LIST, max_depth=MODEL_DEPTH)
+    name = values.pop("strategy", REGIME_STRATEGY)
+    if not isinstance(name, str):
+        raise wrong("strategy", "FIELD_TYPE", "This field is text.")
+    _known(engine, name)
+    if "model" not in values:
+        raise wrong("model", "FIELD_MISSING", "A field is missing.")
+    return await _change(engine, name, values, principal_of(request).name)
+
+
+async def _change(engine: Engine, name: str, values: dict[str, Any], principal: str) -> Response:
+    fields = Fields(values)
+    model = fields.take_any("model")
+    if model is not None and not isinstance(model, dict):
+        raise wrong("model", "FIELD_TYPE", "This field is an object.")
+    if model is not None and name != REGIME_STRATEGY:
+        raise wrong("model", "MODEL_INVALID", "This strategy has no model.")
+    change = StrategyChange(
+        enabled=fields.take_flag("enabled") if fields.has("enabled") else None,
+        dry_run=fields.take_flag("dry_run") if fields.has("dry_run") else None,
+        budget=_within(fields, "budget", MAX_BUDGET),
+        weight=_within(fields, "weight", Decimal(1)),
+        bundle=parse_bundle(_numbers(model)) if model is not None else None,
+        reason=fields.take_text("reason", default=" ").strip(),
+    )
+    fields.finish()
+    await change_strategy(engine, name, change, principal)
+    return json_response(_view(engine, name))
+
+
+def _within(fields: Fields, name: str, highest: Decimal) -> Decimal | None:
+    value = fields.take_decimal(name)
+    if value is not None and value > highest:
+        raise wrong(name, "FIELD_RANGE", f"At most {plain(highest)}.")
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """Turn a model's number texts into floats: models are research numbers, not money."""
+    if isinstance(value, NumberText):
+        return float(value) if any(mark in value for mark in ".eE") else int(value)
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    return value
+
+
+def _known(engine: Engine, name: str) -> None:
+    if name not in engine.strategies:
+        raise NotFound("STRATEGY_UNKNOWN", f"Known: {', '.join(engine.strategies)}.")
+
+
+def _view(engine: Engine, name: str) -> dict[str, Any]:
+    _known(engine, name)
+    settings = settings_of(engine, name)
+    return {
+        "strategy": name,
+        "enabled": settings.enabled,
+        "dry_run": settings.dry_run,
+        "budget": plain(settings.budget),
+        "weight": plain(settings.weight),
+        "model_version": settings.model_version,
+        "exposure": plain(engine.core.state.exposure.strategy_exposure(name)),
+        "positions": [
+            {"symbol": position.symbol, "signed_quantity": plain(position.book.quantity), "fees": plain(position.fees)}
+            for position in engine.core.state.portfolio.strategies.values()
+            if position.strategy == name and position.book.quantity != 0
+        ],
+    }

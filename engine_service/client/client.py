@@ -1,0 +1,237 @@
+"""The door for everyone outside the engine: its REST API as a typed, synchronous client."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from types import TracebackType
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from engine_service.client.errors import (
+    AccessRefused,
+    EngineAnswered,
+    EngineFailed,
+    EngineUnreachable,
+    OrderRefused,
+    RequestInvalid,
+    TryLater,
+)
+from engine_service.contract.codes import ACCESS, RAILS
+
+PAGE = 500
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+
+class EngineClient:
+    """One engine. Every method raises a subclass of ``EngineClientError``; no method retries an order."""
+
+    def __init__(self, base_url: str, token: str, *, timeout_s: float = 15.0) -> None:
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout_s,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> EngineClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection pool."""
+        self._http.close()
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def get_health(self) -> dict[str, Any]:
+        """Return ``/readyz`` whatever its status."""
+        return dict(self._send("GET", "/readyz", accept=(200, 503)).json())
+
+    def get_version(self) -> dict[str, Any]:
+        """Return what runs."""
+        return self._json("GET", "/version")
+
+    def get_portfolio(self) -> dict[str, Any]:
+        """Return cash, equity, PnL, exposure and positions; money as decimal text."""
+        return self._json("GET", "/portfolio")
+
+    def get_fills(self, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield fills with a larger ``seq`` than ``after``, oldest first, over all pages."""
+        while True:
+            page = self._json("GET", "/fills", params={"after": after, "limit": PAGE})["fills"]
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1]["seq"]
+
+    def list_orders(self, **filters: str) -> Iterator[dict[str, Any]]:
+        """Yield orders, newest first, over all pages; filters as ``GET /orders`` takes them."""
+        params: dict[str, Any] = {**filters, "limit": PAGE}
+        while True:
+            answer = self._json("GET", "/orders", params=params)
+            yield from answer["orders"]
+            if not answer["cursor"]:
+                return
+            params["cursor"] = answer["cursor"]
+
+    def get_order(self, client_order_id: str) -> dict[str, Any]:
+        """Return one order with its history."""
+        return self._json("GET", f"/orders/{client_order_id}")
+
+    def get_prices(self) -> list[dict[str, Any]]:
+        """Return the newest marks."""
+        return list(self._json("GET", "/prices")["prices"])
+
+    def get_strategies(self) -> list[dict[str, Any]]:
+        """Return every strategy."""
+        return list(self._json("GET", "/strategies")["strategies"])
+
+    def get_strategy(self, strategy: str) -> dict[str, Any]:
+        """Return one strategy."""
+        return self._json("GET", f"/strategies/{strategy}")
+
+    def get_regimes(self, strategy: str = "hmm_regime") -> dict[str, list[dict[str, Any]]]:
+        """Return the engine's own filtered regimes by symbol."""
+        return dict(self._json("GET", f"/strategies/{strategy}/regimes")["regimes"])
+
+    def get_equity(self, since_ms: int = 0) -> list[dict[str, Any]]:
+        """Return the recorded equity curve."""
+        return list(self._json("GET", "/equity", params={"since_ms": since_ms, "limit": PAGE})["points"])
+
+    def get_risk_config(self) -> dict[str, Any]:
+        """Return the limits in force."""
+        return self._json("GET", "/risk/config")
+
+    def get_account_snapshot(self, *, force: bool = False) -> dict[str, Any]:
+        """Return the venue's own view of the account."""
+        return self._json("GET", "/account_snapshot", params={"force": "true" if force else "false"})
+
+    def events(self, after: int = 0, limit: int = PAGE) -> list[dict[str, Any]]:
+        """Return one page of journal events after a sequence number."""
+        return list(self._json("GET", "/events", params={"after": after, "limit": limit})["events"])
+
+    def get_metrics(self) -> Samples:
+        """Return every sample by name as (labels, value)."""
+        samples: Samples = {}
+        for family in text_string_to_metric_families(self._send("GET", "/metrics").text):
+            for sample in family.samples:
+                samples.setdefault(sample.name, []).append((dict(sample.labels), float(sample.value)))
+        return samples
+
+    # --- changing --------------------------------------------------------------------------------------------
+
+    def place_market_order(
+        self,
+        symbol: str,
+        side: str,
+        *,
+        quantity: Decimal | None = None,
+        quote: Decimal | None = None,
+        key: str | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Place a market order of ``quantity`` (base) or for ``quote``; pass ``key`` to make a retry safe."""
+        body = {"symbol": symbol, "side": side, **fields}
+        body |= {name: str(value) for name, value in (("quantity", quantity), ("quote", quote)) if value is not None}
+        return self._order("/orders/market", body, key)
+
+    def place_limit_order(
+        self, symbol: str, side: str, quantity: Decimal, price: Decimal, *, key: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Place a limit order."""
+        body = {"symbol": symbol, "side": side, "quantity": str(quantity), "price": str(price), **fields}
+        return self._order("/orders/limit", body, key)
+
+    def cancel_order(self, client_order_id: str) -> dict[str, Any]:
+        """Cancel one order."""
+        return self._json("DELETE", f"/orders/{client_order_id}")
+
+    def put_strategy(self, strategy: str, **changes: Any) -> dict[str, Any]:
+        """Change a strategy: ``enabled``, ``dry_run``, ``budget``, ``weight``, ``model``, ``reason``."""
+        body = {name: str(value) if isinstance(value, Decimal) else value for name, value in changes.items()}
+        return self._json("PUT", f"/strategies/{strategy}", body=body)
+
+    def put_risk_config(self, changes: Mapping[str, object], reason: str = "") -> dict[str, Any]:
+        """Change some limits."""
+        return self._json("PUT", "/risk/config", body={**changes, **({"reason": reason} if reason else {})})
+
+    def reconcile(self) -> dict[str, Any]:
+        """Compare engine and venue now."""
+        return self._json("POST", "/reconcile")
+
+    def halt(self, reason: str) -> dict[str, Any]:
+        """Stop all new risk until a person resumes."""
+        return self._json("POST", "/control/halt", body={"reason": reason})
+
+    def resume(self, reason: str) -> dict[str, Any]:
+        """Lift a halt."""
+        return self._json("POST", "/control/resume", body={"reason": reason})
+
+    def flatten(self, reason: str) -> dict[str, Any]:
+        """Close every position by reduce-only orders."""
+        return self._json("POST", "/control/flatten", body={"reason": reason})
+
+    # --- transport -------------------------------------------------------------------------------------------
+
+    def _order(self, path: str, body: dict[str, Any], key: str | None) -> dict[str, Any]:
+        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        return dict(self._send("POST", path, body=body, headers=headers, accept=(200, 201, 202)).json())
+
+    def _json(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        return dict(self._send(method, path, params=params, body=body, accept=(200, 201, 202)).json())
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: tuple[int, ...] = (200,),
+    ) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, params=params, json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise EngineUnreachable(type(error).__name__) from error
+        if response.status_code in accept:
+            return response
+        raise _error(response)
+
+
+def _error(response: httpx.Response) -> EngineAnswered:
+    status = response.status_code
+    json_type = response.headers.get("content-type", "").startswith("application/")
+    problem: dict[str, Any] = response.json() if json_type and response.content else {}
+    code = str(problem.get("code", "INTERNAL"))
+    kind = _kind(status, code)
+    retry_after = response.headers.get("retry-after", "")
+    return kind(
+        status,
+        code,
+        str(problem.get("detail", f"HTTP {status}")),
+        request_id=str(problem.get("request_id", "")),
+        numbers=problem.get("numbers"),
+        retry_after_s=int(retry_after) if retry_after.isdigit() else None,
+    )
+
+
+def _kind(status: int, code: str) -> type[EngineAnswered]:
+    if status in (429, 503):
+        return TryLater
+    if status >= 500:
+        return EngineFailed
+    if code in ACCESS or status == 401:
+        return AccessRefused
+    return OrderRefused if code in RAILS else RequestInvalid

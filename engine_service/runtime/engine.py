@@ -1,0 +1,40 @@
+"""The running engine as its API sees it: the core with everything that was built around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine_service.domain.ids import Market
+from engine_service.execution.core import EngineCore
+from engine_service.risk.policy import RiskPolicy
+from engine_service.runtime.event_bus import EventBus
+from engine_service.runtime.market_feed import MarketFeed
+from engine_service.runtime.regime_tape import RegimeTape
+from engine_service.runtime.strategy_config import StrategyConfig
+from engine_service.runtime.strategy_loop import StrategyLoop
+from engine_service.settings import EngineSettings
+from engine_service.venues.port import AccountSnapshot
+from observability.metrics import Metrics
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """One process's parts. ``market`` is the one market this account trades."""
+
+    settings: EngineSettings
+    market: Market
+    core: EngineCore
+    bus: EventBus
+    metrics: Metrics
+    feed: MarketFeed
+    loop: StrategyLoop
+    tape: RegimeTape
+    strategies: Mapping[str, StrategyConfig]
+    build: Mapping[str, str]
+    load_risk_file: Callable[[], RiskPolicy]
+    cursor_key: bytes
+    stopping: bool = False
+    snapshot: AccountSnapshot | None = None
+    home: Path = field(default_factory=Path)

@@ -1,0 +1,45 @@
+"""New limits: parsed, journaled with who and why, then in force for every order judged afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine_service.domain import events as e
+from engine_service.execution.core import EngineCore
+from engine_service.risk.policy import RiskPolicy, changed
+
+
+async def change_limits(core: EngineCore, changes: Mapping[str, object], principal: str, reason: str) -> None:
+    """Change some limits and leave the rest.
+
+    Raises:
+        InvalidRequest: a key is unknown or a value out of range; nothing changes.
+        Unavailable: the journal failed.
+    """
+    policy = changed(core.gate.policy, changes)
+    await _put_in_force(core, policy, sorted(changes), principal, reason)
+
+
+async def reload_limits(core: EngineCore, policy: RiskPolicy, principal: str) -> None:
+    """Put the file's limits in force as the next version.
+
+    Raises:
+        Unavailable: the journal failed.
+    """
+    fresh = changed(core.gate.policy, policy.as_text())
+    await _put_in_force(core, fresh, list(fresh.as_text()), principal, "config/risk.yaml read again")
+
+
+async def _put_in_force(core: EngineCore, policy: RiskPolicy, keys: list[str], principal: str, reason: str) -> None:
+    values = policy.as_text()
+    before = core.gate.policy.as_text()
+    event = e.RiskConfigChanged(
+        at_ms=core.clock.now_ms(),
+        version=policy.version,
+        values=values,
+        changed={key: values[key] for key in keys if values[key] != before[key]},
+        principal=principal,
+        reason=reason,
+    )
+    await core.commit(event)
+    core.gate.install(policy)
