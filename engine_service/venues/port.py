@@ -265,7 +265,13 @@ class Venue(Protocol):
 
     async def cancel(self, order: Order) -> SubmitOutcome: ...
 
-    async def amend(self, request: AmendRequest) -> SubmitOutcome: ...
+    async def amend(self, request: AmendRequest) -> SubmitOutcome:
+        """Change a working order.
+
+        ``Accepted`` names the order that works now: the same ``venue_order_id`` where the venue changed it in place,
+        a new one where it was replaced under ``replacement_client_order_id`` (then the old order is CANCELED).
+        ``Accepted`` with the old id and status CANCELED: the old order is gone and no new one was placed.
+        """
 
     async def query_order(self, order: Order) -> QueryOutcome:
         """Ask for an order by its client id."""
@@ -287,6 +293,8 @@ class Venue(Protocol):
         self, market: Market, symbol: str, from_trade_id: str | None, since_ms: int
     ) -> Sequence[Fill]:
         """Return trades after a venue trade id (or a time when ``None``), paged to the end, oldest first.
+
+        Each carries the engine's client id: adapters ask for it where the venue's trade list does not repeat it.
 
         Raises:
             VenueUnavailable: no usable answer came.

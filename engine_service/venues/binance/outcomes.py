@@ -46,9 +46,7 @@ class Failure:
     def as_outcome(self) -> Rejected | OutcomeUnknown:
         """Say it in the port's words."""
         if self.meaning in {Meaning.UNKNOWN, Meaning.DUPLICATE}:
-            return OutcomeUnknown(
-                reason=f"{self.code}: {self.reason}", duplicate=self.meaning is Meaning.DUPLICATE
-            )
+            return OutcomeUnknown(reason=f"{self.code}: {self.reason}", duplicate=self.meaning is Meaning.DUPLICATE)
         return Rejected(
             code=self.code,
             reason=self.reason,

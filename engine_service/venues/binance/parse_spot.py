@@ -60,9 +60,7 @@ def settled(payload: Payload) -> Accepted:
     Raises:
         ParseError: the answer lacks the order id.
     """
-    status, _, _ = status_and_type(
-        payload.get("status"), payload.get("type"), SPOT_TYPES, working=_is_working(payload)
-    )
+    status, _, _ = status_and_type(payload.get("status"), payload.get("type"), SPOT_TYPES, working=_is_working(payload))
     return Accepted(
         venue_order_id=identity(payload, "orderId"),
         status=status,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine_service.domain.ids import Market, local_symbol
@@ -26,6 +27,19 @@ _PATHS = {
 }
 MAX_BARS = {Market.SPOT: 1000, Market.FUTURES: 1500}
 Reader = Callable[[Any], MarketEvent | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One socket: the name of its stream, as metrics show it, and its address."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    error: BaseException | None
 
 
 def klines_weight(market: Market, limit: int) -> int:
@@ -105,39 +119,53 @@ class BinancePublic:
     async def market_events(self, symbols: Sequence[str], interval: str) -> AsyncGenerator[MarketEvent, None]:
         """Yield quotes and bars for ever, reconnecting by itself."""
         names = [local_symbol(symbol).lower() for symbol in symbols]
-        hosts = self._session.hosts
         books = [f"{name}@bookTicker" for name in names]
         bars = [f"{name}@kline_{interval}" for name in names]
-        if hosts.public_stream == hosts.market_stream:
-            urls = stream_urls(hosts.market_stream, books + bars)
-        else:
-            urls = stream_urls(hosts.public_stream, books) + stream_urls(hosts.market_stream, bars)
-        async for event in self.merged(urls, self.read):
+        async for event in self.merged(self.links(books, bars), self.read):
             yield event
 
-    async def merged(self, urls: Sequence[str], read: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
+    def links(self, books: Sequence[str], others: Sequence[str]) -> list[Link]:
+        """Return the sockets that carry these streams: book data has a base of its own where the venue splits them."""
+        hosts = self._session.hosts
+        if hosts.public_stream == hosts.market_stream:
+            return [Link("market", url) for url in stream_urls(hosts.market_stream, [*books, *others])]
+        parted = [Link("book", url) for url in stream_urls(hosts.public_stream, books)]
+        return parted + [Link("market", url) for url in stream_urls(hosts.market_stream, others)]
+
+    async def merged(self, links: Sequence[Link], read: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
         """Yield what ``read`` makes of every message of several sockets, in order of arrival.
 
-        The queue is bounded: a slow consumer slows the sockets down instead of filling the memory.
+        The queue is bounded: a slow consumer slows the sockets down instead of filling the memory. An error that
+        nobody foresaw ends the stream and shows.
         """
         queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUE_EVENTS)
-        tasks = [asyncio.create_task(self._pump(url, read, queue)) for url in urls]
+        tasks = [asyncio.create_task(self._pump(link, read, queue)) for link in links]
+        for task in tasks:
+            task.add_done_callback(lambda ended: _tell_end(ended, queue))
         try:
             while True:
-                yield await queue.get()
+                event = await queue.get()
+                if isinstance(event, _Ended):
+                    if event.error is not None:
+                        raise event.error
+                    return
+                yield event
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pump(self, url: str, read: Callable[[Any], Any], queue: asyncio.Queue[Any]) -> None:
-        socket = ReconnectingSocket("market", lambda: dial(url), silence_s=self._silence_s)
+    async def _pump(self, link: Link, read: Callable[[Any], Any], queue: asyncio.Queue[Any]) -> None:
+        socket = ReconnectingSocket(link.name, lambda: dial(link.url), silence_s=self._silence_s)
         self._sockets.append(socket)
-        async with contextlib.aclosing(socket.messages()) as messages:
-            async for message in messages:
-                event = message if isinstance(message, StreamStatus) else read(message)
-                if event is not None:
-                    await queue.put(event)
+        try:
+            async with contextlib.aclosing(socket.messages()) as messages:
+                async for message in messages:
+                    event = message if isinstance(message, StreamStatus) else read(message)
+                    if event is not None:
+                        await queue.put(event)
+        finally:
+            self._sockets.remove(socket)
 
     def read(self, message: Any) -> MarketEvent | None:
         """Read one message of a combined stream; what cannot be read is left out, the stream goes on."""
@@ -157,3 +185,12 @@ def stream_urls(base: str, streams: Sequence[str]) -> list[str]:
     size = _STREAMS_PER_SOCKET
     chunks = (streams[at : at + size] for at in range(0, len(streams), size))
     return [f"{base}/stream?streams={'/'.join(chunk)}" for chunk in chunks]
+
+
+def _tell_end(task: asyncio.Task[None], queue: asyncio.Queue[Any]) -> None:
+    """Tell the consumer that a socket's task ended: closed on purpose, or by an error that must show."""
+    if task.cancelled():
+        return
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(_Ended(task.exception()))

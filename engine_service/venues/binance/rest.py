@@ -60,9 +60,7 @@ class RestClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def send(
-        self, method: str, path: str, query: str = "", *, max_bytes: int = MAX_ANSWER_BYTES
-    ) -> HttpAnswer:
+    async def send(self, method: str, path: str, query: str = "", *, max_bytes: int = MAX_ANSWER_BYTES) -> HttpAnswer:
         """Send one request and read its answer.
 
         Args:

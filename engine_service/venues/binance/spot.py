@@ -66,9 +66,7 @@ class BinanceSpot(BinanceVenue):
     # --- orders -------------------------------------------------------------------------------------------------
 
     async def submit(self, order: Order) -> SubmitOutcome:
-        outcome = await self._act(
-            _PLACE, lambda: params.spot_order(order), lambda body: parse_spot.placed(body, order)
-        )
+        outcome = await self._act(_PLACE, lambda: params.spot_order(order), lambda body: parse_spot.placed(body, order))
         return self._remembered(outcome, order.client_order_id)
 
     async def cancel(self, order: Order) -> SubmitOutcome:

@@ -70,9 +70,7 @@ class PaperAccount(ABC):
         )
 
     @abstractmethod
-    def cost(
-        self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal
-    ) -> tuple[str, Decimal]:
+    def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
         """Return the asset and the amount that an order needs free."""
 
     @abstractmethod
@@ -94,9 +92,7 @@ class PaperAccount(ABC):
 class SpotAccount(PaperAccount):
     """Assets are owned outright; nothing can be sold that is not there."""
 
-    def cost(
-        self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal
-    ) -> tuple[str, Decimal]:
+    def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
         if side is OrderSide.BUY:
             return instrument.quote, quantity * price
         return instrument.base, quantity
@@ -131,9 +127,7 @@ class FuturesAccount(PaperAccount):
         )
         return super().free(asset) - margin
 
-    def cost(
-        self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal
-    ) -> tuple[str, Decimal]:
+    def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
         held = self.held(instrument)
         opening = max(ZERO, quantity - abs(held)) if held * side.sign < 0 else quantity
         return instrument.quote, opening * price / self._leverage

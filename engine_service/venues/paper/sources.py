@@ -12,7 +12,7 @@ from engine_service.domain.clock import Clock, SystemClock
 from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.instrument import Instrument
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal, mapping, symbol_key
-from engine_service.venues.binance.public import BinancePublic, stream_urls
+from engine_service.venues.binance.public import BinancePublic
 from engine_service.venues.binance.session import BinanceSession
 from engine_service.venues.paper.fill_model import UNLIMITED, Book, Level, PriceBar
 from engine_service.venues.port import BarReport, MarketEvent, Quote
@@ -103,9 +103,7 @@ class BinanceSource:
         trades = "trade" if self.market is Market.SPOT else "aggTrade"
         books = [f"{name}@depth20@100ms" for name in names]
         rest = [f"{name}@{kind}" for name in names for kind in (trades, f"kline_{interval}")]
-        hosts = self._session.hosts
-        urls = stream_urls(hosts.public_stream, books) + stream_urls(hosts.market_stream, rest)
-        async for event in self._public.merged(urls, self._read):
+        async for event in self._public.merged(self._public.links(books, rest), self._read):
             yield event
 
     def _read(self, message: Any) -> SourceEvent | None:

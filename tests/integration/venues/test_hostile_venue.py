@@ -1,0 +1,124 @@
+"""A venue that answers anything: redirects, compressed bombs, endless bodies, pages, half answers, bad permissions."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from engine_service.domain.errors import ConfigurationError
+from engine_service.venues.binance.spot import BinanceSpot
+from engine_service.venues.port import OutcomeUnknown, ReadFailed
+from tests.integration.venues.adapters import spot_venue
+from tests.unit.engine_service.venues.builders import market_order
+
+pytestmark = pytest.mark.anyio
+Answer = Callable[[str], bytes]
+
+
+class HostileServer:
+    """An HTTP server on a real socket that answers whatever it is told, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = lambda path: http(404, b"{}")
+        self.asked: list[str] = []
+        self.url = ""
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            self.asked.append(head.split(" ")[1])
+            writer.write(self.answer(head.split(" ")[1].partition("?")[0]))
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+def http(status: int, body: bytes, **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HostileServer]:
+    server = HostileServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def venue(server: HostileServer, tmp_path: Path) -> AsyncIterator[BinanceSpot]:
+    venue = spot_venue(server.url, tmp_path)
+    yield venue
+    await venue.close()
+
+
+BAD_ANSWERS = {
+    "a redirect": http(302, b"", Location="http://127.0.0.1:1/steal"),
+    "a page": http(200, b"<html>welcome</html>"),
+    "an error with a good status": http(200, b'{"code":-2010,"msg":"x"}'),
+    "no order id": http(200, b'{"status":"FILLED"}'),
+    "a list": http(200, b"[]"),
+    "half an answer": b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"orderId": 1',
+    "nothing": b"",
+    "no http": b"SSH-2.0-OpenSSH_9\r\n",
+    "a bomb": http(200, gzip.compress(b"0" * 50_000_000), Content_Encoding="gzip"),
+    "three megabytes": http(200, b'{"orderId":1,"pad":"' + b"x" * 3_000_000 + b'"}'),
+    "a NaN fill": http(
+        200,
+        orjson.dumps(
+            {"orderId": 1, "status": "FILLED", "type": "MARKET", "fills": [{"tradeId": 1, "price": "NaN", "qty": "1"}]}
+        ),
+    ),
+    "a negative fill": http(
+        200,
+        orjson.dumps(
+            {"orderId": 1, "status": "FILLED", "type": "MARKET", "fills": [{"tradeId": 1, "price": "1", "qty": "-1"}]}
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+async def test_an_answer_that_proves_nothing_leaves_the_order_in_doubt_and_is_sent_once(
+    server: HostileServer, venue: BinanceSpot, name: str
+) -> None:
+    server.answer = lambda path: BAD_ANSWERS[name]
+    assert isinstance(await venue.submit(market_order()), OutcomeUnknown)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("name", sorted(BAD_ANSWERS.keys() - {"a NaN fill", "a negative fill"}))
+async def test_the_same_answers_to_a_query_are_no_evidence(
+    server: HostileServer, venue: BinanceSpot, name: str
+) -> None:
+    server.answer = lambda path: BAD_ANSWERS[name]
+    assert isinstance(await venue.query_order(market_order()), ReadFailed)
+
+
+async def test_a_key_that_can_withdraw_is_refused_at_the_start(server: HostileServer, venue: BinanceSpot) -> None:
+    def answer(path: str) -> bytes:
+        if path.endswith("/time"):
+            return http(200, b'{"serverTime":1760000000000}')
+        return http(200, b'{"enableWithdrawals":true}')
+
+    server.answer = answer
+    with pytest.raises(ConfigurationError, match="VENUE_KEY_CAN_WITHDRAW"):
+        await venue.open()
