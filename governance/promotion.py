@@ -59,7 +59,7 @@ class PromotionPolicy:
     min_sharpe_low: float | None
     max_drawdown_frac: float
     max_turnover_per_day: float | None
-    max_sharpe_loss: float
+    max_sharpe_loss: float | None
     approval_required: bool
 
 
@@ -114,8 +114,10 @@ def decide(
     ``max_sharpe_loss`` of out-of-sample Sharpe. NaN never passes a gate.
     """
     gates = tuple(_absolute(scores, policy))
-    if champion and champion_scores is not None and champion != candidate:
-        gates += (_against(scores, champion_scores, policy),)
+    challenged = champion and champion != candidate
+    if challenged and champion_scores is not None and policy.max_sharpe_loss is not None:
+        least = champion_scores.sharpe - policy.max_sharpe_loss
+        gates += (_at_least("sharpe_against_champion", scores.sharpe, least),)
     if not all(gate.passed for gate in gates):
         verdict = Verdict.KEEP_CHAMPION
     elif policy.approval_required and not approved:
@@ -138,10 +140,6 @@ def _absolute(scores: Scores, policy: PromotionPolicy) -> Iterator[Gate]:
         yield _at_least("sharpe_low", scores.sharpe_low, policy.min_sharpe_low)
     if policy.max_turnover_per_day is not None:
         yield _at_most("turnover_per_day", scores.turnover_per_day, policy.max_turnover_per_day)
-
-
-def _against(scores: Scores, champion: Scores, policy: PromotionPolicy) -> Gate:
-    return _at_least("sharpe_against_champion", scores.sharpe, champion.sharpe - policy.max_sharpe_loss)
 
 
 def _at_least(name: str, value: float, limit: float) -> Gate:
