@@ -7,7 +7,8 @@ TCP connection without a byte, so that a client sees what a lost connection look
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Se
 from engine_service.exchange_sim.binance_wire.auth import Signer, rest_payload
 from engine_service.exchange_sim.binance_wire.errors import LimitExceeded
 from engine_service.exchange_sim.binance_wire.params import Params, parse_pairs
+from engine_service.exchange_sim.binance_wire.ws_api_envelope import in_unit
+from engine_service.exchange_sim.binance_wire.ws_text import MICROSECOND, MILLISECOND, TimeUnit
 from engine_service.exchange_sim.errors import ExchangeError
 from engine_service.exchange_sim.faults import FaultAnswer, RequestPlan
 from engine_service.exchange_sim.model import Market, Permission
@@ -28,6 +31,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _MAX_BODY_BYTES = 1 << 20
+_UNITS: dict[str, TimeUnit] = {"MILLISECOND": MILLISECOND, "MICROSECOND": MICROSECOND}
 _JSON = (b"content-type", b"application/json;charset=UTF-8")
 
 
@@ -40,6 +44,19 @@ class Answer:
         self.status = status
         self.body = body
         self.headers: Headers = headers or []
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What was sent. `broken`: why its parameters cannot be read; `unit`: of the answer's time stamps."""
+
+    route: Route
+    values: dict[str, str]
+    broken: ExchangeError | None
+    key: str
+    payload: bytes
+    address: str
+    unit: TimeUnit
 
 
 class Gateway:
@@ -62,9 +79,10 @@ class Gateway:
         if route is None:
             await _write(send, self._not_found(method, path))
             return
-        key = _header(scope, b"x-mbx-apikey")
-        values, broken = _parsed(query, body)
-        plan = self._wire.exchange.faults.before_request(path, method, values, route.market, self._account_of(key))
+        request = _request(route, scope, query, body)
+        plan = self._wire.exchange.faults.before_request(
+            path, method, request.values, route.market, self._account_of(request.key)
+        )
         if plan.delay_ms:
             await asyncio.sleep(plan.delay_ms / 1000)
         if plan.drop_before:
@@ -73,9 +91,7 @@ class Gateway:
         if plan.answer_before is not None:
             await _write(send, _fault_answer(plan.answer_before))
             return
-        address = (scope.get("client") or ("unknown", 0))[0]
-        answer = self._answer(route, values, broken, key, rest_payload(query, body), address)
-        await self._deliver(plan, answer, receive, send)
+        await self._deliver(plan, self._answer(request), receive, send)
 
     async def _deliver(self, plan: RequestPlan, answer: Answer, receive: Receive, send: Send) -> None:
         if plan.delay_answer_ms:
@@ -85,43 +101,36 @@ class Gateway:
             return
         await _write(send, answer if plan.answer_after is None else _fault_answer(plan.answer_after))
 
-    def _answer(
-        self,
-        route: Route,
-        values: dict[str, str],
-        broken: ExchangeError | None,
-        key: str,
-        payload: bytes,
-        address: str,
-    ) -> Answer:
+    def _answer(self, request: _Request) -> Answer:
         """The whole synchronous part of a request."""
+        route, params = request.route, Params(request.values)
         limits = self._wire.limits[route.market]
-        params = Params(values)
         headers: Headers = []
         try:
-            used = limits.use(address, _weigh(route, params))
-            headers = _weight_headers(used)
-            if broken is not None:
-                return _refusal(broken, headers)
-            signer = self._signer(route, key, payload, values)
+            headers = _weight_headers(limits.use(request.address, _weigh(route, params)))
+            if request.broken is not None:
+                return _refusal(request.broken, headers)
+            signer = self._signer(request)
             if route.orders and signer is not None:
                 limits.count_order(signer.account_id, route.orders)
             result = route.handler(Call(self._wire, route.market, params, signer))
         except ExchangeError as error:
             return _refusal(error, headers)
         answer = result if isinstance(result, Answer) else Answer(200, result)
+        answer.body = in_unit(answer.body, request.unit)
         answer.headers += headers
         if (route.orders or route.shows_orders) and signer is not None:
             for limit, count in limits.order_counts(signer.account_id):
                 answer.headers.append((limit.header.encode(), str(count).encode()))
         return answer
 
-    def _signer(self, route: Route, key: str, payload: bytes, values: Mapping[str, str]) -> Signer | None:
-        if route.security is Security.NONE:
+    def _signer(self, request: _Request) -> Signer | None:
+        security = request.route.security
+        if security is Security.NONE:
             return None
-        if route.security is Security.KEY:
-            return self._wire.auth.by_key(key)
-        return self._wire.auth.signed(key, payload, values, _permission(route))
+        if security is Security.KEY:
+            return self._wire.auth.by_key(request.key)
+        return self._wire.auth.signed(request.key, request.payload, request.values, _permission(request.route))
 
     def _account_of(self, key: str) -> str:
         found = self._wire.exchange.accounts.by_key(key) if key else None
@@ -160,6 +169,19 @@ def _permission(route: Route) -> Permission:
     if route.security is Security.DATA:
         return Permission.READ
     return Permission.SPOT if route.market is Market.SPOT else Permission.FUTURES
+
+
+def _request(route: Route, scope: Scope, query: str, body: str) -> _Request:
+    values, broken = _parsed(query, body)
+    unit = MILLISECOND
+    asked = _header(scope, b"x-mbx-time-unit")
+    if asked and route.market is Market.SPOT:
+        unit = _UNITS.get(asked.upper(), MILLISECOND)
+        if asked.upper() not in _UNITS:
+            broken = errors.invalid_time_unit()
+    key = _header(scope, b"x-mbx-apikey")
+    address = (scope.get("client") or ("unknown", 0))[0]
+    return _Request(route, values, broken, key, rest_payload(query, body), address, unit)
 
 
 def _parsed(query: str, body: str) -> tuple[dict[str, str], ExchangeError | None]:

@@ -52,9 +52,7 @@ def one_of_two(first: str, second: str) -> ExchangeError:
 
 
 def unread_parameters(read: int, sent: int) -> ExchangeError:
-    return ExchangeError(
-        -1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'."
-    )
+    return ExchangeError(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
 
 
 def empty_parameter(name: str) -> ExchangeError:
@@ -89,6 +87,10 @@ def bad_combination() -> ExchangeError:
 
 def invalid_data(name: str) -> ExchangeError:
     return ExchangeError(-1130, f"Data sent for parameter '{name}' is not valid.")
+
+
+def invalid_time_unit() -> ExchangeError:
+    return ExchangeError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
 
 
 def outside_window() -> ExchangeError:

@@ -31,6 +31,8 @@ _CLIENT_IDS = {
 _INTEGER = re.compile(r"[0-9]{1,20}", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _MICROSECOND_DIGITS = 16
+_LARGEST_LONG = 2**63 - 1
+_LAST_MS = 220_000_000_000_000  # in the year 8941; later times mean the same and overflow calendars
 _SIGNING = ("timestamp", "recvWindow", "signature", "apiKey")
 
 
@@ -108,7 +110,10 @@ class Params:
             return None
         if _INTEGER.fullmatch(value) is None:
             raise errors.illegal_characters(name, errors.INTEGER_RANGE)
-        return int(value)
+        number = int(value)
+        if number > _LARGEST_LONG:
+            raise ExchangeError(-1108, f"Parameter '{name}' overflowed.")
+        return number
 
     def need_integer(self, name: str) -> int:
         self.need_text(name)
@@ -121,7 +126,7 @@ class Params:
         value = self.integer(name)
         if value is None:
             return None
-        return value // 1000 if value >= 10 ** (_MICROSECOND_DIGITS - 1) else value
+        return min(_LAST_MS, value // 1000 if value >= 10 ** (_MICROSECOND_DIGITS - 1) else value)
 
     def limit(self, default: int, maximum: int) -> int:
         """`limit`, capped at the maximum. Raises -1130 for zero."""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -53,8 +54,15 @@ class SignedClient:
         body = urlencode({**params, "timestamp": now_ms()})
         return self.raw(method, path, f"{body}&signature={self.signature(body)}")
 
-    def raw(self, method: str, path: str, body: str = "", key: str | None = None) -> Answer:
-        headers = {"X-MBX-APIKEY": self._key if key is None else key}
+    def raw(
+        self,
+        method: str,
+        path: str,
+        body: str = "",
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        headers = {"X-MBX-APIKEY": self._key if key is None else key, **(headers or {})}
         if body:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         return self._http.request(method, path, content=body, headers=headers)

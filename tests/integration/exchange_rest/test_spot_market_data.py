@@ -167,6 +167,12 @@ def test_the_average_price_is_near_the_last(client: SignedClient) -> None:
     assert abs(Decimal(average["price"]) / client.last_price("BTCUSDT") - 1) < Decimal("0.1")
 
 
+def test_times_come_in_microseconds_when_asked_for(client: SignedClient) -> None:
+    answer = client.raw("GET", "/api/v3/time", headers={"X-MBX-TIME-UNIT": "microsecond"})
+    assert abs(answer.json()["serverTime"] - now_ms() * 1000) < 2_000_000
+    refused(client.raw("GET", "/api/v3/time", headers={"X-MBX-TIME-UNIT": "HOUR"}), 400, -1194)
+
+
 class TestRefusals:
     """Each way a public request can be wrong has the venue's code and words."""
 
