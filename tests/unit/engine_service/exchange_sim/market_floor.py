@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from engine_service.domain.clock import ManualClock
 from engine_service.exchange_sim.bootstrap import build_exchange
@@ -37,13 +38,13 @@ def account(name: str, *, fees_in_bnb: bool = False) -> AccountSpec:
 class Floor:
     """The exchange under test, its clock and everything it has reported."""
 
-    def __init__(self, *accounts: AccountSpec, seed: int = 7, history_s: int = 300, **settings: object) -> None:
+    def __init__(self, *accounts: AccountSpec, seed: int = 7, history_s: int = 300, **settings: Any) -> None:
         self.clock = ManualClock(NOW_MS)
         config = ExchangeConfig(
             accounts or (account(ALICE), account(BOB)),
             seed=seed,
             history_s=history_s,
-            **settings,  # type: ignore[arg-type]
+            **settings,
         )
         self.exchange: Exchange = build_exchange(config, self.clock)
         self.events: list[MarketEvent | AccountEvent] = []
@@ -87,28 +88,25 @@ class Floor:
         assert {name: rest for name, rest in books.items() if rest} == {}
 
 
-def market_order(side: Side, quantity: str, symbol: str = "BTCUSDT", **fields: object) -> NewOrder:
-    return NewOrder(
-        fields.pop("market", Market.SPOT),  # type: ignore[arg-type]
-        symbol,
-        side,
-        OrderType.MARKET,
-        Decimal(quantity),
-        **fields,  # type: ignore[arg-type]
-    )
+def market_order(
+    side: Side, quantity: str, symbol: str = "BTCUSDT", *, market: Market = Market.SPOT, **fields: Any
+) -> NewOrder:
+    """A MARKET ticket; `fields` are further fields of it."""
+    return NewOrder(market, symbol, side, OrderType.MARKET, Decimal(quantity), **fields)
 
 
-def limit_order(side: Side, quantity: str, price: Decimal | str, symbol: str = "BTCUSDT", **fields: object) -> NewOrder:
-    fields.setdefault("time_in_force", TimeInForce.GTC)
-    return NewOrder(
-        fields.pop("market", Market.SPOT),  # type: ignore[arg-type]
-        symbol,
-        side,
-        fields.pop("type", OrderType.LIMIT),  # type: ignore[arg-type]
-        Decimal(quantity),
-        price=Decimal(price),
-        **fields,  # type: ignore[arg-type]
-    )
+def limit_order(
+    side: Side,
+    quantity: str,
+    price: Decimal | str,
+    symbol: str = "BTCUSDT",
+    *,
+    market: Market = Market.SPOT,
+    **fields: Any,
+) -> NewOrder:
+    """A LIMIT ticket, good till cancelled unless `fields` say otherwise."""
+    given: dict[str, Any] = {"type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, **fields}
+    return NewOrder(market, symbol, side, quantity=Decimal(quantity), price=Decimal(price), **given)
 
 
 def refusal(call: Callable[[], object]) -> tuple[int, str]:

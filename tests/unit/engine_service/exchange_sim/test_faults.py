@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from engine_service.exchange_sim.faults import CLEAR, Fault, FaultKind, Faults
@@ -35,9 +38,9 @@ def test_a_counted_fault_strikes_that_often_and_is_gone() -> None:
         ({"account": "other"}, False),
     ],
 )
-def test_a_fault_strikes_only_what_it_matches(fields: dict[str, str], fits: bool) -> None:
+def test_a_fault_strikes_only_what_it_matches(fields: dict[str, Any], fits: bool) -> None:
     faults = Faults()
-    faults.add(Fault(FaultKind.DROP_BEFORE, **fields))
+    faults.add(replace(Fault(FaultKind.DROP_BEFORE), **fields))
     assert faults.before_request(*ORDER).drop_before is fits
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.unit.engine_service.exchange_sim.market_floor import (
 )
 
 BUY, SELL = Side.BUY, Side.SELL
-FUTURES = {"market": Market.FUTURES}
+FUTURES: dict[str, Any] = {"market": Market.FUTURES}
 FEE = Decimal("0.001")
 
 

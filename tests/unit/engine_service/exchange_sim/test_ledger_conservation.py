@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT, OrderType.STOP_LOSS
 
 
 @st.composite
-def actions(draw: st.DrawFn) -> tuple[object, ...]:
+def actions(draw: st.DrawFn) -> tuple[Any, ...]:
     kind = draw(st.sampled_from(("order", "order", "order", "order", "cancel", "run", "jump", "deposit", "amend")))
     market = draw(st.sampled_from(Market))
     return (
@@ -42,13 +43,8 @@ def actions(draw: st.DrawFn) -> tuple[object, ...]:
     )
 
 
-def carry_out(floor: Floor, action: tuple[object, ...]) -> None:
+def carry_out(floor: Floor, action: tuple[Any, ...]) -> None:
     kind, name, market, symbol, side, order_type, worth, away, tif, stp, flag = action
-    assert isinstance(market, Market)
-    assert isinstance(symbol, str)
-    assert isinstance(name, str)
-    assert isinstance(worth, int)
-    assert isinstance(away, int)
     desk = floor.exchange.orders
     if kind == "run":
         floor.run(400 + worth)
@@ -74,7 +70,18 @@ def _half(floor: Floor, symbol: str, quantity: Decimal) -> Decimal:
     return quantity / 2 // step * step
 
 
-def _ticket(floor, market, symbol, side, order_type, worth, away, tif, stp, flag) -> NewOrder:  # type: ignore[no-untyped-def]
+def _ticket(
+    floor: Floor,
+    market: Market,
+    symbol: str,
+    side: Side,
+    order_type: OrderType,
+    worth: int,
+    away: int,
+    tif: TimeInForce,
+    stp: SelfTradePrevention,
+    flag: bool,
+) -> NewOrder:
     spec = floor.exchange.market_data.spec(market, symbol)
     last = floor.exchange.market_data.last_price(market, symbol)
     money = Decimal(worth) * (Decimal("0.005") if spec.quote_asset == "BTC" else Decimal(300))
@@ -102,7 +109,7 @@ def _ticket(floor, market, symbol, side, order_type, worth, away, tif, stp, flag
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(program=st.lists(actions(), min_size=5, max_size=40), seed=st.integers(0, 1000))
 def test_money_is_conserved_to_the_last_digit_over_random_order_programs(
-    program: list[tuple[object, ...]], seed: int
+    program: list[tuple[Any, ...]], seed: int
 ) -> None:
     floor = Floor(account(ALICE, fees_in_bnb=True), account(BOB), seed=seed, history_s=60, funding_interval_ms=20_000)
     for action in program:
