@@ -4,6 +4,7 @@
 |---|---|
 | `/ws`, `/ws/<name>[/<name>...]` | spot market streams, raw |
 | `/stream?streams=<name>/<name>` | spot market streams, wrapped in `{"stream", "data"}` |
+| `/stream/ws`, `/stream/ws/<name>...` | as `/ws`: for ccxt, which knows spot by `/stream` in the address |
 | `/public/ws...`, `/public/stream?...` | USD-M book data: depth, bookTicker, trade |
 | `/market/ws...`, `/market/stream?...` | USD-M everything else: kline, aggTrade, tickers, markPrice |
 | `/private/ws/<listenKey>`, `/private/ws?listenKey=<key>&events=<A>/<B>` | USD-M user stream, raw |
@@ -66,6 +67,7 @@ def market_streams_router(wire: Wire, sessions: SessionRegistry) -> APIRouter:
 
     for base, prefix in ((Base.SPOT, ""), (Base.PUBLIC, "/public"), (Base.MARKET, "/market")):
         _add_paths(router, prefix, endpoint(base, False), endpoint(base, True))
+    _add_raw_paths(router, "/stream", endpoint(Base.SPOT, False))
     return router
 
 
@@ -108,9 +110,13 @@ async def _expire_keys(wire: Wire) -> None:
 
 
 def _add_paths(router: APIRouter, prefix: str, raw: Connect, wrapped: Connect) -> None:
+    _add_raw_paths(router, prefix, raw)
+    router.add_api_websocket_route(f"{prefix}/stream", wrapped)
+
+
+def _add_raw_paths(router: APIRouter, prefix: str, raw: Connect) -> None:
     router.add_api_websocket_route(f"{prefix}/ws", raw)
     router.add_api_websocket_route(f"{prefix}/ws/{{names:path}}", raw)
-    router.add_api_websocket_route(f"{prefix}/stream", wrapped)
 
 
 def _asked_names(websocket: WebSocket) -> list[str]:

@@ -1,8 +1,8 @@
 """Third-party clients as their users make them, with nothing changed but the addresses.
 
-ccxt takes its addresses from `urls`, python-binance from class constants that a subclass may override. ccxt tells
-spot from USD-M by the host name of a stream (`stream.binance.com`), which an address on loopback lacks; a client
-that has loaded one kind of market only, as here, does not need it.
+ccxt takes its addresses from `urls`, python-binance from class constants that a subclass may override. ccxt knows a
+spot stream by `/stream` in its address (`wss://stream.binance.com`), which loopback lacks: the exchange serves spot
+under `/stream/ws` as well. Without it a ccxt that has loaded both markets takes spot for USD-M.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ def ccxt_urls(exchange: SimulatedExchange) -> dict[str, Any]:
     api: dict[str, Any] = dict.fromkeys(("public", "private"), f"{rest}/api/v3")
     api |= dict.fromkeys(("fapiPublic", "fapiPrivate"), f"{rest}/fapi/v1")
     api |= {f"fapi{side}V{number}": f"{rest}/fapi/v{number}" for side in ("Public", "Private") for number in (2, 3)}
+    api |= {f"dapi{side}": f"{rest}/dapi/v1" for side in ("Public", "Private")}
     api |= {"sapi": f"{rest}/sapi/v1", "sapiV2": f"{rest}/sapi/v2", "sapiV3": f"{rest}/sapi/v3"}
     api["ws"] = {
-        "spot": f"{sockets}/ws",
+        "spot": f"{sockets}/stream/ws",
         "future": f"{sockets}/ws",  # the client itself puts /public, /market or /private in
         "ws-api": {"spot": f"{sockets}/ws-api/v3", "future": f"{sockets}/ws-fapi/v1"},
     }
@@ -35,15 +36,9 @@ def ccxt_urls(exchange: SimulatedExchange) -> dict[str, Any]:
 
 @asynccontextmanager
 async def ccxt_client(exchange: SimulatedExchange, futures: bool = False, **options: object) -> AsyncIterator[Any]:
-    """ccxt.pro for spot or for USD-M."""
+    """ccxt.pro for spot (which loads every market) or for USD-M."""
     make = ccxt.pro.binanceusdm if futures else ccxt.pro.binance
-    client = make(
-        {
-            "apiKey": exchange.api_key,
-            "secret": exchange.api_secret,
-            "options": {"fetchMarkets": {"types": ["linear" if futures else "spot"]}, **options},
-        }
-    )
+    client = make({"apiKey": exchange.api_key, "secret": exchange.api_secret, "options": options})
     client.urls["api"] = {**client.urls["api"], **ccxt_urls(exchange)}
     try:
         await client.load_markets()

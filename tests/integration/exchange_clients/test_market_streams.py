@@ -123,14 +123,14 @@ async def test_the_whole_market_arrives_as_one_array(exchange: SimulatedExchange
 
 async def test_usdm_streams_come_from_the_base_of_their_kind_only(exchange: SimulatedExchange) -> None:
     names = "btcusdt@bookTicker/btcusdt@aggTrade/btcusdt@markPrice@1s/btcusdt@kline_1m"
-    heard = {}
-    for base in ("public", "market"):
+
+    async def heard(base: str) -> set[str]:
         async with open_socket(exchange, f"/{base}/stream?streams={names}") as socket:
-            heard[base] = {frame["stream"] for frame in await socket.silent(3)}
-    assert heard == {
-        "public": {"btcusdt@bookTicker"},
-        "market": {"btcusdt@aggTrade", "btcusdt@markPrice@1s", "btcusdt@kline_1m"},
-    }
+            return {frame["stream"] for frame in await socket.silent(3)}
+
+    public, market = await asyncio.gather(heard("public"), heard("market"))
+    assert public == {"btcusdt@bookTicker"}
+    assert market == {"btcusdt@aggTrade", "btcusdt@markPrice@1s", "btcusdt@kline_1m"}
 
 
 async def test_usdm_depth_names_the_update_before_it(exchange: SimulatedExchange) -> None:
@@ -157,23 +157,3 @@ async def test_a_disconnect_fault_cuts_the_public_streams_of_its_market(exchange
             await spot.silent(5)
         await futures.receive()
         assert await futures.silent(0.5)
-
-
-async def test_shutting_down_is_announced_on_spot_streams() -> None:
-    own = SimulatedExchange.start()
-    try:
-        async with (
-            open_socket(own, "/ws/btcusdt@trade") as raw,
-            open_socket(own, "/stream?streams=btcusdt@trade") as combined,
-            open_socket(own, "/ws-api/v3") as api,
-        ):
-            await raw.receive()
-            stopping = asyncio.get_running_loop().run_in_executor(None, own.stop)
-            bare = await raw.until(lambda frame: frame.get("e") == "serverShutdown")
-            wrapped = await combined.until(lambda frame: frame["stream"] == "!serverShutdown")
-            event = await api.until(lambda frame: "event" in frame)
-            assert set(bare) == {"e", "E"}
-            assert (wrapped["data"]["e"], event["event"]["e"]) == ("serverShutdown", "serverShutdown")
-            assert await stopping == 0
-    finally:
-        own.stop()
