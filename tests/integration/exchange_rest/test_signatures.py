@@ -87,7 +87,7 @@ def test_a_wrong_signature_is_refused(client: SignedClient) -> None:
 
 def test_a_signature_that_is_not_the_last_parameter_is_refused(client: SignedClient) -> None:
     stamp = f"timestamp={now_ms()}"
-    signature = client.signature(f"{stamp}&recvWindow=5000")
+    signature = client.signature(stamp)  # what stands before it, so that only its place is wrong
     refused(client.raw("GET", f"{ACCOUNT}?{stamp}&signature={signature}&recvWindow=5000"), 400, -1022)
 
 

@@ -134,6 +134,7 @@ class TestRefusals:
             ({"newClientOrderId": "x" * 37}, -1100, None),
             ({"newOrderRespType": "LONG"}, -1130, "Data sent for parameter 'newOrderRespType' is not valid."),
             ({"strategyType": "5"}, -1134, None),
+            ({"strategyId": "9" * 20}, -1108, "Parameter 'strategyId' overflowed."),
             ({"icebergQty": "0.0005"}, -1013, "Iceberg orders are not supported for this symbol."),
             ({"trailingDelta": "10"}, -1013, "Trailing stop orders are not supported for this symbol."),
             ({"mood": "good"}, -1104, "Not all sent parameters were read; read '6' parameter(s) but was sent '7'."),
