@@ -66,7 +66,7 @@ def parse_request(text: str) -> Request:
     """
     try:
         frame = json.loads(text, parse_float=str)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # malformed, or a number or a nesting beyond all measure
         raise BadRequest(None, ExchangeError(-1135, "Invalid JSON Request")) from error
     if not isinstance(frame, dict):
         raise BadRequest(None, ExchangeError(-1135, "Invalid JSON Request"))
@@ -78,7 +78,17 @@ def parse_request(text: str) -> Request:
         raise BadRequest(request_id, missing_parameter("method"))
     if not isinstance(params, dict):
         raise BadRequest(request_id, ExchangeError(-1135, "JSON sent for parameter 'params' is not valid"))
-    return Request(request_id, method, Params.of_json(params).values)
+    return Request(request_id, method, _values(request_id, params))
+
+
+def _values(request_id: RequestId, params: Mapping[str, object]) -> Mapping[str, str]:
+    """Parameters as text that can be signed."""
+    try:
+        values = Params.of_json(params).values
+        "".join([*values, *values.values()]).encode()
+    except (TypeError, UnicodeEncodeError) as error:  # half a surrogate pair, or an integer of any length
+        raise BadRequest(request_id, ExchangeError(-1100, "Illegal characters found in a parameter.")) from error
+    return values
 
 
 def result_reply(result: object, unit: TimeUnit) -> Reply:

@@ -61,6 +61,8 @@ def parse_control(text: str, market: Market) -> Control:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise ControlError(3, f"Invalid JSON: expected value at {where}") from error
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all measure
+        raise ControlError(3, "Invalid JSON: expected value at line 1 column 1") from error
     if not isinstance(message, dict):
         raise ControlError(2, "Invalid request: request must be an object")
     request_id = _request_id(message, market)

@@ -7,6 +7,7 @@ snapshot per period (partial depth), or as an array of the whole market.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -47,7 +48,10 @@ _BUILDERS: Mapping[StreamKind, Callable[[Any, TimeUnit], payloads.Payload]] = {
 
 def encode(payload: object) -> str:
     """JSON as the venue sends it, without spaces."""
-    return orjson.dumps(payload).decode()
+    try:
+        return orjson.dumps(payload).decode()
+    except orjson.JSONEncodeError:  # a client's own text with half a surrogate pair, echoed to it
+        return json.dumps(payload, separators=(",", ":"))
 
 
 class Topic:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 
@@ -67,6 +68,34 @@ async def test_a_bad_frame_gets_an_error_and_the_connection_stays(
         answer = await socket.receive()
         assert (answer["id"], answer["status"], answer["error"]["code"]) == (echoed, 400, code)
         assert (await socket.ask("ping"))["status"] == 200
+
+
+NASTY = (
+    "[" * 100_000,
+    "1" * 10_000,
+    "null",
+    '{"id":"\\ud800","method":"\\ud800","params":{"\\ud800":"\\ud800"}}',
+    '{"id":1,"method":"order.place","params":{"apiKey":"demo","symbol":"\\ud800","signature":"x","timestamp":1}}',
+    '{"id":1,"method":"order.place","params":{"apiKey":["demo"],"timestamp":{},"signature":NaN}}',
+    '{"id":1,"method":"order.place","params":{"quantity":1e400,"price":' + "9" * 400 + "}}",
+    '{"id":1,"method":"userDataStream.unsubscribe","params":{"subscriptionId":-1}}',
+    '{"id":1,"method":"klines","params":{"symbol":"BTCUSDT","interval":"1m","limit":"0","startTime":"x"}}',
+    '{"id":1,"method":"SUBSCRIBE","params":["\\ud800@trade"]}',
+)
+
+
+@pytest.mark.parametrize("path", ["/ws-api/v3", "/ws-fapi/v1", "/ws", "/private/ws"])
+async def test_no_frame_breaks_a_connection_or_the_exchange(exchange: SimulatedExchange, path: str) -> None:
+    async with open_socket(exchange, path) as socket:
+        for text in NASTY:
+            await socket.connection.send(text)
+            answer = await socket.receive()
+            assert answer.get("status", 400) < 500, (text[:80], answer)
+            await asyncio.sleep(0.25)  # streams take five messages a second
+        await socket.connection.send(b"\xff\xfe")
+        assert await socket.receive()
+        answer = await socket.ask("LIST_SUBSCRIPTIONS" if path.endswith("/ws") else "session.status")
+        assert "result" in answer
 
 
 async def test_signature_key_and_time_are_checked(exchange: SimulatedExchange) -> None:
