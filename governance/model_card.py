@@ -27,7 +27,7 @@ class ModelCard:
         seed: of every random start.
         run_id: the Dagster run that trained it.
         parent: the champion at the time, empty where there was none.
-        metrics: figures by name, over all symbols.
+        fits: figures of the final fit by symbol, then by name.
         dropped: symbols left out, with the reason.
     """
 
@@ -45,7 +45,7 @@ class ModelCard:
     seed: int
     run_id: str
     parent: str
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    fits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,8 +30,10 @@ class TableReader:
         """Return the usable partitions, in order."""
         return list(self.manifest().usable())
 
-    def scan(self, partitions: Iterable[str] | None = None) -> pl.LazyFrame:
+    def scan(self, partitions: Iterable[str] | None = None, *, quarantined: bool = False) -> pl.LazyFrame:
         """Return a lazy view of the rows, in partition and key order, of the named partitions (all when ``None``).
+
+        ``quarantined`` shows what is in quarantine too: for those who judge it.
 
         Raises:
             ManifestDamaged: the manifest cannot be read.
@@ -42,7 +44,7 @@ class TableReader:
         wanted = None if partitions is None else set(partitions)
         files = [
             self._folder / entry.part.path
-            for key, entry in manifest.usable().items()
+            for key, entry in (manifest.partitions if quarantined else manifest.usable()).items()
             if wanted is None or key in wanted
         ]
         if not files:
@@ -55,14 +57,15 @@ class TableReader:
         *,
         where: pl.Expr | None = None,
         columns: Sequence[str] | None = None,
+        quarantined: bool = False,
     ) -> pl.DataFrame:
-        """Return rows that satisfy ``where``, sorted by the table's keys.
+        """Return rows that satisfy ``where``, sorted by the table's keys; ``quarantined`` as in ``scan``.
 
         Raises:
             ManifestDamaged: the manifest cannot be read.
             SchemaMismatch: the table was written with other columns.
         """
-        rows = self.scan(partitions)
+        rows = self.scan(partitions, quarantined=quarantined)
         if where is not None:
             rows = rows.filter(where)
         # The streaming engine does not promise an order; keys make it one.

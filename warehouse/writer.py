@@ -117,9 +117,7 @@ class TableWriter:
             version=manifest.version,
         )
 
-    def _changed(
-        self, manifest: Manifest, split: Mapping[str, pl.DataFrame], *, merge: bool
-    ) -> dict[str, Partition]:
+    def _changed(self, manifest: Manifest, split: Mapping[str, pl.DataFrame], *, merge: bool) -> dict[str, Partition]:
         """Write a part for every partition whose rows differ from the stored ones."""
         changed: dict[str, Partition] = {}
         for key, new in split.items():

@@ -35,7 +35,7 @@ def card(of: dict[str, Any], created_at: str = "2026-01-01T00:00:00+00:00") -> M
         seed=7,
         run_id="r",
         parent="",
-        metrics={"likelihood_gain": 0.5},
+        fits={"BTCUSDT.BINANCE": {"bic": 0.5}},
     )
 
 
@@ -53,7 +53,7 @@ def registered(registry: ModelRegistry, number: float) -> str:
 def test_a_version_comes_back_as_it_was_registered(registry: ModelRegistry) -> None:
     version = registered(registry, 1)
     assert registry.bundle(version) == bundle(1)
-    assert registry.card(version).metrics == {"likelihood_gain": 0.5}
+    assert registry.card(version).fits == {"BTCUSDT.BINANCE": {"bic": 0.5}}
     assert registry.newest() == registry.card(version)
 
 

@@ -1,0 +1,110 @@
+"""Pictures for the assets' pages: small PNGs inside Markdown, drawn without a display."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.scoring import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+#: Larger pictures do not belong in Dagster's event database.
+MAX_BYTES = 100_000
+POINTS = 800
+COLOURS = ("#8fbf9f", "#9db8e8", "#eaa79b", "#e3cf8a", "#c9b3ea", "#a8d5d1", "#d9b48f", "#b7b7b7")
+INK, GREY = "#20303c", "#8795a1"
+
+
+def regime_picture(symbol: str, open_ms: NDArray[np.int64], price: Array, posteriors: Array) -> str:
+    """Return Markdown with the price coloured by the likeliest regime, and the filtered posterior below.
+
+    Args:
+        open_ms: bar opens, shape (T,), UTC ms.
+        price: closes, shape (T,), quote units.
+        posteriors: filtered, shape (T, K).
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415  # a second to load, and only plots need it
+
+    figure = Figure(figsize=(8.5, 4.0), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    keep = _thinned(len(open_ms))
+    at, shares = _hours(open_ms)[keep], posteriors[keep]
+    above.plot(at, price[keep], color=GREY, linewidth=0.6)
+    regimes = shares.argmax(axis=1)
+    for regime in range(shares.shape[1]):
+        here = regimes == regime
+        above.scatter(at[here], price[keep][here], s=5, color=COLOURS[regime], label=f"regime {regime}")
+    above.set_title(f"{symbol}: price by filtered regime, out of sample", fontsize=9, loc="left")
+    above.legend(frameon=False, fontsize=7, ncols=shares.shape[1], markerscale=3)
+    below.stackplot(at, shares.T, colors=COLOURS[: shares.shape[1]])
+    below.set_ylim(0, 1)
+    below.set_ylabel("posterior", fontsize=8)
+    below.set_xlabel("hours since the first judged bar", fontsize=8)
+    return _markdown(figure, [above, below], f"regimes of {symbol}")
+
+
+def equity_picture(title: str, curve: Curve) -> str:
+    """Return Markdown with the equity of the strategy against buy-and-hold, both from 1, net of costs."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
+
+    figure = Figure(figsize=(8.5, 3.0), layout="constrained")
+    axes = figure.subplots()
+    keep = _thinned(len(curve.open_ms))
+    at = _hours(curve.open_ms)[keep]
+    axes.plot(at, np.cumprod(1 + curve.returns)[keep], color=INK, linewidth=1.2, label="regime policy, net")
+    axes.plot(
+        at,
+        np.cumprod(1 + curve.hold_returns)[keep],
+        color=GREY,
+        linewidth=1.0,
+        linestyle="--",
+        label="buy and hold",
+    )
+    axes.set_title(f"{title}: equity, walk-forward", fontsize=9, loc="left")
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_xlabel("hours since the first judged bar", fontsize=8)
+    return _markdown(figure, [axes], f"equity of {title}")
+
+
+def bars_picture(days: Sequence[str], counts: Sequence[int], expected: Sequence[int]) -> str:
+    """Return Markdown with stored against expected bars by day."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
+
+    figure = Figure(figsize=(8.5, 2.4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(days, expected, color="#e4e8ec", label="expected")
+    axes.bar(days, counts, color=COLOURS[1], width=0.5, label="stored")
+    axes.set_title("bars by day", fontsize=9, loc="left")
+    axes.legend(frameon=False, fontsize=8)
+    axes.tick_params(axis="x", rotation=30 if len(days) > 6 else 0)
+    return _markdown(figure, [axes], "bars by day")
+
+
+def _thinned(count: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, min(count, POINTS)).astype(np.int64))
+
+
+def _hours(open_ms: NDArray[np.int64]) -> Array:
+    hours: Array = (open_ms - open_ms[0]) / 3_600_000.0
+    return hours
+
+
+def _markdown(figure: "Figure", axes: Sequence["Axes"], alt: str) -> str:
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.tick_params(labelsize=7)
+    for dpi in (90, 60, 40):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=dpi)
+        encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+        if len(encoded) <= MAX_BYTES:
+            break
+    return f"![{alt}](data:image/png;base64,{encoded})"
