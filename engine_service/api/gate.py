@@ -6,13 +6,13 @@ parser. Written as plain ASGI, so that it costs little on the hot routes.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import structlog
 from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,8 +35,6 @@ ONCE = frozenset(
     {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
 )
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -176,7 +174,11 @@ class Gate:
         declared = headers.get(b"content-length")
         if declared is not None and (not declared.isdigit() or int(declared) > access.max_body):
             raise InvalidRequest("BODY_TOO_LARGE", f"At most {access.max_body} bytes.")
-        body = await _read(receive, access.max_body)
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_S):
+                body = await _read(receive, access.max_body)
+        except TimeoutError as error:
+            raise InvalidRequest("REQUEST_TIMEOUT", "The body came too slowly.") from error
         if body and not _is_json(headers.get(b"content-type", b"")):
             raise InvalidRequest("UNSUPPORTED_MEDIA_TYPE", "Send application/json in UTF-8.")
         return body
@@ -185,7 +187,6 @@ class Gate:
 async def _read(receive: Receive, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
-    deadline = time.monotonic() + BODY_DEADLINE_S
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -196,8 +197,6 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise InvalidRequest("BODY_TOO_LARGE", f"At most {limit} bytes.")
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
-        if time.monotonic() > deadline:
-            raise InvalidRequest("REQUEST_TIMEOUT", "The body came too slowly.")
 
 
 def _is_json(content_type: bytes) -> bool:

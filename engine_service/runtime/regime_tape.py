@@ -41,3 +41,7 @@ class RegimeTape:
     def all(self) -> Mapping[str, Sequence[RegimeObservation]]:
         """Return every symbol's observations."""
         return {symbol: tuple(tape) for symbol, tape in self._tapes.items()}
+
+    def newest(self) -> Mapping[str, RegimeObservation]:
+        """Return every symbol's newest observation."""
+        return {symbol: tape[-1] for symbol, tape in self._tapes.items() if tape}

@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 
 DEFAULT_FEATURES = ("log_return", "log_range")
 TOLERANCE = 1e-2
+#: With a sticky prior the likelihood alone may fall a little at the optimum of the whole.
+SETTLED_SHARE = 1e-4
 MIN_ROWS_PER_PARAMETER = 10
 
 
@@ -137,9 +139,8 @@ def _choose(standard: Array, options: FitOptions) -> tuple[_Fitted, tuple[dict[s
     for count in options.candidates:
         if len(standard) < MIN_ROWS_PER_PARAMETER * _parameters(count, standard.shape[1]):
             continue
-        fitted = _best_start(standard, count, options)
+        fitted, stable = _best_start(standard, count, options)
         bic = _bic(fitted.log_likelihood, count, standard.shape)
-        stable = _keeps_floors(fitted, standard, options)
         tried.append({"regimes": float(count), "bic": bic, "stable": float(stable)})
         if stable and (best is None or bic < best[0]):
             best = (bic, fitted)
@@ -148,10 +149,15 @@ def _choose(standard: Array, options: FitOptions) -> tuple[_Fitted, tuple[dict[s
     return best[1], tuple(tried)
 
 
-def _best_start(standard: Array, count: int, options: FitOptions) -> _Fitted:
+def _best_start(standard: Array, count: int, options: FitOptions) -> tuple[_Fitted, bool]:
+    """Return the likeliest start and whether it keeps the floors; one that keeps them and converged goes first.
+
+    A start can win on likelihood by giving a regime to a handful of odd bars, which no one could trade.
+    """
     fits = [_one_start(standard, count, options, start) for start in range(options.starts)]
-    converged = [fitted for fitted in fits if fitted.converged] or fits
-    return max(converged, key=lambda fitted: fitted.log_likelihood)
+    ranked = [(_keeps_floors(fitted, standard, options), fitted) for fitted in fits]
+    stable, best = max(ranked, key=lambda found: (found[0], found[1].converged, found[1].log_likelihood))
+    return best, stable
 
 
 def _one_start(standard: Array, count: int, options: FitOptions, start: int) -> _Fitted:
@@ -182,7 +188,7 @@ def _converged(path: Sequence[float], cap: int) -> bool:
     """True where the likelihood settled before the cap; a tiny fall is rounding (and the prior's pull)."""
     if len(path) < 2 or len(path) >= cap:
         return False
-    return abs(path[-1] - path[-2]) <= max(TOLERANCE, 1e-6 * abs(path[-1]))
+    return abs(path[-1] - path[-2]) <= max(TOLERANCE, SETTLED_SHARE * abs(path[-1]))
 
 
 def _keeps_floors(fitted: _Fitted, standard: Array, options: FitOptions) -> bool:

@@ -1,0 +1,224 @@
+"""The engine's figures: counters follow the journal's events, gauges are read from the state every second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from engine_service.domain import events as e
+from engine_service.domain.money import ZERO
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderStatus
+from engine_service.runtime.engine import Engine
+from engine_service.storage.port import Recorded
+from observability.metrics import Metrics
+
+REFRESH_S = 1.0
+TRADING_STATES = ("BOOT", "RECOVERING", "READY", "HALTED", "FAILED")
+
+
+class MetricProjection:
+    """``on_event`` is a bus handler; ``run`` a supervised task."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._metrics = engine.metrics
+        self._shown_orders: set[tuple[str, str]] = set()
+        self._submitted_at: dict[str, int] = {}
+        self._handlers: dict[type[e.Event], Callable[[e.Event], None]] = {
+            e.OrderInitialized: self._initialized,
+            e.OrderSubmitted: self._submitted,
+            e.OrderAccepted: self._accepted,
+            e.OrderRejected: self._rejected,
+            e.OrderDenied: self._denied,
+            e.OrderNotPlaced: self._not_placed,
+            e.OrderInDoubt: self._in_doubt,
+            e.OrderFilled: self._filled,
+            e.Anomaly: self._anomaly,
+            e.SignalEmitted: self._signal,
+            e.ReconciliationCompleted: self._reconciled,
+        }
+
+    def on_event(self, recorded: Recorded) -> None:
+        """Count one committed event."""
+        handler = self._handlers.get(type(recorded.event))
+        if handler is not None:
+            handler(recorded.event)
+
+    # --- counters --------------------------------------------------------------------------------------------
+
+    def _initialized(self, event: e.Event) -> None:
+        if isinstance(event, e.OrderInitialized):
+            self._shown_orders.add((event.order.venue, event.order.market.value))
+
+    def _submitted(self, event: e.Event) -> None:
+        order = self._order(event)
+        if order is not None:
+            self._submitted_at[order.client_order_id] = event.at_ms
+            self._count("nhmm_orders_submitted_total", order.venue, order.market.value, order.strategy)
+
+    def _accepted(self, event: e.Event) -> None:
+        order = self._order(event)
+        if order is not None:
+            self._count("nhmm_orders_accepted_total", order.venue, order.market.value)
+            self._acknowledged(order.client_order_id, order.venue, event.at_ms)
+
+    def _rejected(self, event: e.Event) -> None:
+        order = self._order(event)
+        if order is not None and isinstance(event, e.OrderRejected):
+            self._count("nhmm_orders_rejected_total", order.venue, order.market.value, event.code)
+            self._acknowledged(order.client_order_id, order.venue, event.at_ms)
+
+    def _denied(self, event: e.Event) -> None:
+        if isinstance(event, e.OrderDenied):
+            self._count("nhmm_orders_denied_total", event.code)
+
+    def _not_placed(self, event: e.Event) -> None:
+        order = self._order(event)
+        if order is not None:
+            self._count("nhmm_orders_not_placed_total", order.venue, order.market.value)
+            self._submitted_at.pop(order.client_order_id, None)
+
+    def _in_doubt(self, event: e.Event) -> None:
+        order = self._order(event)
+        if order is not None:
+            self._count("nhmm_orders_in_doubt_total", order.venue, order.market.value)
+            self._submitted_at.pop(order.client_order_id, None)
+
+    def _filled(self, event: e.Event) -> None:
+        if not isinstance(event, e.OrderFilled):
+            return
+        fill = event.fill
+        self._count("nhmm_fills_total", fill.venue, fill.market.value, fill.side.value)
+        value = float(fill.notional * event.quote_rate)
+        self._metrics.counter("nhmm_fill_notional_total").labels(fill.venue, fill.market.value).inc(value)
+        fee = float(max(ZERO, fill.fee * event.fee_rate))
+        self._metrics.counter("nhmm_fees_total").labels(fill.venue, fill.market.value).inc(fee)
+        self._acknowledged(event.client_order_id, fill.venue, event.at_ms)
+
+    def _anomaly(self, event: e.Event) -> None:
+        if isinstance(event, e.Anomaly):
+            self._count("nhmm_order_anomalies_total", event.kind)
+
+    def _signal(self, event: e.Event) -> None:
+        if isinstance(event, e.SignalEmitted):
+            self._count("nhmm_signals_total", event.strategy, event.symbol)
+            gauge = self._metrics.gauge("nhmm_signal_confidence_ratio")
+            gauge.labels(event.strategy, event.symbol).set(abs(event.confidence))
+
+    def _reconciled(self, event: e.Event) -> None:
+        if isinstance(event, e.ReconciliationCompleted):
+            outcome = "breaks" if event.open_breaks else "clean"
+            self._count("nhmm_reconcile_runs_total", event.venue, outcome)
+            self._metrics.gauge("nhmm_reconcile_breaks").labels(event.venue).set(len(event.open_breaks))
+
+    def _order(self, event: e.Event) -> Order | None:
+        return self._engine.core.state.order(event.client_order_id) if isinstance(event, e.OrderEvent) else None
+
+    def _count(self, name: str, *labels: str) -> None:
+        self._metrics.counter(name).labels(*labels).inc()
+
+    def _acknowledged(self, client_order_id: str, venue: str, at_ms: int) -> None:
+        began = self._submitted_at.pop(client_order_id, None)
+        if began is not None:
+            self._metrics.histogram("nhmm_submit_to_ack_seconds").labels(venue).observe((at_ms - began) / 1000)
+
+    # --- gauges ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Refresh every gauge once a second, and measure how late the loop let us."""
+        loop = asyncio.get_running_loop()
+        while True:
+            planned = loop.time() + REFRESH_S
+            await asyncio.sleep(REFRESH_S)
+            self._metrics.gauge("nhmm_loop_stall_seconds").set(max(0.0, loop.time() - planned))
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Read every gauge from the state now."""
+        self._account()
+        self._control()
+        self._market()
+        self._models()
+
+    def _account(self) -> None:
+        core = self._engine.core
+        portfolio, exposure = core.state.portfolio, core.state.exposure
+        self._set("nhmm_equity", float(exposure.equity))
+        seen = core.state.image.equity
+        self._set("nhmm_equity_peak", float(max(seen.peak, exposure.equity)) if seen else float(exposure.equity))
+        self._set("nhmm_equity_identity_error", float(portfolio.identity_error))
+        self._set("nhmm_realised_pnl", float(portfolio.realised))
+        self._set("nhmm_unrealised_pnl", float(exposure.equity - portfolio.book_value))
+        gross: dict[str, float] = dict.fromkeys(core.venues, 0.0)
+        net: dict[str, float] = dict.fromkeys(core.venues, 0.0)
+        for key, line in exposure.lines.items():
+            if not line.at_risk:
+                continue
+            gross[line.venue] = gross.get(line.venue, 0.0) + abs(float(line.value))
+            net[line.venue] = net.get(line.venue, 0.0) + float(line.value)
+            self._set("nhmm_position_quantity", float(line.quantity), key.partition("|")[0], line.market.value)
+        for venue, value in gross.items():
+            self._set("nhmm_exposure_gross", value, venue)
+            self._set("nhmm_exposure_net", net[venue], venue)
+        self._orders()
+
+    def _orders(self) -> None:
+        working = self._engine.core.state.working_orders()
+        for venue, market in self._shown_orders:
+            mine = [order for order in working if order.venue == venue and order.market.value == market]
+            self._set("nhmm_orders_open", len(mine), venue, market)
+        for venue in self._engine.core.venues:
+            doubtful = sum(order.status is OrderStatus.IN_DOUBT and order.venue == venue for order in working)
+            self._set("nhmm_orders_unresolved", doubtful, venue)
+
+    def _control(self) -> None:
+        core = self._engine.core
+        now_s = core.clock.monotonic_s()
+        present = "HALTED" if core.ready and core.state.halted else core.phase.value
+        for state in TRADING_STATES:
+            self._set("nhmm_trading_state", float(state == present), state)
+        self._set("nhmm_ready", float(core.ready))
+        pace, policy = core.gate.pace, core.gate.policy
+        for venue in core.venues:
+            breaker = pace.venue(venue)
+            self._set("nhmm_breaker_open", float(breaker.state(now_s, policy).value == "OPEN"), f"venue:{venue}")
+            self._set("nhmm_venue_error_share_ratio", breaker.error_share(now_s), venue)
+            done = core.reconciled_at_ms.get(venue)
+            if done is not None:
+                self._set("nhmm_reconcile_lag_seconds", (core.clock.now_ms() - done) / 1000, venue)
+        self._set("nhmm_breaker_open", float(pace.equity.is_open(now_s, policy)), "equity")
+        self._set("nhmm_risk_policy_version", policy.version)
+        self._set("nhmm_journal_sequence", core.journal.last_seq)
+        self._set("nhmm_stream_clients", self._engine.bus.client_count)
+
+    def _market(self) -> None:
+        core = self._engine.core
+        now = core.clock.now_ms()
+        for symbol in self._engine.feed.symbols:
+            mark = core.marks.get(symbol, self._engine.market)
+            if mark is not None:
+                self._set("nhmm_mark_age_seconds", (now - mark.at_ms) / 1000, symbol, mark.market.value)
+
+    def _models(self) -> None:
+        gauge = self._metrics.gauge("nhmm_model_info")
+        gauge.clear()
+        for strategy, model in self._engine.core.state.image.models.items():
+            gauge.labels(strategy, model.version).set(1)
+        for symbol, tape in self._engine.tape.newest().items():
+            for regime, share in enumerate(tape.posterior):
+                self._set("nhmm_regime_posterior_ratio", share, symbol, str(regime))
+
+    def _set(self, name: str, value: float, *labels: str) -> None:
+        gauge = self._metrics.gauge(name)
+        (gauge.labels(*labels) if labels else gauge).set(value)
+
+
+def bus_failure_counter(metrics: Metrics) -> Callable[[str], None]:
+    """Return what the bus calls when a subscriber failed."""
+    return lambda name: metrics.counter("nhmm_subscriber_failures_total").labels(name).inc()
+
+
+def bus_drop_counter(metrics: Metrics) -> Callable[[str], None]:
+    """Return what the bus calls when a slow client was dropped; clients share one label."""
+    return lambda _name: metrics.counter("nhmm_bus_dropped_total").labels("stream").inc()

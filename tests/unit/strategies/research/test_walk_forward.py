@@ -1,0 +1,63 @@
+"""The walk-forward judges only what it never fitted, after costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from strategies.features import compute
+from strategies.regime_policy import PolicyOptions
+from strategies.regimes.fit import FitOptions
+from strategies.research.metrics import max_drawdown, performance
+from strategies.research.walk_forward import WalkForwardOptions, folds, walk_forward
+from tests.unit.strategies.series import BAR_MS, regime_series
+
+FIT = FitOptions(candidates=(3,), starts=1)
+
+
+def test_folds_never_overlap_their_training_and_keep_the_gap() -> None:
+    options = WalkForwardOptions(folds=4, purge=50)
+    plan = list(folds(2_000, options))
+    assert [fold.test_to for fold in plan[:-1]] == [fold.test_from for fold in plan[1:]]
+    assert plan[-1].test_to == 2_000
+    assert all(fold.test_from - fold.train_to == 50 for fold in plan)
+
+
+def test_too_few_bars_are_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        list(folds(200, WalkForwardOptions(folds=4, purge=50)))
+
+
+def test_costs_are_paid_and_only_out_of_sample_bars_are_judged() -> None:
+    series = regime_series(2_400, 4)
+    rows = compute(series.open, series.high, series.low, series.close, series.volume)
+    policy = PolicyOptions(round_trip_cost_bps=5.0)
+
+    def run(cost: float) -> float:
+        options = WalkForwardOptions(folds=2, purge=60, cost_bps=cost)
+        report = walk_forward(rows, series.open_at_ms, BAR_MS, FIT, policy, options)
+        assert report.index.min() >= 1_200
+        assert len(report.index) == len(set(report.index.tolist()))
+        return report.strategy.total_return
+
+    assert run(0.0) > run(20.0)
+
+
+def test_the_decision_of_a_bar_earns_from_the_next_bar_on() -> None:
+    series = regime_series(2_400, 4)
+    rows = compute(series.open, series.high, series.low, series.close, series.volume)
+    options = WalkForwardOptions(folds=2, purge=60, cost_bps=0.0)
+    report = walk_forward(rows, series.open_at_ms, BAR_MS, FIT, PolicyOptions(round_trip_cost_bps=5.0), options)
+    expected = np.concatenate([[0.0], report.positions[:-1]]) * report.market_returns
+    np.testing.assert_allclose(report.returns, expected)
+
+
+def test_the_standard_error_of_the_sharpe_ratio_matches_simulation() -> None:
+    chance = np.random.default_rng(1)
+    draws = [performance(chance.normal(0.001, 0.01, 400), np.ones(400), 1.0) for _ in range(400)]
+    spread = float(np.std([draw.sharpe for draw in draws]))
+    assert spread == pytest.approx(draws[0].sharpe_se, rel=0.15)
+
+
+def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
+    assert max_drawdown(np.array([1.0, 1.2, 0.9, 1.1])) == pytest.approx(0.25)

@@ -1,0 +1,75 @@
+"""Features: one definition, no hindsight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from strategies.features import FEATURES, WARM_UP, FeatureStream, compute
+from strategies.research.lookahead import find_leaks
+from tests.unit.strategies.series import regime_series
+
+
+def _matrix(length: int, seed: int) -> np.ndarray:
+    series = regime_series(length, seed)
+    return compute(series.open, series.high, series.low, series.close, series.volume)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), length=st.integers(WARM_UP, 120))
+def test_streaming_and_batch_agree_to_a_trillionth(seed: int, length: int) -> None:
+    series = regime_series(length, seed)
+    batch = compute(series.open, series.high, series.low, series.close, series.volume)
+    stream = FeatureStream()
+    for index, bar in enumerate(series.bars()):
+        row = stream.push(bar)
+        if row is None:
+            assert index < WARM_UP - 1
+            continue
+        np.testing.assert_allclose(row, batch[index], rtol=1e-12, atol=1e-12)
+
+
+def test_rows_are_complete_exactly_after_warm_up() -> None:
+    matrix = _matrix(100, 1)
+    assert not np.isfinite(matrix[: WARM_UP - 1]).all(axis=1).any()
+    assert np.isfinite(matrix[WARM_UP - 1 :]).all()
+
+
+def test_no_feature_changes_when_the_future_is_cut() -> None:
+    series = regime_series(300, 5)
+
+    def past(rows: int) -> np.ndarray:
+        return compute(*(c[:rows] for c in (series.open, series.high, series.low, series.close, series.volume)))
+
+    assert find_leaks(past, FEATURES, [50, 111, 200, 300]) == []
+
+
+def test_a_feature_that_peeks_is_caught_by_name() -> None:
+    series = regime_series(300, 5)
+
+    def leaking(rows: int) -> np.ndarray:
+        matrix = compute(*(c[:rows] for c in (series.open, series.high, series.low, series.close, series.volume)))
+        matrix[:, 3] = series.close[:rows] - series.close[:rows].mean()
+        return matrix
+
+    leaks = find_leaks(leaking, FEATURES, [100, 300])
+    assert {leak.column for leak in leaks} == {"zscore_30"}
+
+
+def test_hand_made_values() -> None:
+    close = np.full(40, 100.0)
+    close[-1] = 101.0
+    matrix = compute(close, close, close, close, np.full(40, 2.0))
+    last = dict(zip(FEATURES, matrix[-1], strict=True))
+    assert last["log_return"] == pytest.approx(np.log(1.01))
+    assert last["volume_ratio_20"] == pytest.approx(1.0)
+    assert last["vwap_deviation_20"] == pytest.approx(101.0 / (100.0 + 1.0 / 20.0) - 1.0)
+    assert last["log_range"] == pytest.approx(np.log(1e-6))
+
+
+def test_prices_that_are_not_positive_are_refused() -> None:
+    bad = np.array([1.0, 0.0])
+    with pytest.raises(ValueError, match="positive"):
+        compute(bad, bad, bad, bad, bad)
