@@ -143,9 +143,7 @@ def user_trades(call: Call) -> object:
     if from_id is not None and (start_ms is not None or end_ms is not None):
         raise errors.bad_combination()
     call.exchange.market_data.spec(FUTURES, symbol)
-    trades = call.exchange.orders.trades(
-        call.account_id, FUTURES, symbol, order_id, from_id, start_ms, end_ms, limit
-    )
+    trades = call.exchange.orders.trades(call.account_id, FUTURES, symbol, order_id, from_id, start_ms, end_ms, limit)
     return [payloads_futures.trade(entry) for entry in trades]
 
 

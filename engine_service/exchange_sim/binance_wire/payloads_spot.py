@@ -12,9 +12,7 @@ from engine_service.exchange_sim.model import Balance, OrderStatus, OrderType, S
 Payload = dict[str, object]
 _NO_LIST = -1
 _ZERO = fixed(Decimal(0))
-_STOPS = frozenset(
-    {OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
-)
+_STOPS = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
 class ResponseType(StrEnum):

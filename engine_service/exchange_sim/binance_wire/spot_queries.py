@@ -27,9 +27,7 @@ def get_order(call: Call) -> object:
     symbol = call.params.symbol()
     order_id, client_id = one_id(call.params, "orderId", "origClientOrderId", SPOT_CLIENT_ID_RANGE)
     call.params.finish()
-    return payloads_spot.queried(
-        call.exchange.orders.get(call.account_id, Market.SPOT, symbol, order_id, client_id)
-    )
+    return payloads_spot.queried(call.exchange.orders.get(call.account_id, Market.SPOT, symbol, order_id, client_id))
 
 
 def open_orders(call: Call) -> object:
@@ -50,9 +48,7 @@ def all_orders(call: Call) -> object:
     limit = params.limit(500, _MOST_ROWS)
     params.finish()
     call.exchange.market_data.spec(Market.SPOT, symbol)
-    orders = call.exchange.orders.all_orders(
-        call.account_id, Market.SPOT, symbol, order_id, start_ms, end_ms, limit
-    )
+    orders = call.exchange.orders.all_orders(call.account_id, Market.SPOT, symbol, order_id, start_ms, end_ms, limit)
     return [payloads_spot.queried(order) for order in orders]
 
 
