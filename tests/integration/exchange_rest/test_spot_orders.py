@@ -1,16 +1,15 @@
-"""Spot orders on the wire: place, query, cancel, replace, amend."""
+"""Spot orders on the wire: place, query, cancel."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from tests.integration.exchange_rest.signed_client import SignedClient, illegal, mandatory, now_ms, refused
+from tests.integration.exchange_rest.spot_orders import far_below, limit_buy, market
 
 ORDER = "/api/v3/order"
-REPLACE = "/api/v3/order/cancelReplace"
 NEITHER_QUANTITY = "Param 'quantity' or 'quoteOrderQty' must be sent, but both were empty/null!"
 ACK_FIELDS = {"symbol", "orderId", "orderListId", "clientOrderId", "transactTime"}
 RESULT_FIELDS = ACK_FIELDS | {
@@ -26,20 +25,6 @@ RESULT_FIELDS = ACK_FIELDS | {
     "workingTime",
     "selfTradePreventionMode",
 }
-
-
-def far_below(client: SignedClient, symbol: str = "BTCUSDT") -> str:
-    """A price that rests and does not trade."""
-    return str((client.last_price(symbol) * Decimal("0.8")).quantize(Decimal("0.01")))
-
-
-def limit_buy(client: SignedClient, **params: object) -> dict[str, Any]:
-    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001"}
-    return client.order(**{**order, "price": far_below(client), **params})
-
-
-def market(**params: object) -> dict[str, object]:
-    return {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.001", **params}
 
 
 class TestPlacing:
@@ -245,96 +230,3 @@ class TestCancelling:
         assert {row["orderId"] for row in gone} == ids
         assert {row["status"] for row in gone} == {"CANCELED"}
         refused(client.signed("DELETE", "/api/v3/openOrders", symbol="SOLUSDT"), 400, -2011)
-
-
-class TestCancelReplace:
-    def test_both_halves_succeed(self, client: SignedClient) -> None:
-        old = limit_buy(client)
-        answer = client.signed("POST", REPLACE, **self._new(client), cancelOrderId=old["orderId"])
-        body = answer.json()
-        assert answer.status_code == 200
-        assert (body["cancelResult"], body["newOrderResult"]) == ("SUCCESS", "SUCCESS")
-        assert body["cancelResponse"]["orderId"] == old["orderId"]
-        assert body["newOrderResponse"]["status"] == "NEW"
-        assert "x-mbx-order-count-10s" in answer.headers
-
-    def test_a_failed_cancel_stops_the_new_order(self, client: SignedClient) -> None:
-        answer = client.signed("POST", REPLACE, **self._new(client), cancelOrderId=1)
-        refused(answer, 400, -2022, "Order cancel-replace failed.")
-        assert answer.json()["data"] == {
-            "cancelResult": "FAILURE",
-            "newOrderResult": "NOT_ATTEMPTED",
-            "cancelResponse": {"code": -2011, "msg": "Unknown order sent."},
-            "newOrderResponse": None,
-        }
-
-    def test_a_failed_cancel_may_be_allowed(self, client: SignedClient) -> None:
-        answer = client.signed("POST", REPLACE, **self._new(client, mode="ALLOW_FAILURE"), cancelOrderId=1)
-        refused(answer, 409, -2021, "Order cancel-replace partially failed.")
-        data = answer.json()["data"]
-        assert (data["cancelResult"], data["newOrderResult"]) == ("FAILURE", "SUCCESS")
-        assert data["newOrderResponse"]["status"] == "NEW"
-
-    def test_a_failed_new_order_leaves_the_cancel_done(self, client: SignedClient) -> None:
-        old = limit_buy(client)
-        answer = client.signed("POST", REPLACE, **self._new(client, quantity="100"), cancelOrderId=old["orderId"])
-        refused(answer, 409, -2021, "Order cancel-replace partially failed.")
-        data = answer.json()["data"]
-        assert data["cancelResponse"]["status"] == "CANCELED"
-        assert data["newOrderResponse"]["code"] == -2010
-
-    def test_both_halves_may_fail(self, client: SignedClient) -> None:
-        new = self._new(client, mode="ALLOW_FAILURE", quantity="100")
-        answer = client.signed("POST", REPLACE, **new, cancelOrderId=1)
-        refused(answer, 400, -2022)
-        assert answer.json()["data"]["newOrderResult"] == "FAILURE"
-
-    @staticmethod
-    def _new(client: SignedClient, mode: str = "STOP_ON_FAILURE", **changes: object) -> dict[str, object]:
-        order = market(type="LIMIT", timeInForce="GTC", price=far_below(client), cancelReplaceMode=mode)
-        return {**order, **changes}
-
-
-class TestAmending:
-    def test_a_lower_quantity_keeps_the_order(self, client: SignedClient) -> None:
-        old = limit_buy(client, quantity="0.002", newClientOrderId="before")
-        answer = client.signed(
-            "PUT",
-            f"{ORDER}/amend/keepPriority",
-            symbol="BTCUSDT",
-            orderId=old["orderId"],
-            newQty="0.001",
-            newClientOrderId="after",
-        ).json()
-        amended = answer["amendedOrder"]
-        assert answer["executionId"] > 0
-        assert amended["orderId"] == old["orderId"]
-        assert (amended["origClientOrderId"], amended["clientOrderId"]) == ("before", "after")
-        assert (Decimal(amended["qty"]), amended["status"]) == (Decimal("0.001"), "NEW")
-
-    def test_a_higher_quantity_is_refused(self, client: SignedClient) -> None:
-        old = limit_buy(client)
-        answer = client.signed(
-            "PUT", f"{ORDER}/amend/keepPriority", symbol="BTCUSDT", orderId=old["orderId"], newQty="1"
-        )
-        refused(answer, 400, -2038)
-
-
-class TestWallet:
-    def test_the_key_says_what_it_may_do(self, client: SignedClient) -> None:
-        may = client.signed("GET", "/sapi/v1/account/apiRestrictions").json()
-        assert (may["enableReading"], may["enableSpotAndMarginTrading"], may["enableWithdrawals"]) == (
-            True,
-            True,
-            False,
-        )
-
-    def test_every_coin_is_described(self, client: SignedClient) -> None:
-        coins = {row["coin"] for row in client.signed("GET", "/sapi/v1/capital/config/getall").json()}
-        assert {"BTC", "ETH", "USDT", "BNB"} <= coins
-
-    def test_fees_can_be_paid_in_bnb(self, client: SignedClient) -> None:
-        assert client.signed("POST", "/sapi/v1/bnbBurn", spotBNBBurn="true").json()["spotBNBBurn"] is True
-        placed = client.order(**market())
-        assert {fill["commissionAsset"] for fill in placed["fills"]} == {"BNB"}
-        assert client.signed("POST", "/sapi/v1/bnbBurn", spotBNBBurn="false").json()["spotBNBBurn"] is False
