@@ -117,6 +117,14 @@ class OrderPendingCancel(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCancelRequested(OrderEvent):
+    """Someone wants it cancelled, which cannot be asked of the venue yet; done as soon as the doubt is settled."""
+
+    reason: str = ""
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderCanceled(OrderEvent):
     """The order ended without (further) fills: by us or by the venue, see ``reason``."""
 
@@ -220,12 +228,21 @@ class ExternalOrderAdopted(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecalled(OrderEvent):
+    """A finished order that had left memory is needed again, because the venue spoke of it."""
+
+    order: Order
+    fills: tuple[Fill, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerRecorded(Event):
     """What a caller was told under an idempotency key, to be told again."""
 
     mark: IdempotencyMark
     outcome: str
     client_order_id: str = ""
+    numbers: Mapping[str, str] = field(default_factory=dict)
     status_code: int = 0
     body: str = ""
 
@@ -366,10 +383,15 @@ class BreakFound(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconciliationCompleted(Event):
-    """One full comparison. ``last_trade_ids`` are the newest trade ids seen, by ``market:symbol``."""
+    """One full comparison as of ``as_of_ms`` (venue time).
+
+    ``last_trade_ids`` are the newest trade ids read from history, by ``market:symbol``: everything up to them is
+    known, which what a stream delivered does not prove.
+    """
 
     venue: str
     trigger: str
+    as_of_ms: int
     imported: int
     closed: int
     open_breaks: tuple[str, ...] = ()

@@ -45,6 +45,9 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
     """
     if isinstance(event, e.OrderFilled):
         return _filled(order, event)
+    if isinstance(event, e.OrderCancelRequested):
+        wish = replace(order, cancel_requested=True, updated_at_ms=event.at_ms)
+        return wish if order.is_open else None
     trigger = TRIGGERS[type(event)]
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     if status is None:
@@ -63,7 +66,6 @@ def _filled(order: Order, event: e.OrderFilled) -> Order:
     fill = event.fill
     filled = order.filled_quantity + fill.quantity
     complete = order.quantity is not None and filled >= order.quantity
-    over = order.quantity is not None and filled > order.quantity
     trigger = Trigger.FILL_ALL if complete else Trigger.FILL_PART
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     status = status or OrderStatus.QUARANTINED
@@ -75,7 +77,7 @@ def _filled(order: Order, event: e.OrderFilled) -> Order:
         venue_order_id=order.venue_order_id or fill.venue_order_id,
         updated_at_ms=event.at_ms,
         late_fill=order.late_fill or order.status in _LATE,
-        overfill=order.overfill or over,
+        overfill=order.overfill or event.overfill,
         doubt=order.doubt if status is OrderStatus.IN_DOUBT else None,
         resting_status=OrderStatus.PARTIALLY_FILLED if status in _ASKED else None,
     )

@@ -81,11 +81,15 @@ class StateImage:
     last_trade_ids: dict[str, str] = field(default_factory=dict)
     funding_ids: list[str] = field(default_factory=list)
     open_breaks: dict[str, e.BreakFound] = field(default_factory=dict)
-    opened_accounts: list[str] = field(default_factory=list)
+    opened_accounts: dict[str, int] = field(default_factory=dict)
+    finished: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
 
 FUNDING_IDS_KEPT = 2_000
+#: Finished orders kept in memory; the oldest are let go in lots once there are a lot more.
+FINISHED_KEPT = 2_000
+FINISHED_LOT = 256
 
 
 class EngineState:
@@ -158,6 +162,15 @@ class EngineState:
         if before is not None:
             self.exposure.release(before)
         self._index(order)
+        if not order.is_open and (before is None or before.is_open):
+            self._finished(order.client_order_id)
+
+    def _finished(self, client_order_id: str) -> None:
+        finished = self.image.finished
+        finished.append(client_order_id)
+        if len(finished) >= FINISHED_KEPT + FINISHED_LOT:
+            self._forget(finished[:FINISHED_LOT])
+            del finished[:FINISHED_LOT]
 
     def _index(self, order: Order) -> None:
         if order.venue_order_id:
@@ -175,7 +188,7 @@ class EngineState:
         else:
             self.in_doubt.pop(order.client_order_id, None)
 
-    def forget(self, client_order_ids: Iterable[str]) -> None:
+    def _forget(self, client_order_ids: Iterable[str]) -> None:
         """Let finished orders go from memory; the tables keep them. Open orders stay."""
         for client_order_id in client_order_ids:
             order = self.image.orders.get(client_order_id)
@@ -193,6 +206,8 @@ def legal(state: EngineState, event: e.OrderEvent) -> bool:
     """Tell whether ``apply`` would take an order event now."""
     if isinstance(event, e.OrderInitialized | e.ExternalOrderAdopted):
         return event.client_order_id not in state.image.orders
+    if isinstance(event, e.OrderRecalled):
+        return True
     order = state.order(event.client_order_id)
     return order is not None and changed(order, event) is not None
 
@@ -229,19 +244,17 @@ def _initialized(state: EngineState, event: e.OrderInitialized | e.ExternalOrder
     state.put_order(event.order)
 
 
+def _recalled(state: EngineState, event: e.OrderRecalled) -> None:
+    if event.client_order_id not in state.image.orders:
+        state.put_order(event.order)
+        state.image.fills[event.client_order_id] = list(event.fills)
+
+
 def _filled(state: EngineState, event: e.OrderFilled) -> None:
     _apply_order(state, event)
     state.image.fills.setdefault(event.client_order_id, []).append(event.fill)
     state.portfolio.book_fill(event)
     state.exposure.after_fill(state.portfolio, event)
-    _remember_trade(state, event.fill)
-
-
-def _remember_trade(state: EngineState, fill: Fill) -> None:
-    key = f"{fill.market.value}:{fill.symbol}"
-    known = state.image.last_trade_ids.get(key, "")
-    if trade_rank(fill.trade_id) > trade_rank(known):
-        state.image.last_trade_ids[key] = fill.trade_id
 
 
 def trade_rank(trade_id: str) -> tuple[int, str]:
@@ -339,8 +352,7 @@ def _reconciled(state: EngineState, event: e.ReconciliationCompleted) -> None:
     for key, trade_id in event.last_trade_ids.items():
         if trade_rank(trade_id) > trade_rank(state.image.last_trade_ids.get(key, "")):
             state.image.last_trade_ids[key] = trade_id
-    if event.venue not in state.image.opened_accounts:
-        state.image.opened_accounts.append(event.venue)
+    state.image.opened_accounts.setdefault(event.venue, event.as_of_ms)
 
 
 def _strategy_changed(state: EngineState, event: e.StrategyChanged) -> None:
@@ -374,6 +386,7 @@ _HANDLERS: Final[Mapping[type[e.Event], Callable[[EngineState, Any], None]]] = {
     e.OrderInitialized: _initialized,
     e.ExternalOrderAdopted: _initialized,
     e.OrderFilled: _filled,
+    e.OrderRecalled: _recalled,
     e.OrderNotPlaced: _not_placed,
     e.OrderResurrected: _resurrected,
     e.BalanceAdjusted: _adjusted,

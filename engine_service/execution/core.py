@@ -24,9 +24,6 @@ from engine_service.storage.port import Entry, Journal, Recorded
 from engine_service.storage.projections import projections_of
 from engine_service.venues.port import Quote, Venue
 
-FORGET_EVERY = 256
-HOT_FINISHED_ORDERS = 2_000
-
 
 class Phase(StrEnum):
     """Where the engine stands between start and service. A halt is separate: it is journaled and sticky."""
@@ -65,7 +62,6 @@ class EngineCore:
     account_is_shared: bool = False
     answer_deadline_s: float = 2.5
     tasks: dict[str, Task[None]] = field(default_factory=dict)
-    finished: list[str] = field(default_factory=list)
     reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def connect(self) -> None:
@@ -117,18 +113,6 @@ class EngineCore:
     def _committed(self, batch: Sequence[Recorded]) -> None:
         for recorded in batch:
             self.publish(recorded)
-            self._note_finished(recorded.event)
-
-    def _note_finished(self, event: e.Event) -> None:
-        if not isinstance(event, e.OrderEvent):
-            return
-        order = self.state.order(event.client_order_id)
-        if order is None or order.is_open:
-            return
-        self.finished.append(order.client_order_id)
-        if len(self.finished) >= HOT_FINISHED_ORDERS + FORGET_EVERY:
-            self.state.forget(self.finished[:FORGET_EVERY])
-            del self.finished[:FORGET_EVERY]
 
     def _journal_failed(self, reason: str) -> None:
         self._stop(f"journal: {reason}")

@@ -33,6 +33,16 @@ class VenueBreaker:
     seconds: deque[_Second] = field(default_factory=deque)
     opened_at_s: float | None = None
     probing: bool = False
+    stopped_until_s: float = 0.0
+
+    def stop(self, until_s: float) -> None:
+        """Refuse everything until a time: the venue refused our credentials or address."""
+        self.stopped_until_s = max(self.stopped_until_s, until_s)
+
+    def reset(self) -> None:
+        """Close the breaker: a person looked at the cause."""
+        self.seconds.clear()
+        self.opened_at_s, self.probing, self.stopped_until_s = None, False, 0.0
 
     def record(self, ok: bool, now_s: float, policy: RiskPolicy) -> None:
         """Count the result of a venue call. A refusal by the venue is an answer, not a failure."""
@@ -69,6 +79,8 @@ class VenueBreaker:
 
     def state(self, now_s: float, policy: RiskPolicy) -> BreakerState:
         """Return where the breaker stands."""
+        if now_s < self.stopped_until_s:
+            return BreakerState.OPEN
         if self.opened_at_s is None:
             return BreakerState.CLOSED
         if now_s - self.opened_at_s < float(policy.breaker_open_s):

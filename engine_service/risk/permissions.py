@@ -133,7 +133,7 @@ def order_rate(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     limit = ctx.policy.order_rate_per_min
     if pace.everyone.available(limit, ctx.now_s) < 1:
         return refused("ORDER_RATE_EXCEEDED", "too many orders per minute", f"more than {limit}", limit, limit)
-    limit = ctx.policy.strategy_order_rate_per_min
+    limit = ctx.policy.strategy_order_rate_per_min or limit
     if pace.strategy(ctx.request.strategy).available(limit, ctx.now_s) < 1:
         return refused("ORDER_RATE_EXCEEDED", "too many orders of this strategy", f"more than {limit}", limit, limit)
     return None

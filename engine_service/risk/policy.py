@@ -55,7 +55,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
         Decimal("0"), Decimal("10000000"), "Orders per minute, all strategies together.", whole=True
     ),
     "strategy_order_rate_per_min": Limit(
-        Decimal("0"), Decimal("10000000"), "Orders per minute of one strategy.", whole=True
+        Decimal("0"), Decimal("10000000"), "Orders per minute of one strategy; 0 = as order_rate_per_min.", whole=True
     ),
     "duplicate_window_ms": Limit(
         Decimal("0"), Decimal("3600000"), "An equal order within this time is refused; 0 = off.", whole=True
@@ -179,7 +179,7 @@ def _parse_fields(values: Mapping[str, object]) -> tuple[dict[str, Any], list[Fi
             continue
         try:
             parsed[key] = _parse_value(key, value)
-        except ValueError:
+        except (ValueError, TypeError):
             errors.append(FieldError(key, "RAIL_RANGE"))
     return parsed, errors
 
@@ -230,7 +230,7 @@ def _symbols(value: object) -> tuple[str, ...]:
 
 def _decimal(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError("not a number")
+        raise TypeError("not a number")
     text = str(value)
     if "_" in text or text != text.strip() or len(text) > 40:
         raise ValueError("not a number")

@@ -59,6 +59,10 @@ class IdempotencyStore:
         self._running[key] = (mark, get_running_loop().create_future())
         return None
 
+    def is_fresh(self, answer: StoredAnswer) -> bool:
+        """Tell whether an answer is to be repeated word for word."""
+        return self._clock.now_ms() - answer.at_ms <= self._ttl_s * 1000
+
     def finish(self, answer: StoredAnswer) -> None:
         """Keep an answer and hand it to everyone who waits for it."""
         key = (answer.mark.scope, answer.mark.key)

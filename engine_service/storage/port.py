@@ -38,6 +38,7 @@ class StoredAnswer:
     client_order_id: str = ""
     order: Order | None = None
     fills: tuple[Fill, ...] = ()
+    numbers: Mapping[str, str] = field(default_factory=dict)
     status_code: int = 0
     body: str = ""
 

@@ -127,6 +127,7 @@ def _stored(state: EngineState, event: e.AnswerRecorded) -> StoredAnswer:
         client_order_id=event.client_order_id,
         order=order,
         fills=() if order is None else state.fills_of(order.client_order_id),
+        numbers=event.numbers,
         status_code=event.status_code,
         body=event.body,
     )

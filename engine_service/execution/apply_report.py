@@ -1,0 +1,203 @@
+"""Reports from the stream and from reads become facts: each trade once, whatever their order, number and delay."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from decimal import Decimal
+
+from engine_service.domain import events as e
+from engine_service.domain.fill import Fill
+from engine_service.domain.ids import Market, instance_tag, venue_of
+from engine_service.domain.money import ZERO
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
+from engine_service.execution.core import EngineCore
+from engine_service.execution.venue_words import Words, facts_of, fill_events, from_report, new_fills
+from engine_service.storage.port import FillFilter
+from engine_service.venues.port import OrderReport, ReadFailed
+
+FILL_GAP_DELAYS_S = (0.25, 0.5, 1.0, 2.0, 5.0)
+EXTERNAL = "external"
+
+
+def apply_report(core: EngineCore, report: OrderReport) -> Future[int] | None:
+    """Take the venue's view of an order, known or not.
+
+    Returns:
+        A future that is done when what was new is on disk; ``None`` when nothing was new.
+
+    Raises:
+        Unavailable: the journal failed.
+    """
+    order = find_order(core, report.client_order_id, report.symbol, report.venue_order_id)
+    if order is None:
+        order = _adopt(core, report)
+    return apply_words(core, order, from_report(report))
+
+
+def apply_words(core: EngineCore, order: Order, words: Words) -> Future[int] | None:
+    """Record what is new in the venue's words about an order; asks for trades that it counted but did not name."""
+    facts = facts_of(core, order, words)
+    done = core.record(*facts.events) if facts.events else None
+    if facts.gap:
+        core.spawn(f"fills:{order.client_order_id}", _close_gap(core, order.client_order_id, words))
+    return done
+
+
+def apply_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> Future[int] | None:
+    """Book trades that a history read brought; known ones are skipped."""
+    unknown = new_fills(core, order, fills)
+    if not unknown:
+        return None
+    events: list[e.Event] = []
+    now = core.clock.now_ms()
+    if order.status is OrderStatus.NOT_PLACED:
+        words = Words(status=OrderStatus.ACCEPTED, venue_order_id=unknown[0].venue_order_id, executed=ZERO)
+        events += facts_of(core, order, words).events
+    elif order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
+        venue_order_id = unknown[0].venue_order_id
+        events.append(e.OrderAccepted(at_ms=now, client_order_id=order.client_order_id, venue_order_id=venue_order_id))
+    return core.record(*events, *fill_events(core, order, unknown))
+
+
+def find_order(core: EngineCore, client_order_id: str, symbol: str, venue_order_id: str) -> Order | None:
+    """Return an order of ours from memory, or from the tables, recalled into memory."""
+    order = core.state.order(client_order_id) if client_order_id else None
+    if order is None and venue_order_id:
+        order = core.state.order_by_venue_id(symbol, venue_order_id)
+    return order or _recall(core, client_order_id, symbol, venue_order_id)
+
+
+def _recall(core: EngineCore, client_order_id: str, symbol: str, venue_order_id: str) -> Order | None:
+    stored = core.journal.order(client_order_id) if client_order_id else None
+    if stored is None and venue_order_id:
+        stored = core.journal.order_by_venue_id(symbol, venue_order_id)
+    if stored is None or stored.is_open:
+        return None
+    query = FillFilter(client_order_id=stored.client_order_id, limit=1_000)
+    fills = tuple(row.fill for row in core.journal.fills(query))
+    core.record(
+        e.OrderRecalled(at_ms=core.clock.now_ms(), client_order_id=stored.client_order_id, order=stored, fills=fills)
+    )
+    return core.state.order(stored.client_order_id)
+
+
+def _adopt(core: EngineCore, report: OrderReport) -> Order:
+    """Take over an order that this engine did not send."""
+    quantity = report.quantity if report.quantity > 0 else None
+    return adopt_external(
+        core,
+        client_order_id=report.client_order_id,
+        venue_order_id=report.venue_order_id,
+        symbol=report.symbol,
+        market=report.market,
+        side=report.side,
+        order_type=report.type,
+        quantity=quantity,
+        limit_price=report.limit_price,
+        stop_price=report.stop_price,
+    )
+
+
+def adopt_fills(core: EngineCore, fills: tuple[Fill, ...]) -> Order:
+    """Take over the order behind trades (of one order) that no order of ours explains, and book them."""
+    fill = fills[0]
+    order = _adopt_traded(core, fill, sum((each.quantity for each in fills), ZERO))
+    apply_fills(core, order, fills)
+    return core.state.order(order.client_order_id) or order
+
+
+def _adopt_traded(core: EngineCore, fill: Fill, quantity: Decimal) -> Order:
+    return adopt_external(
+        core,
+        client_order_id=fill.client_order_id,
+        venue_order_id=fill.venue_order_id,
+        symbol=fill.symbol,
+        market=fill.market,
+        side=fill.side,
+        order_type=OrderType.MARKET,
+        quantity=quantity,
+    )
+
+
+def adopt_external(
+    core: EngineCore,
+    *,
+    client_order_id: str,
+    venue_order_id: str,
+    symbol: str,
+    market: Market,
+    side: OrderSide,
+    order_type: OrderType,
+    quantity: Decimal | None,
+    limit_price: Decimal | None = None,
+    stop_price: Decimal | None = None,
+) -> Order:
+    """Adopt an order with the owner ``external``; on an account that is not shared this halts trading."""
+    now = core.clock.now_ms()
+    cid = client_order_id or f"x-{venue_of(symbol)}-{market.value}-{venue_order_id}"
+    instrument = core.instruments.get((symbol, market))
+    quote_rate = core.booking_rate(venue_of(symbol), "" if instrument is None else instrument.quote)
+    price = limit_price or stop_price or core.marks.price(symbol, market) or ZERO
+    order = Order(
+        client_order_id=cid,
+        symbol=symbol,
+        market=market,
+        side=side,
+        type=order_type,
+        status=OrderStatus.ACCEPTED,
+        quantity=quantity,
+        limit_price=limit_price,
+        stop_price=stop_price,
+        strategy=EXTERNAL,
+        venue_order_id=venue_order_id,
+        created_at_ms=now,
+        updated_at_ms=now,
+        external=True,
+        base="" if instrument is None else instrument.base,
+        quote="" if instrument is None else instrument.quote,
+        unit_value=price * quote_rate,
+    )
+    core.record(e.ExternalOrderAdopted(at_ms=now, client_order_id=cid, order=order), *_alarm(core, order, now))
+    return core.state.order(cid) or order
+
+
+def _alarm(core: EngineCore, order: Order, now: int) -> list[e.Event]:
+    if order.venue not in core.state.image.opened_accounts:
+        return []
+    ours = order.client_order_id.startswith(instance_tag(core.instance_key)) and len(order.client_order_id) == 32
+    events: list[e.Event] = [
+        e.Anomaly(at_ms=now, kind="external_order", subject=order.client_order_id, detail=order.symbol)
+    ]
+    if ours:
+        reason = "an order with this engine's own tag is not in its journal: is a second engine on the account?"
+        events.append(e.TradingHalted(at_ms=now, reason=reason, principal="engine"))
+    elif not core.account_is_shared:
+        reason = f"an order on {order.symbol} was not sent by this engine and the account is not shared"
+        events.append(e.TradingHalted(at_ms=now, reason=reason, principal="engine"))
+    return events
+
+
+async def _close_gap(core: EngineCore, client_order_id: str, words: Words) -> None:
+    """Fetch the trades that the venue counted but did not name, then take its words again.
+
+    Gives up after some tries: the next comparison with the venue starts anew.
+    """
+    for delay_s in FILL_GAP_DELAYS_S:
+        await core.sleep(delay_s)
+        order = core.state.order(client_order_id)
+        if order is None:
+            return
+        facts = facts_of(core, order, words)
+        if not facts.gap:
+            if facts.events:
+                await core.commit(*facts.events)
+            return
+        venue = core.venue_for(order.symbol)
+        fills = await venue.query_fills(order)
+        core.gate.venue_result(order.venue, ok=not isinstance(fills, ReadFailed), now_s=core.clock.monotonic_s())
+        if isinstance(fills, ReadFailed):
+            continue
+        done = apply_fills(core, order, fills)
+        if done is not None:
+            await done

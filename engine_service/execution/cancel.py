@@ -1,0 +1,195 @@
+"""Cancelling: the intent on disk first, then one request; whatever the answer, the trades decide what it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import Conflict, NotFound
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.apply_report import apply_words
+from engine_service.execution.core import EngineCore
+from engine_service.execution.resolve import resolve_later
+from engine_service.execution.venue_words import from_accepted, from_report
+from engine_service.venues.port import (
+    Accepted,
+    OrderReport,
+    OutcomeUnknown,
+    Rejected,
+    SubmitOutcome,
+    VenueUnavailable,
+)
+
+CANCEL_TIMEOUT_S = 15.0
+CANCELS_AT_ONCE = 8
+CANCELABLE = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
+AT_THE_VENUE = CANCELABLE | {OrderStatus.PENDING_ACK, OrderStatus.RESURRECTED, OrderStatus.PENDING_UPDATE}
+
+
+class CancelStatus(StrEnum):
+    """``CANCELED``: done. ``PENDING``: asked or in doubt, will be settled. ``FILLED``: the fill was faster.
+
+    ``REFUSED``: the venue refused and the order works as before.
+    """
+
+    CANCELED = "canceled"
+    PENDING = "pending"
+    FILLED = "filled"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelResult:
+    """What became of a cancel, with the order as it stands."""
+
+    status: CancelStatus
+    order: Order
+
+
+async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reason: str = "") -> CancelResult:
+    """Cancel one order; ends within ``answer_deadline_s`` with PENDING when the venue is slow.
+
+    Raises:
+        NotFound: no such order (``ORDER_UNKNOWN``).
+        Conflict: it is finished already (``ORDER_TERMINAL``).
+        Unavailable: the journal failed before anything was asked.
+    """
+    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
+    if order is None:
+        raise NotFound("ORDER_UNKNOWN", "there is no such order")
+    if not order.is_open:
+        status = order.status.value
+        raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
+    task = core.spawn(f"cancel:{client_order_id}", cancel_now(core, client_order_id, reason, principal))
+    await asyncio.wait({task}, timeout=core.answer_deadline_s)
+    if task.done() and not task.cancelled() and task.exception() is not None:
+        await task
+    return _result(core.state.order(client_order_id) or order)
+
+
+async def cancel_all(
+    core: EngineCore,
+    *,
+    principal: str,
+    reason: str = "",
+    symbol: str = "",
+    strategy: str = "",
+    keep_reduce_only: bool = False,
+) -> list[CancelResult]:
+    """Cancel every open order that matches, a few at a time; those in doubt are cancelled once they are settled."""
+    orders = [
+        order
+        for order in core.state.working_orders(symbol, strategy)
+        if order.status is not OrderStatus.QUARANTINED and not (keep_reduce_only and order.reduce_only)
+    ]
+    slots = asyncio.Semaphore(CANCELS_AT_ONCE)
+
+    async def one(order: Order) -> CancelResult | None:
+        async with slots:
+            try:
+                return await cancel(core, order.client_order_id, principal=principal, reason=reason)
+            except (Conflict, NotFound):
+                return None
+
+    results: Sequence[CancelResult | None] = await asyncio.gather(*(one(order) for order in orders))
+    return [result for result in results if result is not None]
+
+
+async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", principal: str = "engine") -> None:
+    """Ask the venue once and settle what comes of it."""
+    order = core.state.order(client_order_id)
+    if order is None or not order.is_open or order.status is OrderStatus.PENDING_CANCEL:
+        return
+    if core.journal.failed:
+        # Nothing can be recorded any more, but a person must still be able to take orders off the market.
+        await core.venue_for(order.symbol).cancel(order)
+        return
+    now = core.clock.now_ms()
+    if order.status not in AT_THE_VENUE:
+        await core.commit(
+            e.OrderCancelRequested(at_ms=now, client_order_id=client_order_id, reason=reason, principal=principal)
+        )
+        return
+    await core.commit(
+        e.OrderPendingCancel(at_ms=now, client_order_id=client_order_id, reason=reason, principal=principal)
+    )
+    order = core.state.order(client_order_id)
+    if order is None or order.status is not OrderStatus.PENDING_CANCEL:
+        return
+    outcome: SubmitOutcome = OutcomeUnknown(reason="the cancel was cut off")
+    try:
+        outcome = await asyncio.wait_for(core.venue_for(order.symbol).cancel(order), CANCEL_TIMEOUT_S)
+    except (TimeoutError, OSError, VenueUnavailable) as error:
+        outcome = OutcomeUnknown(reason=type(error).__name__)
+    finally:
+        await _settle(core, order, outcome)
+
+
+async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
+    ok = not isinstance(outcome, OutcomeUnknown) and not (isinstance(outcome, Rejected) and outcome.not_sent)
+    core.gate.venue_result(sent.venue, ok=ok, now_s=core.clock.monotonic_s())
+    order = core.state.order(sent.client_order_id) or sent
+    match outcome:
+        case Accepted():
+            done = apply_words(core, order, from_accepted(outcome))
+            if done is not None:
+                await done
+        case Rejected() if outcome.not_sent:
+            await _refused(core, sent.client_order_id, outcome.code, outcome.reason)
+        case Rejected():
+            await _ask(core, sent, outcome)
+        case _:
+            await _doubt(core, sent.client_order_id, outcome.reason)
+    after = core.state.order(sent.client_order_id)
+    if after is not None and after.status is OrderStatus.PENDING_CANCEL and isinstance(outcome, Accepted):
+        # The venue took the request without saying how it ended: the stream tells, or the resolver asks.
+        await _doubt(core, sent.client_order_id, "the venue did not say how the cancel ended")
+
+
+async def _ask(core: EngineCore, sent: Order, outcome: Rejected) -> None:
+    """A refused cancel proves nothing by itself: the order may be filled, gone or working. Ask."""
+    report = await core.venue_for(sent.symbol).query_order(sent)
+    order = core.state.order(sent.client_order_id)
+    if order is None or order.status is not OrderStatus.PENDING_CANCEL:
+        return
+    if not isinstance(report, OrderReport):
+        await _doubt(core, sent.client_order_id, f"the venue refused the cancel: {outcome.code}")
+        return
+    done = apply_words(core, order, from_report(report))
+    if done is not None:
+        await done
+    if not report.status.is_terminal:
+        await _refused(core, sent.client_order_id, outcome.code, outcome.reason)
+
+
+async def _refused(core: EngineCore, client_order_id: str, code: str, reason: str) -> None:
+    order = core.state.order(client_order_id)
+    if order is None or order.status is not OrderStatus.PENDING_CANCEL:
+        return
+    now = core.clock.now_ms()
+    await core.commit(e.OrderCancelRejected(at_ms=now, client_order_id=client_order_id, code=code, reason=reason))
+
+
+async def _doubt(core: EngineCore, client_order_id: str, reason: str) -> None:
+    order = core.state.order(client_order_id)
+    if order is None or order.status is not OrderStatus.PENDING_CANCEL:
+        return
+    now = core.clock.now_ms()
+    await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=client_order_id, doubt=Doubt.CANCEL, reason=reason))
+    resolve_later(core, client_order_id)
+
+
+def _result(order: Order) -> CancelResult:
+    match order.status:
+        case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.NOT_PLACED | OrderStatus.REJECTED:
+            return CancelResult(status=CancelStatus.CANCELED, order=order)
+        case OrderStatus.FILLED:
+            return CancelResult(status=CancelStatus.FILLED, order=order)
+        case status if status in CANCELABLE and not order.cancel_requested:
+            return CancelResult(status=CancelStatus.REFUSED, order=order)
+        case _:
+            return CancelResult(status=CancelStatus.PENDING, order=order)

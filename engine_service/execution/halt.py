@@ -1,0 +1,138 @@
+"""Stopping: no new risk from this event loop turn on, working orders cancelled, sticky until a person resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import Conflict, EngineError, InvalidRequest
+from engine_service.domain.ids import Market
+from engine_service.domain.marks import asset_symbol
+from engine_service.domain.money import exactly
+from engine_service.domain.order import OrderRequest
+from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.execution.cancel import CancelResult, cancel_all
+from engine_service.execution.core import EngineCore
+from engine_service.execution.submit import IdempotencyContext, SubmitResult, submit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltResult:
+    """``already`` tells that trading was halted before; cancels are reported as far as the venue answered."""
+
+    already: bool
+    canceled: tuple[CancelResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenResult:
+    """The closing orders, and by symbol why a position could not be closed (dust, no price ...)."""
+
+    canceled: tuple[CancelResult, ...]
+    orders: tuple[SubmitResult, ...]
+    left: Mapping[str, str] = field(default_factory=dict)
+
+
+async def halt(core: EngineCore, *, reason: str, principal: str, cancel_orders: bool = True) -> HaltResult:
+    """Halt: the state changes before the first ``await``, so nothing that was not on its way leaves any more.
+
+    Protective (reduce-only) orders stay. A dead journal does not stop the halt: it then lasts as long as the process.
+    """
+    already = core.state.halted
+    if core.journal.failed:
+        return HaltResult(already=already)
+    if not already:
+        durable = core.record(
+            e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason or "halted by a person", principal=principal)
+        )
+        await durable
+    if not cancel_orders:
+        return HaltResult(already=already)
+    canceled = await cancel_all(core, principal=principal, reason="trading was halted", keep_reduce_only=True)
+    return HaltResult(already=already, canceled=tuple(canceled))
+
+
+async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
+    """Let trading go on; also closes breakers that a refusal of credentials opened.
+
+    Raises:
+        InvalidRequest: no reason was given (``REASON_REQUIRED``).
+        Conflict: trading is not halted (``NOT_HALTED``).
+        Unavailable: the journal failed.
+    """
+    if not reason.strip():
+        raise InvalidRequest("REASON_REQUIRED", "say why trading may go on")
+    if not core.state.halted:
+        raise Conflict("NOT_HALTED", "trading is not halted")
+    await core.commit(e.TradingResumed(at_ms=core.clock.now_ms(), reason=reason.strip(), principal=principal))
+    for breaker in core.gate.pace.venues.values():
+        breaker.reset()
+
+
+async def release_symbol(core: EngineCore, symbol: str, market: Market, *, reason: str, principal: str) -> None:
+    """Lift a symbol's quarantine.
+
+    Raises:
+        InvalidRequest: no reason was given.
+    """
+    if not reason.strip():
+        raise InvalidRequest("REASON_REQUIRED", "say why the symbol may be traded again")
+    await core.commit(
+        e.SymbolReleased(
+            at_ms=core.clock.now_ms(), symbol=symbol, market=market, principal=principal, reason=reason.strip()
+        )
+    )
+
+
+async def flatten(core: EngineCore, *, idem: IdempotencyContext, principal: str, symbol: str = "") -> FlattenResult:
+    """Cancel what works, then close positions by reduce-only market orders. Works while halted.
+
+    ``symbol`` limits it to one instrument. Each closing order has a key of its own derived from ``idem``, so that
+    asking twice closes once.
+    """
+    canceled = await cancel_all(core, principal=principal, reason="flatten", symbol=symbol)
+    orders: list[SubmitResult] = []
+    left: dict[str, str] = {}
+    for target, market, quantity in _closable(core):
+        if symbol and target != symbol:
+            continue
+        request = OrderRequest(
+            symbol=target,
+            market=market,
+            side=OrderSide.SELL if quantity > 0 else OrderSide.BUY,
+            type=OrderType.MARKET,
+            quantity=abs(quantity),
+            reduce_only=True,
+            tag="flatten",
+            leg="flatten",
+            why={"why": "flatten"},
+        )
+        key = e.IdempotencyMark(
+            scope=idem.scope,
+            key=f"{idem.key}.{market.value}.{target}",
+            fingerprint=idem.fingerprint,
+            principal=principal,
+        )
+        try:
+            orders.append(await submit(core, request, key))
+        except EngineError as error:
+            left[target] = error.code
+    return FlattenResult(canceled=tuple(canceled), orders=tuple(orders), left=left)
+
+
+@exactly
+def _closable(core: EngineCore) -> list[tuple[str, Market, Decimal]]:
+    """Return every position that has an instrument: symbol, market, signed quantity."""
+    books, found = core.state.portfolio, []
+    for key, holding in books.holdings.items():
+        venue, market, asset = key.split("|")
+        symbol = asset_symbol(asset, books.reporting, venue)
+        tradable = (symbol, Market.SPOT) in core.instruments
+        if market == Market.SPOT.value and asset != books.reporting and holding.quantity > 0 and tradable:
+            found.append((symbol, Market.SPOT, holding.quantity))
+    for symbol, position in books.derivatives.items():
+        if position.book.quantity != 0:
+            found.append((symbol, Market.FUTURES, position.book.quantity))
+    return found

@@ -1,0 +1,392 @@
+"""One order, once: idempotency, rails, intent on disk, one send, the outcome on disk, the answer.
+
+The walk from the intent on runs as a task of the engine's own: a caller that goes away, or an answer that takes longer
+than ``answer_deadline_s``, changes nothing about the order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, Task
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import assert_never
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import Conflict, Unavailable
+from engine_service.domain.events import IdempotencyMark
+from engine_service.domain.fill import Fill
+from engine_service.domain.ids import client_order_id as derived_id
+from engine_service.domain.order import Order, OrderRequest
+from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.apply_report import apply_words
+from engine_service.execution.core import EngineCore
+from engine_service.execution.prepare import order_of, risk_context
+from engine_service.execution.resolve import await_acknowledgement, resolve_later
+from engine_service.execution.venue_words import from_accepted
+from engine_service.risk.context import RiskContext, RiskRefused
+from engine_service.risk.gate import Approved, Verdict
+from engine_service.storage.port import FillFilter, StoredAnswer
+from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome, VenueUnavailable
+
+IdempotencyContext = IdempotencyMark
+
+SEND_TIMEOUT_S = 20.0
+SAME_REQUEST_WAIT_S = 2.0
+FOREVER_S = 10.0 * 365 * 86_400
+
+
+class SubmitStatus(StrEnum):
+    """What a caller is told. The order itself says the rest."""
+
+    CREATED = "created"
+    IN_DOUBT = "in_doubt"
+    DENIED = "denied"
+    REJECTED = "rejected"
+    NOT_PLACED = "not_placed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitResult:
+    """The answer to a request. ``replayed`` tells that it was answered before, word for word.
+
+    ``code``, ``reason`` and ``numbers`` explain a refusal by us (denied), by the venue (rejected) or by the way
+    there (not_placed).
+    """
+
+    status: SubmitStatus
+    order: Order
+    fills: tuple[Fill, ...] = ()
+    replayed: bool = False
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    answered_at_ms: int = 0
+
+    @property
+    def code(self) -> str:
+        return self.order.code
+
+    @property
+    def reason(self) -> str:
+        return self.order.reason
+
+
+async def submit(core: EngineCore, request: OrderRequest, idem: IdempotencyContext) -> SubmitResult:
+    """Judge, journal, send and settle one order.
+
+    Raises:
+        InvalidRequest: the request is no order, or the key was used with another body. The key stays free
+            otherwise.
+        NotFound: no such instrument.
+        Conflict: the same request is still running (``IDEMPOTENCY_IN_PROGRESS``), or the client order id exists.
+        Unavailable: the engine is not ready or cannot write; nothing was sent.
+    """
+    claimed = core.idempotency.claim(idem)
+    if isinstance(claimed, Future):
+        claimed = await _other_answer(claimed)
+        if claimed is None:
+            return await submit(core, request, idem)
+    if isinstance(claimed, StoredAnswer):
+        return _replayed(core, claimed)
+    try:
+        walk = _begin(core, request, idem)
+    except BaseException:
+        core.idempotency.abandon(idem)
+        raise
+    task = core.spawn(f"submit:{walk.order.client_order_id}", _walk(core, walk))
+    task.add_done_callback(lambda done: _hand_over(core, walk, done))
+    await asyncio.wait({walk.answer}, timeout=core.answer_deadline_s)
+    if not walk.answer.done():
+        core.spawn(f"answer:{walk.order.client_order_id}", _answer(core, walk))
+    return await asyncio.shield(walk.answer)
+
+
+def check(core: EngineCore, request: OrderRequest) -> list[Verdict]:
+    """Ask every rail about an order without sending it.
+
+    Raises:
+        InvalidRequest: the request is no order.
+        NotFound: no such instrument.
+    """
+    return core.gate.explain(risk_context(core, request))
+
+
+# --- the walk ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """One order on its way. ``approved`` is ``None`` for a denied one; ``durable`` is its first commit."""
+
+    idem: IdempotencyMark
+    order: Order
+    durable: Future[int]
+    answer: Future[SubmitResult]
+    approved: Approved | None
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    answering: bool = False
+
+
+def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark) -> _Walk:
+    """Everything up to the intent's place in the journal's queue, in one event loop turn."""
+    if not core.ready:
+        reasons = "; ".join(core.not_ready_because) or core.phase.value
+        raise Unavailable("ENGINE_NOT_READY", f"the engine takes no orders yet: {reasons}", retry_after_s=1)
+    ctx = risk_context(core, request)
+    client_order_id = request.client_order_id or derived_id(
+        core.instance_key,
+        account=core.account,
+        venue=ctx.instrument.venue,
+        market=ctx.market,
+        scope=idem.scope,
+        key=idem.key,
+        leg=request.leg,
+    )
+    if core.state.order(client_order_id) is not None or core.journal.order(client_order_id) is not None:
+        raise Conflict("CLIENT_ORDER_ID_USED", "an order with this client order id exists")
+    verdict = core.gate.check(ctx)
+    answer: Future[SubmitResult] = asyncio.get_running_loop().create_future()
+    if isinstance(verdict, RiskRefused):
+        return _deny(core, ctx, idem, client_order_id, verdict, answer)
+    order = order_of(core, ctx, client_order_id, verdict.reservation)
+    venue = core.venue_for(order.symbol)
+    durable = core.record(
+        e.OrderInitialized(at_ms=ctx.now_ms, client_order_id=client_order_id, order=order, idempotency=idem),
+        e.OrderSubmitted(
+            at_ms=ctx.now_ms,
+            client_order_id=client_order_id,
+            sent_at_ms=ctx.now_ms,
+            fence_at_ms=venue.venue_time_ms() + venue.info.window.fence_ms,
+        ),
+    )
+    return _Walk(idem=idem, order=order, durable=durable, answer=answer, approved=verdict)
+
+
+def _deny(
+    core: EngineCore,
+    ctx: RiskContext,
+    idem: IdempotencyMark,
+    client_order_id: str,
+    refusal: RiskRefused,
+    answer: Future[SubmitResult],
+) -> _Walk:
+    order = order_of(core, ctx, client_order_id, None)
+    durable = core.record(
+        e.OrderInitialized(at_ms=ctx.now_ms, client_order_id=client_order_id, order=order, idempotency=idem),
+        e.OrderDenied(
+            at_ms=ctx.now_ms,
+            client_order_id=client_order_id,
+            code=refusal.code,
+            reason=refusal.reason,
+            numbers=refusal.numbers,
+        ),
+    )
+    return _Walk(idem=idem, order=order, durable=durable, answer=answer, approved=None, numbers=refusal.numbers)
+
+
+async def _walk(core: EngineCore, walk: _Walk) -> None:
+    await walk.durable
+    if walk.approved is not None:
+        await _send(core, walk.approved, walk.order.client_order_id)
+    await _answer(core, walk)
+
+
+async def _send(core: EngineCore, approved: Approved, client_order_id: str) -> None:
+    """Send once, and record what came of it. Only an approved order gets here."""
+    order = core.state.order(client_order_id)
+    if order is None or order.status is not OrderStatus.SUBMITTED:
+        return
+    if core.state.halted and not order.reduce_only:
+        await core.commit(_not_sent(core, order, "TRADING_HALTED", "trading was halted before it was sent"))
+        return
+    outcome: SubmitOutcome = OutcomeUnknown(reason="the send was cut off")
+    try:
+        outcome = await asyncio.wait_for(core.venue_for(order.symbol).submit(order), SEND_TIMEOUT_S)
+    except (TimeoutError, OSError, VenueUnavailable) as error:
+        outcome = OutcomeUnknown(reason=type(error).__name__)
+    finally:
+        # Also when the adapter broke its promise and raised: what was begun must not be forgotten.
+        await _settle(core, order, outcome)
+
+
+async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
+    feed_breaker(core, sent.venue, outcome)
+    order = core.state.order(sent.client_order_id) or sent
+    match outcome:
+        case Accepted():
+            done = apply_words(core, order, from_accepted(outcome))
+            if outcome.status is OrderStatus.PENDING_ACK:
+                await_acknowledgement(core, order.client_order_id)
+            if done is not None:
+                await done
+        case Rejected():
+            await _refused(core, order, outcome)
+        case OutcomeUnknown():
+            # A stream report may have settled it while the answer was on its way.
+            if order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
+                await core.commit(
+                    e.OrderInDoubt(
+                        at_ms=core.clock.now_ms(),
+                        client_order_id=order.client_order_id,
+                        doubt=Doubt.SUBMIT,
+                        reason=outcome.reason,
+                    )
+                )
+                resolve_later(core, order.client_order_id)
+        case _:
+            assert_never(outcome)
+
+
+async def _refused(core: EngineCore, order: Order, outcome: Rejected) -> None:
+    if order.status is not OrderStatus.SUBMITTED:
+        return
+    if outcome.not_sent:
+        await core.commit(_not_sent(core, order, outcome.code, outcome.reason))
+        return
+    await core.commit(
+        e.OrderRejected(
+            at_ms=core.clock.now_ms(),
+            client_order_id=order.client_order_id,
+            code=outcome.code,
+            reason=outcome.reason,
+        )
+    )
+
+
+def _not_sent(core: EngineCore, order: Order, code: str, reason: str) -> e.OrderNotPlaced:
+    return e.OrderNotPlaced(
+        at_ms=core.clock.now_ms(),
+        client_order_id=order.client_order_id,
+        code=code,
+        reason=reason,
+        evidence=("not sent",),
+    )
+
+
+def feed_breaker(core: EngineCore, venue: str, outcome: SubmitOutcome) -> None:
+    """Tell the venue's breaker how a call ended; a venue that refuses our credentials or address is left alone."""
+    now_s = core.clock.monotonic_s()
+    failed = isinstance(outcome, OutcomeUnknown) and not outcome.duplicate
+    if isinstance(outcome, Rejected):
+        failed = outcome.not_sent or outcome.stop_venue
+        if outcome.stop_venue:
+            core.gate.pace.venue(venue).stop(now_s + (outcome.retry_after_s or FOREVER_S))
+    core.gate.venue_result(venue, ok=not failed, now_s=now_s)
+
+
+# --- answers ----------------------------------------------------------------------------------------------------
+
+_BY_STATUS = {
+    OrderStatus.DENIED: SubmitStatus.DENIED,
+    OrderStatus.REJECTED: SubmitStatus.REJECTED,
+    OrderStatus.NOT_PLACED: SubmitStatus.NOT_PLACED,
+    OrderStatus.IN_DOUBT: SubmitStatus.IN_DOUBT,
+    OrderStatus.SUBMITTED: SubmitStatus.IN_DOUBT,
+    OrderStatus.PENDING_ACK: SubmitStatus.IN_DOUBT,
+    OrderStatus.INITIALIZED: SubmitStatus.IN_DOUBT,
+}
+
+
+async def _answer(core: EngineCore, walk: _Walk) -> None:
+    """Record the answer beside the order, wait for the disk, then give it to everyone who asked. Once."""
+    if walk.answering:
+        return
+    walk.answering = True
+    order = core.state.order(walk.order.client_order_id) or walk.order
+    now = core.clock.now_ms()
+    result = SubmitResult(
+        status=_BY_STATUS.get(order.status, SubmitStatus.CREATED),
+        order=order,
+        fills=core.state.fills_of(order.client_order_id),
+        numbers=walk.numbers,
+        answered_at_ms=now,
+    )
+    recorded = core.record(
+        e.AnswerRecorded(
+            at_ms=now,
+            mark=walk.idem,
+            outcome=result.status.value,
+            client_order_id=order.client_order_id,
+            numbers=walk.numbers,
+        )
+    )
+    stored = StoredAnswer(
+        mark=walk.idem,
+        at_ms=now,
+        outcome=result.status.value,
+        client_order_id=order.client_order_id,
+        order=order,
+        fills=result.fills,
+        numbers=walk.numbers,
+    )
+    await recorded
+    walk.answer.set_result(result)
+    core.idempotency.finish(stored)
+
+
+def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:
+    """Give an error of the walk to whoever waits for the answer; the journal knows how far it came."""
+    if walk.answer.done() or (not task.cancelled() and task.exception() is None):
+        return
+    core.idempotency.abandon(walk.idem)
+    if task.cancelled():
+        walk.answer.cancel()
+        return
+    error = task.exception()
+    if error is not None:
+        walk.answer.set_exception(error)
+        walk.answer.exception()
+
+
+async def _other_answer(running: Future[StoredAnswer | None]) -> StoredAnswer | None:
+    try:
+        return await asyncio.wait_for(asyncio.shield(running), SAME_REQUEST_WAIT_S)
+    except TimeoutError as error:
+        raise Conflict(
+            "IDEMPOTENCY_IN_PROGRESS", "the same request is still running; ask again", retry_after_s=1
+        ) from error
+
+
+def _replayed(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
+    """Say again what was said; beyond the time to live, or where nothing was said, the order as it stands."""
+    if answer.order is not None and answer.outcome and core.idempotency.is_fresh(answer):
+        return SubmitResult(
+            status=SubmitStatus(answer.outcome),
+            order=answer.order,
+            fills=answer.fills,
+            replayed=True,
+            numbers=answer.numbers,
+            answered_at_ms=answer.at_ms,
+        )
+    return present(core, answer)
+
+
+def present(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
+    """Return the present state of the order behind an answer.
+
+    Raises:
+        Unavailable: its order cannot be read.
+    """
+    cid = answer.client_order_id
+    order = core.state.order(cid) or core.journal.order(cid)
+    if order is None:
+        raise Unavailable("JOURNAL_UNAVAILABLE", "the order of this key cannot be read")
+    fills = core.state.fills_of(cid) or tuple(
+        row.fill for row in core.journal.fills(FillFilter(client_order_id=cid, limit=1_000))
+    )
+    status = _BY_STATUS.get(order.status, SubmitStatus.CREATED)
+    if order.filled_quantity > 0:
+        status = SubmitStatus.CREATED
+    return SubmitResult(
+        status=status,
+        order=order,
+        fills=fills,
+        replayed=True,
+        numbers=answer.numbers,
+        answered_at_ms=order.updated_at_ms,
+    )
+
+
+def with_leg(idem: IdempotencyContext, leg: str) -> IdempotencyContext:
+    """Return the key for another leg of the same intent (take-profit, stop-loss): same scope, own key."""
+    return replace(idem, key=f"{idem.key}.{leg}")

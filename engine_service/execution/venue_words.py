@@ -1,0 +1,203 @@
+"""What the venue says of an order, as facts. Late, doubled and reordered words change nothing; contradictions stop it.
+
+One function for the stream, for answers to our own requests and for reads, so that all of them lead to the same state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine_service.domain import events as e
+from engine_service.domain.fill import Fill
+from engine_service.domain.money import ONE, ZERO, exactly, quantise
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus
+from engine_service.execution.core import EngineCore
+from engine_service.venues.port import Accepted, OrderReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What was said: ``executed`` is the venue's cumulative filled quantity, ``fills`` the trades named with it."""
+
+    status: OrderStatus
+    venue_order_id: str
+    executed: Decimal
+    fills: tuple[Fill, ...] = ()
+    side: OrderSide | None = None
+    symbol: str = ""
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Events to record, and whether the venue knows of trades that were not named (``gap``)."""
+
+    events: list[e.Event]
+    gap: bool = False
+
+
+def from_report(report: OrderReport) -> Words:
+    """Read a stream report or the answer to a query."""
+    return Words(
+        status=report.status,
+        venue_order_id=report.venue_order_id,
+        executed=report.executed_quantity,
+        fills=() if report.fill is None else (report.fill,),
+        side=report.side,
+        symbol=report.symbol,
+        quantity=report.quantity,
+        limit_price=report.limit_price,
+        reason=report.reason,
+    )
+
+
+def from_accepted(outcome: Accepted) -> Words:
+    """Read the venue's answer to a request of ours."""
+    return Words(
+        status=outcome.status,
+        venue_order_id=outcome.venue_order_id,
+        executed=outcome.executed_quantity,
+        fills=outcome.fills,
+    )
+
+
+@exactly
+def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
+    """Work out what is new in ``words``. Pure but for reading the state, the marks and the clock of ``core``."""
+    now = core.clock.now_ms()
+    fills = new_fills(core, order, words.fills)
+    contradiction = _contradiction(order, words)
+    if contradiction and order.status is not OrderStatus.QUARANTINED:
+        return Facts([*quarantined(order, contradiction, now), *fill_events(core, order, fills)])
+    events: list[e.Event] = _birth(order, words, now)
+    events += fill_events(core, order, fills)
+    booked = order.filled_quantity + sum((fill.quantity for fill in fills), ZERO)
+    gap = words.executed > booked
+    if not gap:
+        events += _end(order, words, booked, now)
+    return Facts(events, gap)
+
+
+def quarantined(order: Order, reason: str, now_ms: int) -> list[e.Event]:
+    """Put an order and its symbol aside for a person."""
+    cid = order.client_order_id
+    return [
+        e.OrderQuarantined(at_ms=now_ms, client_order_id=cid, reason=reason),
+        e.Anomaly(at_ms=now_ms, kind="contradiction", subject=cid, detail=reason),
+        restriction(order, "QUARANTINED", reason, now_ms),
+    ]
+
+
+def restriction(order: Order, code: str, reason: str, now_ms: int) -> e.SymbolRestricted:
+    """Make an order's symbol reduce-only until a person lifts it."""
+    return e.SymbolRestricted(at_ms=now_ms, symbol=order.symbol, market=order.market, code=code, reason=reason)
+
+
+def new_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> list[Fill]:
+    """Return the trades that are not booked yet, each once, in the order given."""
+    unknown: dict[tuple[str, ...], Fill] = {}
+    for fill in fills:
+        if fill.quantity > 0 and not core.state.knows_fill(order.client_order_id, fill):
+            unknown.setdefault(fill.key, fill)
+    return list(unknown.values())
+
+
+@exactly
+def fill_events(core: EngineCore, order: Order, fills: list[Fill]) -> list[e.Event]:
+    """Book trades at the rates of this moment; an overfill also restricts the symbol."""
+    now, booked = core.clock.now_ms(), order.filled_quantity
+    events: list[e.Event] = []
+    for fill in fills:
+        booked += fill.quantity
+        over = order.quantity is not None and booked > order.quantity and not order.external
+        events.append(_filled(core, order, fill, over=over, now_ms=now))
+        if over and not order.overfill:
+            events.append(restriction(order, "OVERFILL", "the venue filled more than was ordered", now))
+    return events
+
+
+def _filled(core: EngineCore, order: Order, fill: Fill, *, over: bool, now_ms: int) -> e.OrderFilled:
+    quote_rate = core.booking_rate(fill.venue, order.quote)
+    return e.OrderFilled(
+        at_ms=now_ms,
+        client_order_id=order.client_order_id,
+        fill=fill,
+        base=order.base,
+        quote=order.quote,
+        quote_rate=quote_rate,
+        fee_rate=_fee_rate(core, order, fill, quote_rate),
+        strategy=order.strategy,
+        late=order.status.is_terminal,
+        overfill=over,
+    )
+
+
+def _fee_rate(core: EngineCore, order: Order, fill: Fill, quote_rate: Decimal) -> Decimal:
+    if fill.fee == 0:
+        return ONE
+    if fill.fee_asset == order.quote:
+        return quote_rate
+    if fill.fee_asset == order.base:
+        return quantise(fill.price * quote_rate)
+    return core.booking_rate(fill.venue, fill.fee_asset)
+
+
+def _contradiction(order: Order, words: Words) -> str:
+    if words.side is not None and words.side is not order.side:
+        return "the venue names another side"
+    if words.symbol and words.symbol != order.symbol:
+        return "the venue names another symbol"
+    if words.venue_order_id and order.venue_order_id and words.venue_order_id != order.venue_order_id:
+        replacing = order.status is OrderStatus.PENDING_UPDATE or order.doubt is Doubt.REPLACE
+        return "" if replacing else "two venue orders have one client order id"
+    if words.executed < 0 or any(fill.side is not order.side or fill.symbol != order.symbol for fill in words.fills):
+        return "a trade does not fit the order"
+    return ""
+
+
+def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:
+    """The venue's first sign of an order."""
+    cid = order.client_order_id
+    events: list[e.Event] = []
+    if order.status is OrderStatus.NOT_PLACED and words.status is not OrderStatus.REJECTED:
+        events += [
+            e.OrderResurrected(at_ms=now_ms, client_order_id=cid, venue_order_id=words.venue_order_id),
+            e.Anomaly(at_ms=now_ms, kind="resurrected", subject=cid, detail="seen after it was proved absent"),
+            restriction(order, "RESURRECTED", "an order appeared after it was proved absent", now_ms),
+        ]
+    if words.status is OrderStatus.REJECTED:
+        return events
+    waits = order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK, OrderStatus.NOT_PLACED}
+    waits = waits or order.status is OrderStatus.RESURRECTED
+    waits = waits or (order.status is OrderStatus.IN_DOUBT and order.doubt is Doubt.SUBMIT)
+    if words.status is OrderStatus.PENDING_ACK:
+        if order.status is OrderStatus.SUBMITTED:
+            events.append(e.OrderPendingAck(at_ms=now_ms, client_order_id=cid, venue_order_id=words.venue_order_id))
+        return events
+    if waits:
+        events.append(e.OrderAccepted(at_ms=now_ms, client_order_id=cid, venue_order_id=words.venue_order_id))
+    if words.status is OrderStatus.TRIGGERED and order.status is not OrderStatus.TRIGGERED and order.is_open:
+        events.append(e.OrderTriggered(at_ms=now_ms, client_order_id=cid))
+    return events
+
+
+def _end(order: Order, words: Words, booked: Decimal, now_ms: int) -> list[e.Event]:
+    """The venue's last word, once every trade it counts is booked."""
+    full = order.quantity is not None and booked >= order.quantity
+    ended = order.status in {OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.FILLED}
+    if full or ended or order.status in {OrderStatus.QUARANTINED, OrderStatus.DENIED}:
+        return []
+    cid, reason = order.client_order_id, words.reason
+    match words.status:
+        case OrderStatus.CANCELED:
+            return [e.OrderCanceled(at_ms=now_ms, client_order_id=cid, reason=reason)]
+        case OrderStatus.EXPIRED:
+            return [e.OrderExpired(at_ms=now_ms, client_order_id=cid, reason=reason)]
+        case OrderStatus.REJECTED if order.status is not OrderStatus.NOT_PLACED:
+            return [e.OrderRejected(at_ms=now_ms, client_order_id=cid, code="VENUE_REJECTED", reason=reason)]
+        case _:
+            return []
