@@ -14,6 +14,7 @@ from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO, plain, quantise
 from engine_service.domain.order import Order
 from engine_service.execution.core import EngineCore
+from engine_service.execution.reconcile import ReconcileReport
 from engine_service.runtime.regime_tape import RegimeObservation
 from engine_service.storage.port import Recorded
 
@@ -184,6 +185,16 @@ def regime_view(observation: RegimeObservation) -> dict[str, Any]:
         "posterior": list(observation.posterior),
         "model_version": observation.model_version,
     }
+
+
+def reconcile_view(report: ReconcileReport) -> dict[str, Any]:
+    """Return one comparison with every venue; ``breaks`` are the differences that stay."""
+    venues = [_plain_value(venue) for venue in report.venues]
+    summed = {
+        name: [item for venue in venues for item in venue[name]]
+        for name in ("imported", "closed", "adopted", "deferred", "breaks")
+    }
+    return {"trigger": report.trigger, "at_ms": report.at_ms, "ok": report.ok, **summed, "venues": venues}
 
 
 def _cash(core: EngineCore) -> dict[str, dict[str, str]]:

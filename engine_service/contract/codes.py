@@ -61,9 +61,7 @@ ACCESS: Mapping[str, CodeSpec] = {
         SCOPE_REQUIRED="The token's scopes do not cover this route.",
         ORIGIN_NOT_ALLOWED="Browser pages of other origins may not call the engine.",
     ),
-    **_codes(
-        429, RATE_LIMITED="Too many requests.", TOO_MANY_FAILURES="Too many failed logins from this address."
-    ),
+    **_codes(429, RATE_LIMITED="Too many requests.", TOO_MANY_FAILURES="Too many failed logins from this address."),
     **_codes(503, OVERLOADED="The engine is at its limit of concurrent requests."),
 }
 
@@ -156,6 +154,7 @@ STATE: Mapping[str, CodeSpec] = {
     **_codes(
         409,
         CLIENT_ORDER_ID_EXISTS="The client order id was used before.",
+        CLIENT_ORDER_ID_USED="The client order id was used before.",
         IDEMPOTENCY_IN_PROGRESS="The first request with this key is still running.",
         ORDER_TERMINAL="The order has ended.",
         ORDER_IN_DOUBT="The order's outcome is not known yet.",
@@ -166,6 +165,7 @@ STATE: Mapping[str, CodeSpec] = {
     **_codes(
         503,
         NOT_READY="The engine is starting or recovering.",
+        ENGINE_NOT_READY="The engine is starting or recovering.",
         VENUE_NOT_READY="The venue is not connected.",
         VENUE_UNREACHABLE="The venue was not reached; nothing was placed.",
         JOURNAL_UNAVAILABLE="The journal cannot be written; nothing is sent.",

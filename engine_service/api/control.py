@@ -1,0 +1,104 @@
+"""The switches a person reaches for: halt, resume, flatten, reconcile."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_service.api.body import is_plain_text
+from engine_service.api.dependencies import engine_of, optional_body, principal_of, ready_engine
+from engine_service.api.fields import Fields, wrong
+from engine_service.api.problems import json_response
+from engine_service.api.queries import Query
+from engine_service.api.views import order_view, reconcile_view
+from engine_service.domain.errors import InvalidRequest
+from engine_service.domain.events import IdempotencyMark
+from engine_service.execution.cancel import CancelResult
+from engine_service.execution.halt import flatten, halt, resume
+from engine_service.execution.reconcile import reconcile
+
+router = APIRouter(tags=["control"])
+
+MAX_REASON = 200
+
+
+@router.post("/control/halt")
+async def post_halt(request: Request) -> Response:
+    """Stop all new risk now and cancel working orders. Stopping must be easy: any token may, and a broken body does."""
+    engine = engine_of(request)
+    result = await halt(engine.core, reason=_forgiving_reason(request), principal=principal_of(request).name)
+    return json_response({"halted": True, "already": result.already, "canceled": _canceled(result.canceled)})
+
+
+@router.post("/control/resume")
+async def post_resume(request: Request) -> Response:
+    """Lift a halt; needs a reason."""
+    engine = ready_engine(request)
+    Query(request)
+    reason = _reason(optional_body(request))
+    if not reason:
+        raise wrong("reason", "REASON_REQUIRED", "Say why trading may go on.")
+    await resume(engine.core, reason=reason, principal=principal_of(request).name)
+    return json_response({"halted": False})
+
+
+@router.post("/control/flatten")
+async def post_flatten(request: Request) -> Response:
+    """Cancel what works and close every position by reduce-only orders; works while halted."""
+    engine = ready_engine(request)
+    Query(request)
+    body = optional_body(request)
+    symbol = Fields({"symbol": body.pop("symbol")}).take_symbol() if "symbol" in body else ""
+    _reason(body)
+    principal = principal_of(request).name
+    key = request.headers.get("idempotency-key") or secrets.token_hex(16)
+    mark = IdempotencyMark(
+        scope=f"{principal}|/control/flatten",
+        key=key,
+        fingerprint=hashlib.sha256(symbol.encode()).hexdigest(),
+        principal=principal,
+    )
+    result = await flatten(engine.core, idem=mark, principal=principal, symbol=symbol)
+    return json_response(
+        {
+            "canceled": _canceled(result.canceled),
+            "orders": [order_view(found.order, found.fills) for found in result.orders],
+            "left": dict(result.left),
+        }
+    )
+
+
+@router.post("/reconcile")
+@router.post("/reconcile/manual", include_in_schema=False)
+async def post_reconcile(request: Request) -> Response:
+    """Compare engine and venue now: what was imported, what was closed, what still differs."""
+    engine = ready_engine(request)
+    Query(request)
+    Fields(optional_body(request)).finish()
+    return json_response(reconcile_view(await reconcile(engine.core, trigger="manual")))
+
+
+def _forgiving_reason(request: Request) -> str:
+    try:
+        reason = optional_body(request).get("reason", "")
+    except InvalidRequest:
+        return ""
+    return reason[:MAX_REASON] if isinstance(reason, str) and is_plain_text(reason) else ""
+
+
+def _reason(body: dict[str, Any]) -> str:
+    fields = Fields(body)
+    reason = fields.take_text("reason").strip() if fields.has("reason") else ""
+    fields.finish()
+    if len(reason) > MAX_REASON:
+        raise wrong("reason", "STRING_TOO_LONG", f"At most {MAX_REASON} characters.")
+    return reason
+
+
+def _canceled(results: tuple[CancelResult, ...]) -> list[dict[str, str]]:
+    return [{"client_order_id": found.order.client_order_id, "status": found.status.value} for found in results]

@@ -1,0 +1,41 @@
+"""The idempotency header: one key per intent, under the caller and the route."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+
+from starlette.requests import Request
+
+from engine_service.api.dependencies import principal_of
+from engine_service.domain.errors import InvalidRequest
+from engine_service.domain.events import IdempotencyMark
+from engine_service.domain.order import OrderRequest
+from engine_service.storage.codec import encode_canonical
+
+_KEY = re.compile(r"^[A-Za-z0-9._:-]{8,128}$")
+
+
+def mark_of(request: Request, route: str, order: OrderRequest) -> IdempotencyMark:
+    """Return the key of an order request with the fingerprint of its validated body.
+
+    Raises:
+        InvalidRequest: the header is missing, malformed, or its two spellings disagree.
+    """
+    plain = request.headers.get("idempotency-key")
+    alias = request.headers.get("x-idempotency-key")
+    if plain is not None and alias is not None and plain != alias:
+        raise InvalidRequest("HEADER_CONFLICT", "Idempotency-Key and X-Idempotency-Key differ.")
+    key = plain if plain is not None else alias
+    if key is None:
+        raise InvalidRequest("IDEMPOTENCY_KEY_MISSING", "Send Idempotency-Key: a new one for each intent.")
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest("IDEMPOTENCY_KEY_INVALID", "8 to 128 characters of A-Z a-z 0-9 . _ : -")
+    principal = principal_of(request).name
+    return IdempotencyMark(
+        scope=f"{principal}|{route}",
+        key=key,
+        fingerprint=hashlib.sha256(encode_canonical(replace(order, why={}))).hexdigest(),
+        principal=principal,
+    )

@@ -1,0 +1,162 @@
+"""Bodies of order requests, read into what the engine's use cases take. Shape only: rails and instrument come later."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from engine_service.api.fields import Fields, wrong
+from engine_service.domain.ids import Market, venue_of
+from engine_service.domain.order import OrderRequest
+from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
+
+_NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,40}$")
+_CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,36}$")
+_VENUE = re.compile(r"^[A-Z]{2,16}$")
+
+_TEXT = {"type": "string"}
+_AMOUNT = {"type": "string", "pattern": r"^\d{1,18}(\.\d{1,18})?$", "description": "Decimal text."}
+_COMMON: dict[str, Any] = {
+    "symbol": {**_TEXT, "example": "BTCUSDT.BINANCE"},
+    "side": {"type": "string", "enum": ["BUY", "SELL"]},
+    "quantity": {**_AMOUNT, "description": "Base units; exactly one of quantity and quote."},
+    "venue": _TEXT,
+    "market": {"type": "string", "enum": ["spot", "futures"]},
+    "strategy": _TEXT,
+    "tag": _TEXT,
+    "reduce_only": {"type": "boolean"},
+    "client_order_id": _TEXT,
+}
+
+
+def _schema(required: list[str], **more: Any) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": required,
+        "properties": {**_COMMON, **more},
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+MARKET_SCHEMA = _schema(["symbol", "side"], quote={**_AMOUNT, "description": "Amount in the quote asset."})
+LIMIT_SCHEMA = _schema(
+    ["symbol", "side", "quantity", "price"],
+    price=_AMOUNT,
+    time_in_force={"type": "string", "enum": ["GTC", "IOC", "FOK"]},
+    post_only={"type": "boolean"},
+)
+KEY_HEADER = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{8,128}$"},
+            "description": "Makes a repeated request answer like the first. X-Idempotency-Key is an alias.",
+        }
+    ]
+}
+
+
+def market_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+    """Read the body of ``POST /orders/market``.
+
+    Raises:
+        InvalidRequest: by field.
+    """
+    fields = Fields(body)
+    fields.forbid(("price",), "PRICE_NOT_ALLOWED", "A market order has no price.")
+    quantity = fields.take_decimal("quantity", not_positive="QUANTITY_NOT_POSITIVE")
+    quote = fields.take_decimal("quote", not_positive="QUANTITY_NOT_POSITIVE")
+    if quantity is None and quote is None:
+        raise wrong("quantity", "QUANTITY_OR_QUOTE_REQUIRED", "Give quantity or quote.")
+    if quantity is not None and quote is not None:
+        raise wrong("quote", "QUANTITY_AND_QUOTE", "Give quantity or quote, not both.")
+    return _request(fields, OrderType.MARKET, default_market, quantity=quantity, quote=quote)
+
+
+def limit_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+    """Read the body of ``POST /orders/limit``.
+
+    Raises:
+        InvalidRequest: by field.
+    """
+    fields = Fields(body)
+    fields.forbid(("quote",), "QUANTITY_OR_QUOTE_REQUIRED", "A limit order is sized by quantity.")
+    quantity = fields.take_decimal("quantity", not_positive="QUANTITY_NOT_POSITIVE")
+    if quantity is None:
+        raise wrong("quantity", "QUANTITY_OR_QUOTE_REQUIRED", "Give a quantity.")
+    price = fields.take_decimal("price", not_positive="PRICE_NOT_POSITIVE")
+    if price is None:
+        raise wrong("price", "PRICE_REQUIRED", "A limit order needs a price.")
+    time_in_force = fields.take_choice("time_in_force", TimeInForce, "TIF_INVALID", default=TimeInForce.GTC)
+    post_only = fields.take_flag("post_only", default=False) if fields.has("post_only") else False
+    if post_only and time_in_force is not TimeInForce.GTC:
+        raise wrong("post_only", "TIF_INVALID", "A post-only order is GTC.")
+    return _request(
+        fields,
+        OrderType.LIMIT,
+        default_market,
+        quantity=quantity,
+        limit_price=price,
+        time_in_force=time_in_force,
+        post_only=post_only,
+    )
+
+
+def amendment(body: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
+    """Read the body of ``PATCH /orders/{id}``: (price, quantity), at least one.
+
+    Raises:
+        InvalidRequest: by field.
+    """
+    fields = Fields(body)
+    price = fields.take_decimal("price", not_positive="PRICE_NOT_POSITIVE")
+    quantity = fields.take_decimal("quantity", not_positive="QUANTITY_NOT_POSITIVE")
+    fields.finish()
+    if price is None and quantity is None:
+        raise wrong("price", "FIELD_MISSING", "Give a price, a quantity or both.")
+    return price, quantity
+
+
+def _request(
+    fields: Fields,
+    kind: OrderType,
+    default_market: Market,
+    *,
+    quantity: Decimal | None,
+    quote: Decimal | None = None,
+    limit_price: Decimal | None = None,
+    time_in_force: TimeInForce = TimeInForce.GTC,
+    post_only: bool = False,
+) -> OrderRequest:
+    symbol = fields.take_symbol()
+    side = fields.take_choice("side", OrderSide, "SIDE_INVALID")
+    market = fields.take_choice("market", Market, "MARKET_INVALID", default=default_market)
+    if fields.has("venue"):
+        venue = fields.take_text("venue")
+        if not _VENUE.fullmatch(venue):
+            raise wrong("venue", "VENUE_UNKNOWN", "There is no such venue.")
+        if venue != venue_of(symbol):
+            raise wrong("venue", "VENUE_MISMATCH", "The symbol names another venue.")
+    request = OrderRequest(
+        symbol=symbol,
+        market=market,
+        side=side,
+        type=kind,
+        quantity=quantity,
+        quote_quantity=quote,
+        limit_price=limit_price,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        reduce_only=fields.take_flag("reduce_only") if fields.has("reduce_only") else False,
+        strategy=fields.take_text("strategy", pattern=_NAME) if fields.has("strategy") else "manual",
+        tag=fields.take_text("tag", pattern=_NAME) if fields.has("tag") else "",
+        client_order_id=fields.take_text("client_order_id", pattern=_CLIENT_ID)
+        if fields.has("client_order_id")
+        else "",
+    )
+    fields.finish()
+    return request

@@ -1,0 +1,188 @@
+"""Orders: place, list, explain, change, cancel."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, assert_never
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine, request_id_of
+from engine_service.api.idempotency import mark_of
+from engine_service.api.order_bodies import (
+    KEY_HEADER,
+    LIMIT_SCHEMA,
+    MARKET_SCHEMA,
+    amendment,
+    limit_order,
+    market_order,
+)
+from engine_service.api.problems import json_response, problem
+from engine_service.api.queries import Cursors, Query
+from engine_service.api.views import event_view, fill_view, order_view
+from engine_service.contract.codes import CODES
+from engine_service.domain.errors import InvalidRequest, NotFound, Refused, Unavailable, VenueRefused
+from engine_service.domain.events import IdempotencyMark
+from engine_service.domain.order import OrderRequest
+from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
+from engine_service.execution.submit import SubmitResult, SubmitStatus, submit
+from engine_service.runtime.engine import Engine
+from engine_service.storage.port import FillFilter, OrderFilter
+
+router = APIRouter(tags=["orders"])
+
+_CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+
+
+@router.post("/orders/market", status_code=201, openapi_extra={**MARKET_SCHEMA, **KEY_HEADER})
+async def place_market(request: Request) -> Response:
+    """Place a market order of `quantity` (base) or for `quote`."""
+    engine = ready_engine(request)
+    order = market_order(json_body(request), engine.market)
+    return await _submitted(request, engine, order, mark_of(request, "/orders/market", order))
+
+
+@router.post("/orders/limit", status_code=201, openapi_extra={**LIMIT_SCHEMA, **KEY_HEADER})
+async def place_limit(request: Request) -> Response:
+    """Place a limit order: GTC, IOC, FOK or post-only."""
+    engine = ready_engine(request)
+    order = limit_order(json_body(request), engine.market)
+    return await _submitted(request, engine, order, mark_of(request, "/orders/limit", order))
+
+
+@router.get("/orders")
+async def list_orders(request: Request) -> Response:
+    """Orders, newest first; pass `cursor` on for older ones."""
+    engine = engine_of(request)
+    query = Query(request, "symbol", "strategy", "status", "open", "since_ms", "until_ms", "cursor", "limit")
+    since_ms, until_ms = query.span_ms()
+    status = query.text("status")
+    if status and status not in OrderStatus.__members__:
+        raise InvalidRequest("QUERY_INVALID", f"Allowed: {', '.join(OrderStatus)}.")
+    filters = {
+        "symbol": query.symbol(),
+        "strategy": query.text("strategy"),
+        "status": status,
+        "open": str(query.flag("open")),
+    }
+    cursors = Cursors(engine.cursor_key)
+    rows = engine.core.journal.orders(
+        OrderFilter(
+            symbol=filters["symbol"],
+            strategy=filters["strategy"],
+            statuses=(status,) if status else (),
+            open_only=query.flag("open"),
+            since_ms=since_ms,
+            until_ms=until_ms,
+            before_seq=cursors.read(query.text("cursor"), "orders", filters),
+            limit=query.limit(),
+        )
+    )
+    cursor = cursors.make("orders", filters, rows[-1].seq) if len(rows) == query.limit() else None
+    return json_response({"orders": [order_view(row.order) for row in rows], "cursor": cursor})
+
+
+@router.get("/orders/{client_order_id}")
+async def get_order(request: Request, client_order_id: str) -> Response:
+    """One order with its fills, its whole history from the journal, and why it was sent."""
+    Query(request)
+    engine = engine_of(request)
+    order = engine.core.state.order(_known_form(client_order_id)) or engine.core.journal.order(client_order_id)
+    if order is None:
+        raise NotFound("ORDER_UNKNOWN", "There is no such order.")
+    fills = [row.fill for row in engine.core.journal.fills(FillFilter(client_order_id=client_order_id, limit=1_000))]
+    history = engine.core.journal.order_history(client_order_id)
+    return json_response({"order": order_view(order, fills), "history": [event_view(event) for event in history]})
+
+
+@router.delete("/orders/{client_order_id}")
+async def cancel_order(request: Request, client_order_id: str) -> Response:
+    """Cancel one order; 202 while the outcome is not known."""
+    Query(request)
+    engine = ready_engine(request)
+    found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name)
+    body = {"order": order_view(found.order), "status": found.status.value}
+    if found.status is CancelStatus.PENDING:
+        return json_response({**body, "code": "CANCEL_PENDING"}, 202)
+    return json_response(body)
+
+
+@router.delete("/orders")
+async def cancel_orders(request: Request) -> Response:
+    """Cancel every working order, of a symbol and a strategy where they are named."""
+    engine = ready_engine(request)
+    query = Query(request, "symbol", "strategy")
+    found = await cancel_all(
+        engine.core,
+        symbol=query.symbol(),
+        strategy=query.text("strategy"),
+        principal=principal_of(request).name,
+    )
+    return json_response({"orders": [{"status": one.status.value, **order_view(one.order)} for one in found]})
+
+
+@router.patch("/orders/{client_order_id}")
+async def amend_order(request: Request, client_order_id: str) -> Response:
+    """Change the price or the quantity of a working order."""
+    Query(request)
+    engine = ready_engine(request)
+    price, quantity = amendment(json_body(request))
+    found = await amend(
+        engine.core,
+        _known_form(client_order_id),
+        limit_price=price,
+        quantity=quantity,
+        principal=principal_of(request).name,
+        key=request.headers.get("idempotency-key") or secrets.token_hex(16),
+    )
+    body = {
+        "order": order_view(found.order),
+        "status": found.status.value,
+        "replaced": order_view(found.replaced) if found.replaced else None,
+    }
+    return json_response(body, 202 if found.status is AmendStatus.PENDING else 200)
+
+
+async def _submitted(request: Request, engine: Engine, order: OrderRequest, mark: IdempotencyMark) -> Response:
+    Query(request)
+    result = await submit(engine.core, order, mark)
+    location = f"/orders/{result.order.client_order_id}"
+    headers = {"Location": location}
+    if result.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    match result.status:
+        case SubmitStatus.CREATED:
+            return json_response(_answer(result, mark), 201, headers)
+        case SubmitStatus.IN_DOUBT:
+            body = {**_answer(result, mark), "status": "IN_DOUBT", "poll": location}
+            return json_response(body, 202, headers)
+        case SubmitStatus.DENIED:
+            error = Refused(result.code, result.reason, numbers=result.numbers)
+            return problem(error, request_id_of(request), instance=location)
+        case SubmitStatus.REJECTED:
+            code = result.code if result.code in CODES else "VENUE_REJECTED"
+            return problem(VenueRefused(code, result.reason), request_id_of(request), instance=location)
+        case SubmitStatus.NOT_PLACED:
+            return problem(Unavailable("VENUE_UNREACHABLE", result.reason), request_id_of(request), instance=location)
+        case _:
+            assert_never(result.status)
+
+
+def _answer(result: SubmitResult, mark: IdempotencyMark) -> dict[str, Any]:
+    return {
+        "order": order_view(result.order, result.fills),
+        "fills": [fill_view(fill) for fill in result.fills],
+        "key": mark.key,
+        "as_of": result.answered_at_ms,
+    }
+
+
+def _known_form(client_order_id: str) -> str:
+    if not _CLIENT_ID.fullmatch(client_order_id):
+        raise NotFound("ORDER_UNKNOWN", "There is no such order.")
+    return client_order_id

@@ -1,0 +1,169 @@
+"""The engine's process: ``python -m engine_service.main``. Prints one ``ready`` line when it serves and may trade."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from engine_service.api.app import create_app
+from engine_service.api.http_protocol import DeadlineProtocol
+from engine_service.api.tokens import TokenBook, load_or_create
+from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration, start, stop
+from engine_service.domain.errors import ConfigurationError, EngineError
+from engine_service.settings import EngineSettings, default_config_dir, load_settings
+from engine_service.venues.port import VenueUnavailable
+from observability.log_config import configure
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CONFIGURATION = 4
+
+_log = structlog.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the engine decides how it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the engine; return the exit code."""
+    flags = _parse(arguments)
+    config_dir = flags.config or default_config_dir()
+    try:
+        settings = load_settings(_overrides(flags), os.environ, config_dir)
+        check_configuration(config_dir)
+        if flags.check_config:
+            print("configuration ok", file=sys.stderr)
+            return 0
+        configure("engine", settings.log_level)
+        tokens = TokenBook(load_or_create(settings.engine_folder / "tokens.json"))
+        listener = _listen(settings)
+    except ConfigurationError as error:
+        print(f"engine: {error}", file=sys.stderr)
+        return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
+    except OSError as error:
+        print(f"engine: {error.strerror or error}: {error.filename or settings.port}", file=sys.stderr)
+        return EXIT_FAILED
+    with uvicorn_loop() as runner:
+        return runner.run(_serve(settings, config_dir, tokens, listener))
+
+
+@contextlib.contextmanager
+def uvicorn_loop() -> Iterator[asyncio.Runner]:
+    """Yield a runner on uvloop where it is installed."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415  # not on Windows
+    except ImportError:
+        new_event_loop = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        yield runner
+
+
+async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, listener: socket.socket) -> int:
+    try:
+        engine = await build(settings, config_dir)
+    except (ConfigurationError, EngineError) as error:
+        print(f"engine: {error}", file=sys.stderr)
+        return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
+    server = _Server(
+        uvicorn.Config(
+            create_app(engine, tokens, VERSION),
+            http=DeadlineProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    serving = loop.create_task(server.serve(sockets=[listener]), name="http")
+    starting = loop.create_task(start(engine), name="start")
+    stopped = loop.create_task(stopping.wait(), name="signals")
+    code = 0
+    try:
+        await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            print(f"ready http://{settings.host}:{settings.port}", flush=True)
+            failed = loop.create_task(engine.failed.wait(), name="failed")
+            await asyncio.wait({stopped, serving, failed}, return_when=asyncio.FIRST_COMPLETED)
+            code = EXIT_FAILED if engine.failed.is_set() or (serving.done() and not stopped.done()) else 0
+    except VenueUnavailable as error:
+        print(f"engine: the venue is not reached: {error}", file=sys.stderr)
+        code = EXIT_FAILED
+    except EngineError as error:
+        print(f"engine: {error}", file=sys.stderr)
+        code = EXIT_BY_CODE.get(error.code, EXIT_FAILED)
+    finally:
+        for task in (starting, stopped):
+            task.cancel()
+        await stop(engine)
+        server.should_exit = True
+        await serving
+    _log.info("engine stopped", exit_code=code)
+    return code
+
+
+def _listen(settings: EngineSettings) -> socket.socket:
+    """Bind before anything else starts, so that a taken port is one clear line.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"port {settings.port} is in use; choose another with --port") from error
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="nhmm engine", description="The trading engine: orders, portfolio, journal.")
+    parser.add_argument("--home", type=Path, help="data folder (default ./data)")
+    parser.add_argument("--port", type=int, help="port to listen on (8003)")
+    parser.add_argument("--host", help="loopback address to listen on (127.0.0.1)")
+    parser.add_argument("--venue", help="binance, binance-futures or paper")
+    parser.add_argument("--venue-url", help="replaces every host of the venue")
+    parser.add_argument("--interval", help="bar length, for example 1m (1s in the demo)")
+    parser.add_argument("--symbols", help="instruments to watch, separated by commas")
+    parser.add_argument("--strategies", choices=("on", "off"), help="whether the strategy loop runs")
+    parser.add_argument("--config", type=Path, help="folder of the configuration files (config/)")
+    parser.add_argument("--check-config", action="store_true", help="validate every file and stop")
+    return parser.parse_args(arguments)
+
+
+def _overrides(flags: argparse.Namespace) -> dict[str, Any]:
+    values = vars(flags).copy()
+    values.pop("config")
+    values.pop("check_config")
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The engine's own orders: strategies and brackets go through the same walk as everyone's requests."""
+
+from __future__ import annotations
+
+import hashlib
+
+from engine_service.domain.errors import Refused, VenueRefused
+from engine_service.domain.events import IdempotencyMark
+from engine_service.domain.order import OrderRequest
+from engine_service.execution.core import EngineCore
+from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.storage.codec import encode_canonical
+
+PRINCIPAL = "engine"
+
+
+async def submit_own(core: EngineCore, request: OrderRequest, key: str) -> None:
+    """Send an order of the engine's own under a key that the bar or bracket behind it gives.
+
+    Raises:
+        Refused: a rail said no.
+        VenueRefused: the venue said no, or was certainly not reached.
+        EngineError: as ``submit``.
+    """
+    mark = IdempotencyMark(
+        scope=f"{PRINCIPAL}|{request.strategy}",
+        key=key,
+        fingerprint=hashlib.sha256(encode_canonical(request)).hexdigest(),
+        principal=PRINCIPAL,
+    )
+    result = await submit(core, request, mark)
+    if result.status is SubmitStatus.DENIED:
+        raise Refused(result.code, result.reason, numbers=result.numbers)
+    if result.status in (SubmitStatus.REJECTED, SubmitStatus.NOT_PLACED):
+        raise VenueRefused(result.code, result.reason)
