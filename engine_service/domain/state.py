@@ -106,6 +106,12 @@ class EngineState:
             self._index(order)
         self.exposure.rebuild(self.image.portfolio)
 
+    def set_reporting(self, asset: str) -> None:
+        """Choose the currency everything is valued in; only before the first event."""
+        self.image.reporting = asset
+        self.image.portfolio.reporting = asset
+        self.exposure.reporting = asset
+
     # --- reading ------------------------------------------------------------------------------------------
 
     @property

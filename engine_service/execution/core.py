@@ -60,6 +60,8 @@ class EngineCore:
     not_ready_because: list[str] = field(default_factory=list)
     reconciled_at_ms: dict[str, int] = field(default_factory=dict)
     account_is_shared: bool = False
+    adopt_positions: bool = False
+    seen_differences: dict[str, tuple[int, Decimal | None]] = field(default_factory=dict)
     answer_deadline_s: float = 2.5
     tasks: dict[str, Task[None]] = field(default_factory=dict)
     reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)

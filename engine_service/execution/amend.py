@@ -1,0 +1,303 @@
+"""Changing a working order: in place where the venue can, else a cancel and a new order in one request.
+
+The replacing order is an order of its own, judged by every rail, so a replaced order can never slip past a cap; its
+outcome and the old one's are settled apart, because a venue can do the one and fail at the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from engine_service.domain.ids import Market
+from engine_service.domain.ids import client_order_id as derived_id
+from engine_service.domain.order import Order, OrderRequest
+from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.cancel import CANCELABLE
+from engine_service.execution.core import EngineCore
+from engine_service.execution.prepare import order_of, risk_context
+from engine_service.execution.resolve import resolve_later
+from engine_service.risk.context import RiskRefused
+from engine_service.venues.port import (
+    Accepted,
+    AmendRequest,
+    OutcomeUnknown,
+    Rejected,
+    SubmitOutcome,
+    VenueUnavailable,
+)
+
+AMEND_TIMEOUT_S = 15.0
+
+
+class AmendStatus(StrEnum):
+    """``UPDATED``: done, ``order`` is the one that works now. ``PENDING``: will be settled. ``REFUSED``: as before."""
+
+    UPDATED = "updated"
+    PENDING = "pending"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmendResult:
+    """``order`` is the changed order, or the new one where the venue replaces; ``replaced`` then is the old one."""
+
+    status: AmendStatus
+    order: Order
+    replaced: Order | None = None
+
+
+async def amend(
+    core: EngineCore,
+    client_order_id: str,
+    *,
+    limit_price: Decimal | None = None,
+    quantity: Decimal | None = None,
+    principal: str,
+    key: str,
+) -> AmendResult:
+    """Change price (quote per base) and / or total quantity (base) of a working order.
+
+    ``key`` is the caller's idempotency key: the id of a replacing order is derived from it.
+
+    Raises:
+        NotFound: no such order.
+        Conflict: it is finished, or something is being asked of it right now.
+        InvalidRequest: nothing is to be changed, or the figures round to nothing.
+        Refused: a rail refused the changed order; the old one works on.
+        Unavailable: the journal failed.
+    """
+    order = _amendable(core, client_order_id)
+    request = _request(core, order, limit_price, quantity)
+    in_place = order.market is Market.FUTURES or _only_shrinks(order, request)
+    replacement = None if in_place else _replacement(core, order, request, key)
+    await core.commit(
+        e.OrderPendingUpdate(
+            at_ms=core.clock.now_ms(),
+            client_order_id=client_order_id,
+            limit_price=request.limit_price,
+            quantity=request.quantity,
+            principal=principal,
+        ),
+        *([] if replacement is None else _initial(core, replacement)),
+    )
+    work = _carry_out(core, client_order_id, request, replacement)
+    task = core.spawn(f"amend:{client_order_id}", work)
+    await asyncio.wait({task}, timeout=core.answer_deadline_s)
+    if task.done() and not task.cancelled() and task.exception() is not None:
+        await task
+    return _result(core, client_order_id, replacement)
+
+
+def _amendable(core: EngineCore, client_order_id: str) -> Order:
+    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
+    if order is None:
+        raise NotFound("ORDER_UNKNOWN", "there is no such order")
+    if not order.is_open:
+        status = order.status.value
+        raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
+    if order.status not in CANCELABLE:
+        raise Conflict("ORDER_BUSY", f"the order is {order.status.value}; wait until that is settled")
+    return order
+
+
+def _request(core: EngineCore, order: Order, limit_price: Decimal | None, quantity: Decimal | None) -> AmendRequest:
+    instrument = core.instrument(order.symbol, order.market)
+    price = None if limit_price is None else instrument.round_price(limit_price, order.side)
+    size = None if quantity is None else instrument.round_quantity(quantity)
+    price = None if price == order.limit_price else price
+    size = None if size == order.quantity else size
+    if price is None and size is None:
+        raise InvalidRequest("NOTHING_TO_CHANGE", "give another limit price or another quantity")
+    if price is not None and order.limit_price is None:
+        raise InvalidRequest("PRICE_NOT_ALLOWED", "this order has no limit price")
+    if (price is not None and price <= 0) or (size is not None and size <= order.filled_quantity):
+        raise InvalidRequest("QUANTITY_NOT_POSITIVE", "the changed order would have nothing left to trade")
+    return AmendRequest(order=order, limit_price=price, quantity=size)
+
+
+def _only_shrinks(order: Order, request: AmendRequest) -> bool:
+    return request.limit_price is None and request.quantity is not None and request.quantity < (order.quantity or 0)
+
+
+def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str) -> Order:
+    """Judge the order that would take the old one's place, by what remains of it."""
+    quantity = (request.quantity or order.quantity or Decimal(0)) - order.filled_quantity
+    ctx = risk_context(
+        core,
+        OrderRequest(
+            symbol=order.symbol,
+            market=order.market,
+            side=order.side,
+            type=order.type,
+            quantity=quantity,
+            limit_price=request.limit_price or order.limit_price,
+            stop_price=order.stop_price,
+            time_in_force=order.time_in_force,
+            post_only=order.post_only,
+            reduce_only=order.reduce_only,
+            strategy=order.strategy,
+            tag=order.tag,
+            leg=order.leg,
+            why={**order.why, "replaces": order.client_order_id},
+        ),
+    )
+    # The old order's own reservation must not stand in the way of its replacement.
+    core.state.exposure.release(order)
+    try:
+        verdict = core.gate.check(ctx)
+    finally:
+        core.state.exposure.reserve(order)
+    if isinstance(verdict, RiskRefused):
+        raise Refused(verdict.code, verdict.reason, numbers=verdict.numbers)
+    cid = derived_id(
+        core.instance_key,
+        account=core.account,
+        venue=order.venue,
+        market=order.market,
+        scope=order.client_order_id,
+        key=key,
+        leg="r",
+    )
+    if core.state.order(cid) is not None or core.journal.order(cid) is not None:
+        raise Conflict("CLIENT_ORDER_ID_USED", "this change was asked for before")
+    return order_of(core, ctx, cid, verdict.reservation)
+
+
+def _initial(core: EngineCore, order: Order) -> list[e.Event]:
+    now, venue = core.clock.now_ms(), core.venue_for(order.symbol)
+    fence = venue.venue_time_ms() + venue.info.window.fence_ms
+    cid = order.client_order_id
+    return [
+        e.OrderInitialized(at_ms=now, client_order_id=cid, order=order),
+        e.OrderSubmitted(at_ms=now, client_order_id=cid, sent_at_ms=now, fence_at_ms=fence),
+    ]
+
+
+async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacement: Order | None) -> None:
+    order = core.state.order(cid)
+    if order is None or order.status is not OrderStatus.PENDING_UPDATE:
+        if replacement is not None:
+            await _never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
+        return
+    new_id = "" if replacement is None else replacement.client_order_id
+    asked = AmendRequest(
+        order=order,
+        limit_price=request.limit_price,
+        quantity=request.quantity,
+        replacement_client_order_id=new_id,
+    )
+    outcome: SubmitOutcome = OutcomeUnknown(reason="the change was cut off")
+    try:
+        outcome = await asyncio.wait_for(core.venue_for(order.symbol).amend(asked), AMEND_TIMEOUT_S)
+    except (TimeoutError, OSError, VenueUnavailable) as error:
+        outcome = OutcomeUnknown(reason=type(error).__name__)
+    finally:
+        failed = isinstance(outcome, OutcomeUnknown)
+        core.gate.venue_result(order.venue, ok=not failed, now_s=core.clock.monotonic_s())
+        if replacement is None:
+            await _settle_in_place(core, asked, outcome)
+        else:
+            await _settle_legs(core, order, new_id, outcome)
+
+
+async def _settle_in_place(core: EngineCore, asked: AmendRequest, outcome: SubmitOutcome) -> None:
+    cid, now = asked.order.client_order_id, core.clock.now_ms()
+    match outcome:
+        case Accepted():
+            event: e.Event = e.OrderUpdated(
+                at_ms=now,
+                client_order_id=cid,
+                limit_price=asked.limit_price,
+                quantity=asked.quantity,
+                venue_order_id=outcome.venue_order_id,
+            )
+        case Rejected():
+            event = e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
+        case _:
+            event = e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=outcome.reason)
+    order = core.state.order(cid)
+    if order is None or order.status is not OrderStatus.PENDING_UPDATE:
+        return
+    await core.commit(event)
+    if isinstance(event, e.OrderInDoubt):
+        resolve_later(core, cid)
+
+
+async def _settle_legs(core: EngineCore, old: Order, new_id: str, outcome: SubmitOutcome) -> None:
+    """Cancel leg and new leg, each by its own evidence."""
+    if isinstance(outcome, Rejected):
+        await _never_sent(core, new_id, outcome.code, outcome.reason)
+        await _put_back(core, old.client_order_id, outcome)
+        return
+    if isinstance(outcome, Accepted) and outcome.status is OrderStatus.CANCELED:
+        # Only the cancel worked: the new order was refused.
+        await _ended(core, old.client_order_id, "canceled, but its replacement was refused")
+        await _never_sent(core, new_id, "REPLACEMENT_REFUSED", "the venue took only the cancel")
+        return
+    if isinstance(outcome, Accepted):
+        now = core.clock.now_ms()
+        await _ended(core, old.client_order_id, f"replaced by {new_id}")
+        new = core.state.order(new_id)
+        if new is not None and new.status is OrderStatus.SUBMITTED:
+            await core.commit(e.OrderAccepted(at_ms=now, client_order_id=new_id, venue_order_id=outcome.venue_order_id))
+        return
+    await _doubt_both(core, old.client_order_id, new_id, outcome.reason)
+
+
+async def _ended(core: EngineCore, cid: str, reason: str) -> None:
+    order = core.state.order(cid)
+    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
+        # Its last fills may still be on their way: reading it once settles that, the doubt holds it until then.
+        now = core.clock.now_ms()
+        await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=reason))
+        resolve_later(core, cid, at_once=True)
+
+
+async def _put_back(core: EngineCore, cid: str, outcome: Rejected) -> None:
+    order = core.state.order(cid)
+    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
+        now = core.clock.now_ms()
+        await core.commit(
+            e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
+        )
+
+
+async def _never_sent(core: EngineCore, cid: str, code: str, reason: str) -> None:
+    order = core.state.order(cid)
+    if order is not None and order.status is OrderStatus.SUBMITTED:
+        now = core.clock.now_ms()
+        await core.commit(e.OrderRejected(at_ms=now, client_order_id=cid, code=code, reason=reason))
+
+
+async def _doubt_both(core: EngineCore, old_id: str, new_id: str, reason: str) -> None:
+    now = core.clock.now_ms()
+    doubts = ((old_id, Doubt.REPLACE, OrderStatus.PENDING_UPDATE), (new_id, Doubt.SUBMIT, OrderStatus.SUBMITTED))
+    for cid, doubt, status in doubts:
+        order = core.state.order(cid)
+        if order is not None and order.status is status:
+            await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=doubt, reason=reason))
+            resolve_later(core, cid)
+
+
+def _result(core: EngineCore, client_order_id: str, replacement: Order | None) -> AmendResult:
+    old = core.state.order(client_order_id)
+    if old is None:
+        raise NotFound("ORDER_UNKNOWN", "there is no such order")
+    if replacement is None:
+        pending = old.status in {OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT}
+        done = AmendStatus.REFUSED if old.code and not pending else AmendStatus.UPDATED
+        return AmendResult(status=AmendStatus.PENDING if pending else done, order=old)
+    new = core.state.order(replacement.client_order_id) or replacement
+    match new.status:
+        case OrderStatus.SUBMITTED | OrderStatus.IN_DOUBT:
+            status = AmendStatus.PENDING
+        case OrderStatus.REJECTED | OrderStatus.NOT_PLACED:
+            return AmendResult(status=AmendStatus.REFUSED, order=old)
+        case _:
+            status = AmendStatus.UPDATED
+    return AmendResult(status=status, order=new, replaced=old)

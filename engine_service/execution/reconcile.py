@@ -1,0 +1,330 @@
+"""The full comparison with the venue: trades, open orders, balances, positions. It never trades.
+
+What is missing is imported; a difference that stays is an event, a metric and a row. Own activity while the venue is
+read makes figures differ for a moment, so a difference counts only when it is the same in two comparisons at least
+``PERSIST_MS`` apart (at start, when nothing is on its way, in two reads).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import Conflict
+from engine_service.domain.ids import Market
+from engine_service.domain.money import ZERO, exactly, plain
+from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.core import EngineCore, Phase
+from engine_service.execution.reconcile_orders import compare_open_orders, import_fills
+from engine_service.venues.port import AccountSnapshot, Venue, VenueUnavailable
+
+PERSIST_MS = 10_000
+READS = 3
+BETWEEN_READS_S = 0.4
+
+
+@dataclass(slots=True, kw_only=True)
+class VenueReconciliation:
+    """One venue's comparison. ``imported`` and ``closed`` name orders and trades, ``breaks`` what still differs.
+
+    ``deferred`` names differences that own activity can explain; they are looked at again next time.
+    """
+
+    venue: str
+    ok: bool = True
+    error: str = ""
+    imported: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    adopted: list[str] = field(default_factory=list)
+    breaks: list[e.BreakFound] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileReport:
+    """All venues' comparisons, started by ``trigger`` (start, timer, manual, reconnect)."""
+
+    trigger: str
+    at_ms: int
+    venues: tuple[VenueReconciliation, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True when every venue answered and nothing differs any more."""
+        return all(venue.ok and not venue.breaks for venue in self.venues)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Ours against theirs: of an asset's balance or of a position, in units of the thing."""
+
+    kind: str
+    venue: str
+    market: Market
+    subject: str
+    ours: Decimal
+    theirs: Decimal
+    price: Decimal = ZERO
+
+    @property
+    def break_id(self) -> str:
+        return f"{self.venue}|{self.market.value}|{self.kind}|{self.subject}"
+
+
+async def reconcile(core: EngineCore, *, trigger: str = "manual", adopt: bool = False) -> ReconcileReport:
+    """Compare with every venue; asking twice changes nothing more.
+
+    ``adopt`` takes over what still differs at once instead of waiting for it to persist: a person's decision.
+
+    Raises:
+        Conflict: a comparison is running (``RECONCILE_RUNNING``).
+        Unavailable: the journal failed.
+    """
+    if core.reconciling.locked():
+        raise Conflict("RECONCILE_RUNNING", "a comparison with the venue is running", retry_after_s=1)
+    async with core.reconciling:
+        at_ms = core.clock.now_ms()
+        results = [await _venue(core, venue, trigger, adopt=adopt) for venue in core.venues.values()]
+    return ReconcileReport(trigger=trigger, at_ms=at_ms, venues=tuple(results))
+
+
+async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -> VenueReconciliation:
+    result = VenueReconciliation(venue=venue.info.name)
+    started = core.clock.monotonic_s()
+    try:
+        await _compare(core, venue, result, trigger, adopt=adopt)
+    except VenueUnavailable as error:
+        result.ok, result.error = False, error.code
+        core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
+    result.duration_ms = round((core.clock.monotonic_s() - started) * 1000)
+    return result
+
+
+async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, trigger: str, *, adopt: bool) -> None:
+    name = venue.info.name
+    opening = name not in core.state.image.opened_accounts
+    snapshots = await _snapshots(core, venue)
+    as_of_ms = min(snapshot.at_ms for snapshot in snapshots)
+    last_ids: dict[str, str] = {}
+    if not opening:
+        last_ids = await import_fills(core, venue, snapshots, result.imported)
+    for snapshot in snapshots:
+        await compare_open_orders(core, venue, snapshot, result.imported, result.closed)
+    differences = await _differences(core, venue, opening=opening)
+    events = _judge(core, differences, result, opening=opening, adopt=adopt, at_start=trigger == "start")
+    open_breaks = tuple(found.break_id for found in result.breaks)
+    await core.commit(
+        *events,
+        e.ReconciliationCompleted(
+            at_ms=core.clock.now_ms(),
+            venue=name,
+            trigger=trigger,
+            as_of_ms=as_of_ms,
+            imported=len(result.imported),
+            closed=len(result.closed),
+            open_breaks=open_breaks,
+            last_trade_ids=last_ids,
+            duration_ms=result.duration_ms,
+        ),
+    )
+    core.reconciled_at_ms[name] = core.clock.now_ms()
+
+
+async def _snapshots(core: EngineCore, venue: Venue) -> list[AccountSnapshot]:
+    snapshots = [await venue.account(market) for market in venue.info.markets]
+    core.gate.venue_result(venue.info.name, ok=True, now_s=core.clock.monotonic_s())
+    return snapshots
+
+
+# --- balances and positions -------------------------------------------------------------------------------------
+
+
+async def _differences(core: EngineCore, venue: Venue, *, opening: bool) -> dict[str, Difference]:
+    """Return what differs in every one of some reads; before and after each, because trading goes on meanwhile."""
+    lasting: dict[str, Difference] | None = None
+    for attempt in range(READS):
+        if attempt:
+            await core.sleep(BETWEEN_READS_S)
+        found: dict[str, Difference] = {}
+        for market in venue.info.markets:
+            before = _ours(core, venue.info.name, market)
+            snapshot = await venue.account(market)
+            after = _ours(core, venue.info.name, market)
+            found |= _unequal(snapshot, before, after)
+        lasting = found if lasting is None else {key: found[key] for key in lasting if key in found}
+        if not lasting or opening:
+            break
+    return lasting or {}
+
+
+def _ours(core: EngineCore, venue: str, market: Market) -> dict[tuple[str, str], Decimal]:
+    """Return our figures by (kind, subject)."""
+    prefix = f"{venue}|{market.value}|"
+    books = core.state.portfolio
+    figures = {
+        ("balance", key.removeprefix(prefix)): book.quantity
+        for key, book in books.holdings.items()
+        if key.startswith(prefix)
+    }
+    if market is Market.FUTURES:
+        suffix = f".{venue}"
+        figures |= {
+            ("position", symbol): position.book.quantity
+            for symbol, position in books.derivatives.items()
+            if symbol.endswith(suffix)
+        }
+    return figures
+
+
+@exactly
+def _unequal(
+    snapshot: AccountSnapshot,
+    before: dict[tuple[str, str], Decimal],
+    after: dict[tuple[str, str], Decimal],
+) -> dict[str, Difference]:
+    theirs: dict[tuple[str, str], tuple[Decimal, Decimal]] = {
+        ("balance", balance.asset): (balance.total, ZERO) for balance in snapshot.balances
+    }
+    theirs |= {
+        ("position", position.symbol): (position.signed_quantity, position.entry_price)
+        for position in snapshot.positions
+    }
+    found = {}
+    for kind, subject in {*theirs, *before, *after}:
+        quantity, price = theirs.get((kind, subject), (ZERO, ZERO))
+        was, now = before.get((kind, subject), ZERO), after.get((kind, subject), ZERO)
+        if quantity in (was, now):
+            continue
+        difference = Difference(
+            kind=kind,
+            venue=snapshot.venue,
+            market=snapshot.market,
+            subject=subject,
+            ours=now,
+            theirs=quantity,
+            price=price,
+        )
+        found[difference.break_id] = difference
+    return found
+
+
+def _judge(
+    core: EngineCore,
+    differences: dict[str, Difference],
+    result: VenueReconciliation,
+    *,
+    opening: bool,
+    adopt: bool,
+    at_start: bool,
+) -> list[e.Event]:
+    """Decide on each difference: take it over, wait for it to persist, or call it a break."""
+    events: list[e.Event] = []
+    seen = core.seen_differences
+    for gone in [key for key in seen if key.startswith(f"{result.venue}|") and key not in differences]:
+        del seen[gone]
+        events += _closed(core, gone, result)
+    for key, difference in sorted(differences.items()):
+        if opening:
+            events += _take_over(core, difference, opening=True)
+            continue
+        now = core.clock.now_ms()
+        first_ms, amount = seen.get(key, (now, None))
+        if amount != difference.theirs - difference.ours:
+            first_ms = now
+            seen[key] = (now, difference.theirs - difference.ours)
+        persisted = now - first_ms >= PERSIST_MS or at_start or adopt
+        if not adopt and _explained(core, difference):
+            result.deferred.append(key)
+        elif persisted and (difference.kind == "balance" or adopt or core.adopt_positions):
+            events += [*_take_over(core, difference, opening=False), _break(core, difference, "adopted")]
+            result.adopted.append(key)
+            del seen[key]
+        else:
+            found = _break(core, difference, "open")
+            result.breaks.append(found)
+            known = core.state.image.open_breaks.get(key)
+            if known is None or (known.ours, known.theirs) != (found.ours, found.theirs):
+                events.append(found)
+            if persisted:
+                events += _halted(core, difference)
+    return events
+
+
+def _closed(core: EngineCore, break_id: str, result: VenueReconciliation) -> list[e.Event]:
+    known = core.state.image.open_breaks.get(break_id)
+    if known is None:
+        return []
+    result.closed.append(break_id)
+    return [replace(known, at_ms=core.clock.now_ms(), resolution="closed")]
+
+
+def _explained(core: EngineCore, difference: Difference) -> bool:
+    """True while an order is on its way or in doubt that could account for it."""
+    waiting = {
+        OrderStatus.SUBMITTED,
+        OrderStatus.PENDING_ACK,
+        OrderStatus.IN_DOUBT,
+        OrderStatus.PENDING_CANCEL,
+        OrderStatus.PENDING_UPDATE,
+    }
+    return any(
+        order.status in waiting and order.venue == difference.venue and order.market is difference.market
+        for order in core.state.open_orders.values()
+    )
+
+
+def _take_over(core: EngineCore, difference: Difference, *, opening: bool) -> list[e.Event]:
+    now, delta = core.clock.now_ms(), difference.theirs - difference.ours
+    if difference.kind == "balance":
+        kind = e.AdjustmentKind.OPENING if opening else e.AdjustmentKind.TRANSFER
+        rate = core.booking_rate(difference.venue, difference.subject)
+        return [
+            e.BalanceAdjusted(
+                at_ms=now,
+                venue=difference.venue,
+                market=difference.market,
+                asset=difference.subject,
+                amount=delta,
+                rate=rate,
+                kind=kind,
+                reference="reconciliation",
+            )
+        ]
+    instrument = core.instruments.get((difference.subject, Market.FUTURES))
+    quote = core.state.image.reporting if instrument is None else instrument.quote
+    price = difference.price or core.marks.price(difference.subject, Market.FUTURES) or ZERO
+    return [
+        e.PositionAdopted(
+            at_ms=now,
+            symbol=difference.subject,
+            quote=quote,
+            quantity=delta,
+            price=price,
+            quote_rate=core.booking_rate(difference.venue, quote),
+            opening=opening,
+        )
+    ]
+
+
+def _break(core: EngineCore, difference: Difference, resolution: str) -> e.BreakFound:
+    return e.BreakFound(
+        at_ms=core.clock.now_ms(),
+        break_id=difference.break_id,
+        venue=difference.venue,
+        market=difference.market,
+        kind=difference.kind,
+        subject=difference.subject,
+        ours=plain(difference.ours),
+        theirs=plain(difference.theirs),
+        resolution=resolution,
+    )
+
+
+def _halted(core: EngineCore, difference: Difference) -> list[e.Event]:
+    """A position that no fill explains is for a person; nothing is ever traded to make it match."""
+    if core.state.halted or core.phase is Phase.FAILED:
+        return []
+    reason = f"the venue's {difference.kind} of {difference.subject} differs and no fill explains it"
+    return [e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason, principal="reconciliation")]

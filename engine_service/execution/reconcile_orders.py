@@ -1,0 +1,169 @@
+"""The part of the comparison about orders: trades that were missed, orders that only one side has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine_service.domain.fill import Fill
+from engine_service.domain.ids import Market
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderStatus
+from engine_service.domain.state import trade_rank
+from engine_service.execution.apply_report import (
+    adopt_fills,
+    apply_fills,
+    apply_report,
+    apply_words,
+    find_order,
+)
+from engine_service.execution.core import EngineCore
+from engine_service.execution.venue_words import from_report, new_fills
+from engine_service.venues.port import AccountSnapshot, OrderReport, Venue
+
+#: An order that changed this recently may not be in the venue's list yet.
+RECENT_MS = 5_000
+OVERLAP_MS = 3_600_000
+NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
+RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
+
+
+async def import_fills(
+    core: EngineCore, venue: Venue, snapshots: Sequence[AccountSnapshot], imported: list[str]
+) -> dict[str, str]:
+    """Read every symbol's trades since the last one that a comparison read, and book what is missing.
+
+    Returns:
+        The newest trade id read by ``market:symbol``, up to which everything is known.
+
+    Raises:
+        VenueUnavailable: a history could not be read.
+    """
+    last_ids: dict[str, str] = {}
+    for snapshot in snapshots:
+        for symbol in sorted(_symbols(core, venue, snapshot)):
+            key = f"{snapshot.market.value}:{symbol}"
+            known = core.state.image.last_trade_ids.get(key) or None
+            opened_ms = core.state.image.opened_accounts.get(venue.info.name, 0)
+            fills = await venue.fills_since(snapshot.market, symbol, known, opened_ms)
+            newest = await _import(core, venue, [fill for fill in fills if fill.at_ms >= opened_ms], imported)
+            if newest:
+                last_ids[key] = newest
+    return last_ids
+
+
+def _symbols(core: EngineCore, venue: Venue, snapshot: AccountSnapshot) -> set[str]:
+    """Return every instrument that this engine or the account has to do with."""
+    name, market = venue.info.name, snapshot.market
+    symbols = {key.partition(":")[2] for key in core.state.image.last_trade_ids if key.startswith(f"{market.value}:")}
+    symbols |= {order.symbol for order in core.state.image.orders.values() if order.market is market}
+    symbols |= {report.symbol for report in snapshot.open_orders}
+    symbols |= {position.symbol for position in snapshot.positions}
+    if market is Market.SPOT:
+        reporting = core.state.image.reporting
+        symbols |= {f"{balance.asset}{reporting}.{name}" for balance in snapshot.balances if balance.total}
+    return {s for s in symbols if s.endswith(f".{name}") and (s, market) in core.instruments}
+
+
+async def _import(core: EngineCore, venue: Venue, fills: Sequence[Fill], imported: list[str]) -> str:
+    """Book missing trades order by order; return the newest id before the first that had to wait."""
+    newest, waiting = "", False
+    for group in _by_order(fills):
+        booked = await _import_group(core, venue, group, imported)
+        waiting = waiting or not booked
+        if not waiting:
+            newest = max((newest, *(fill.trade_id for fill in group)), key=trade_rank)
+    return newest
+
+
+def _by_order(fills: Sequence[Fill]) -> list[tuple[Fill, ...]]:
+    """Group neighbours of one order; order by trade id stays."""
+    groups: list[list[Fill]] = []
+    for fill in sorted(fills, key=lambda fill: trade_rank(fill.trade_id)):
+        same = groups and groups[-1][0].venue_order_id == fill.venue_order_id and fill.venue_order_id
+        if same:
+            groups[-1].append(fill)
+        else:
+            groups.append([fill])
+    return [tuple(group) for group in groups]
+
+
+async def _import_group(core: EngineCore, venue: Venue, group: tuple[Fill, ...], imported: list[str]) -> bool:
+    missing = tuple(fill for fill in group if not core.journal.fill_known(fill))
+    if not missing:
+        return True
+    first = missing[0]
+    order = find_order(core, first.client_order_id, first.symbol, first.venue_order_id)
+    if order is not None:
+        unknown = new_fills(core, order, missing)
+        done = apply_fills(core, order, tuple(unknown))
+        if done is not None:
+            await done
+        imported += [fill.trade_id for fill in unknown]
+        return True
+    if _may_be_ours(core, first):
+        return await _ask_watched(core, venue, first)
+    adopted = adopt_fills(core, missing)
+    imported += [adopted.client_order_id, *(fill.trade_id for fill in missing)]
+    return True
+
+
+def _may_be_ours(core: EngineCore, fill: Fill) -> bool:
+    """True while an order of ours on the symbol has no venue id yet: the trade may belong to it."""
+    nameless = any(
+        order.status in NAMELESS and not order.venue_order_id
+        for order in core.state.orders_of_line(fill.symbol, fill.market)
+    )
+    return nameless or bool(_watched(core, fill))
+
+
+def _watched(core: EngineCore, fill: Fill) -> list[Order]:
+    orders = (core.state.order(cid) or core.journal.order(cid) for cid in core.state.image.tombstones)
+    return [order for order in orders if order is not None and order.symbol == fill.symbol]
+
+
+async def _ask_watched(core: EngineCore, venue: Venue, fill: Fill) -> bool:
+    """Ask for orders that were proved absent: one of them may have appeared after all."""
+    for order in _watched(core, fill):
+        report = await venue.query_order(order)
+        if isinstance(report, OrderReport):
+            done = apply_report(core, report)
+            if done is not None:
+                await done
+    return False
+
+
+async def compare_open_orders(
+    core: EngineCore, venue: Venue, snapshot: AccountSnapshot, imported: list[str], closed: list[str]
+) -> None:
+    """Take in orders that only the venue has; ask about orders that only we have."""
+    theirs = set()
+    for report in snapshot.open_orders:
+        before = core.state.order(report.client_order_id)
+        done = apply_report(core, report)
+        if done is not None:
+            await done
+        found = find_order(core, report.client_order_id, report.symbol, report.venue_order_id)
+        if found is not None:
+            theirs.add(found.client_order_id)
+        if before is None and found is not None and found.external:
+            imported.append(found.client_order_id)
+    now = core.clock.now_ms()
+    for order in list(core.state.open_orders.values()):
+        mine = order.venue == venue.info.name and order.market is snapshot.market and order.status in RESTING
+        if not mine or order.client_order_id in theirs or now - order.updated_at_ms < RECENT_MS:
+            continue
+        await _ask(core, venue, order, closed)
+
+
+async def _ask(core: EngineCore, venue: Venue, order: Order, closed: list[str]) -> None:
+    """The venue's list lacks it: only its own word about this very order says what became of it."""
+    report = await venue.query_order(order)
+    current = core.state.order(order.client_order_id)
+    if not isinstance(report, OrderReport) or current is None:
+        return
+    done = apply_words(core, current, from_report(report))
+    if done is not None:
+        await done
+    after = core.state.order(order.client_order_id)
+    if after is not None and not after.is_open:
+        closed.append(order.client_order_id)
