@@ -43,7 +43,7 @@ bench: install-dev ## Measure ourselves against peers in one run (ARGS=--json)
 	@$(PY) -m tests.benchmarks $(ARGS)
 
 docs: install-dev ## Write the generated pages of docs/ again
-	@$(PY) -m observability.reference
+	@$(PY) -m tests.architecture.reference
 
 lock: $(VENV)/.uv ## Resolve requirements*.in again into the hash-locked files
 	@for name in uv requirements requirements-dev; do \

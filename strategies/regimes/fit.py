@@ -7,7 +7,6 @@ the likelihood fell, so the verdict here looks at the likelihood's own path.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -164,7 +163,6 @@ def _one_start(standard: Array, count: int, options: FitOptions, start: int) -> 
     """Run one expectation-maximisation; even starts begin from k-means, odd ones from random rows."""
     from hmmlearn.hmm import GaussianHMM  # noqa: PLC0415  # scipy and sklearn load only where models are fitted
 
-    logging.getLogger("hmmlearn").setLevel(logging.ERROR)
     hmm = GaussianHMM(
         n_components=count,
         covariance_type="diag",
@@ -179,9 +177,22 @@ def _one_start(standard: Array, count: int, options: FitOptions, start: int) -> 
     if start % 2:
         chance = np.random.default_rng(options.seed + start)
         hmm.means_ = standard[chance.choice(len(standard), count, replace=False)]
+    hmm.monitor_ = _quiet_monitor(options.iterations)
     hmm.fit(standard)
     path: Sequence[float] = list(hmm.monitor_.history)
     return _Fitted(hmm, float(hmm.score(standard)), _converged(path, options.iterations), len(path))
+
+
+def _quiet_monitor(iterations: int) -> Any:
+    """Return a monitor that keeps the likelihood's path and says nothing: the verdict is ours."""
+    from hmmlearn.base import ConvergenceMonitor  # noqa: PLC0415  # as above
+
+    class Monitor(ConvergenceMonitor):  # type: ignore[misc]  # untyped library
+        def report(self, log_prob: float) -> None:
+            self.history.append(log_prob)
+            self.iter += 1
+
+    return Monitor(TOLERANCE, iterations, False)
 
 
 def _converged(path: Sequence[float], cap: int) -> bool:

@@ -25,9 +25,7 @@ class Source:
 
     def imports_any(self, *packages: str) -> bool:
         """True where one of the packages, or a module inside it, is imported."""
-        return any(
-            name == package or name.startswith(package + ".") for name in self.imports() for package in packages
-        )
+        return any(name == package or name.startswith(package + ".") for name in self.imports() for package in packages)
 
 
 def sources(*folders: str) -> Iterator[Source]:
