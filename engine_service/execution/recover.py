@@ -1,0 +1,133 @@
+"""Start-up: what a crash left open is put in doubt, settled by reading, then everything is compared; only then ready.
+
+The state itself was rebuilt from the journal before (``storage.restore``). A crash between any two steps of a send, a
+cancel or a change leaves an order in a state that says so; none of them is ever sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from engine_service.domain import events as e
+from engine_service.domain.order import Order
+from engine_service.domain.order_changes import doubt_of
+from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.core import EngineCore, Phase
+from engine_service.execution.equity import record_equity
+from engine_service.execution.reconcile import ReconcileReport, reconcile
+from engine_service.execution.resolve import resolve_later
+from engine_service.venues.port import Venue, VenueUnavailable
+
+#: What a stopped process cannot have seen the end of.
+CUT_OFF = frozenset(
+    {
+        OrderStatus.SUBMITTED,
+        OrderStatus.PENDING_ACK,
+        OrderStatus.PENDING_CANCEL,
+        OrderStatus.PENDING_UPDATE,
+    }
+)
+#: How long the start waits for doubts to be settled; what needs its fence stays in doubt, reserved, behind it.
+SETTLE_WAIT_S = 5.0
+RETRY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartReport:
+    """What the start found: orders put in doubt, still unresolved, and the first comparison."""
+
+    in_doubt: tuple[str, ...]
+    unresolved: tuple[str, ...]
+    reconciliation: ReconcileReport
+
+
+async def start_up(core: EngineCore, *, epoch: int, version: str) -> StartReport:
+    """Bring a restored engine into service. Retries a venue that is down for as long as it takes.
+
+    Raises:
+        Unavailable: the journal failed.
+    """
+    core.phase = Phase.RECOVERING
+    core.not_ready_because = ["recovering"]
+    now = core.clock.now_ms()
+    await core.commit(e.EngineStarted(at_ms=now, epoch=epoch, version=version, account=core.account))
+    core.state.exposure.reprice()
+    for venue in core.venues.values():
+        await _open(core, venue)
+    doubted = await put_in_doubt(core)
+    await _settle(core, doubted)
+    report = await _first_comparison(core)
+    await record_equity(core)
+    unresolved = tuple(cid for cid in doubted if cid in core.state.in_doubt)
+    if core.phase is Phase.RECOVERING:
+        core.phase = Phase.READY
+        core.not_ready_because = []
+    return StartReport(in_doubt=tuple(doubted), unresolved=unresolved, reconciliation=report)
+
+
+async def _open(core: EngineCore, venue: Venue) -> None:
+    while True:
+        try:
+            await venue.open()
+            await refresh_instruments(core, venue)
+        except VenueUnavailable as error:
+            core.not_ready_because = [f"venue {venue.info.name}: {error.code}"]
+            core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
+            await core.sleep(max(RETRY_S, error.retry_after_s))
+            continue
+        core.not_ready_because = ["recovering"]
+        return
+
+
+async def refresh_instruments(core: EngineCore, venue: Venue) -> int:
+    """Read the venue's trading rules anew (daily, and after a filter error); return how many there are.
+
+    Raises:
+        VenueUnavailable: no usable answer came; the known rules stay.
+    """
+    rules = await venue.instruments()
+    core.instruments.update({(rule.symbol, rule.market): rule for rule in rules})
+    return len(rules)
+
+
+async def put_in_doubt(core: EngineCore) -> list[str]:
+    """Turn what was cut off into doubt, as facts in the journal; return every order in doubt."""
+    now = core.clock.now_ms()
+    for order in list(core.state.open_orders.values()):
+        if order.status in CUT_OFF:
+            await core.commit(_doubt(order, now))
+        elif order.status is OrderStatus.INITIALIZED:
+            cid = order.client_order_id
+            code, reason = "NOT_SENT", "the engine stopped before it was sent"
+            await core.commit(
+                e.OrderNotPlaced(at_ms=now, client_order_id=cid, code=code, reason=reason, evidence=("not sent",))
+            )
+    return list(core.state.in_doubt)
+
+
+def _doubt(order: Order, now_ms: int) -> e.OrderInDoubt:
+    return e.OrderInDoubt(
+        at_ms=now_ms,
+        client_order_id=order.client_order_id,
+        doubt=doubt_of(order),
+        reason="the engine stopped before it knew",
+    )
+
+
+async def _settle(core: EngineCore, doubted: list[str]) -> None:
+    for cid in doubted:
+        resolve_later(core, cid, at_once=True)
+    tasks = [task for name, task in core.tasks.items() if name.startswith("resolve:")]
+    if tasks:
+        await asyncio.wait(tasks, timeout=SETTLE_WAIT_S)
+
+
+async def _first_comparison(core: EngineCore) -> ReconcileReport:
+    while True:
+        report = await reconcile(core, trigger="start")
+        failed = [venue for venue in report.venues if not venue.ok]
+        if not failed:
+            return report
+        core.not_ready_because = [f"venue {venue.venue}: {venue.error}" for venue in failed]
+        await core.sleep(RETRY_S)
