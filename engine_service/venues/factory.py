@@ -110,7 +110,7 @@ def _session(
     clock: Clock | None = None,
 ) -> BinanceSession:
     hosts = _hosts(options, market)
-    budget = RateBudget.for_host(options.home, hosts.budget_key)
+    budget = RateBudget.for_host(options.home, hosts.budget_key, weight_per_minute=hosts.weight_per_minute)
     return BinanceSession(market, hosts, budget, signer=signer, clock=clock, order_socket=order_socket)
 
 

@@ -88,7 +88,8 @@ class BinanceMarketData:
         self.market = Market(market)
         hosts = hosts_for(self.market, url=base_url)
         self._base_url = hosts.rest
-        self._budget = RateBudget.for_host(Path(home), hosts.budget_key)
+        allowance = hosts.weight_per_minute
+        self._budget = RateBudget.for_host(Path(home), hosts.budget_key, weight_per_minute=allowance)
         self._patience_s = patience_s
         self._clock: Clock = clock or SystemClock()
         self._sleep = sleep
@@ -224,9 +225,7 @@ class BinanceMarketData:
     def _await_budget(self, weight: int, deadline_s: float) -> None:
         while (refused := self._budget.take(weight, Priority.RESEARCH)) is not None:
             if self._clock.monotonic_s() + refused.retry_after_s > deadline_s:
-                raise VenueUnavailable(
-                    "VENUE_RATE_LIMITED", "the request budget stays used up", refused.retry_after_s
-                )
+                raise VenueUnavailable("VENUE_RATE_LIMITED", "the request budget stays used up", refused.retry_after_s)
             self._sleep(min(refused.retry_after_s, _LONGEST_WAIT_S))
 
     def _wait(self, seconds: float, deadline_s: float, failure: Failure) -> None:

@@ -117,7 +117,6 @@ class RateBudget:
     def observe(self, status: int, headers: Mapping[str, str]) -> None:
         """Learn from an answer: the used weight it reports, a 429 or a 418. ``headers`` have lower-case names."""
         used = _whole(headers.get("x-mbx-used-weight-1m", ""))
-        self._orders.observe(headers, self._clock.now_ms())
         if used is None and status not in {418, 429}:
             return
         now_ms = self._clock.now_ms()
@@ -133,6 +132,11 @@ class RateBudget:
     def pause(self, seconds: float, *, banned: bool = False) -> None:
         """Stop everyone for a while: what a 429 or 418 that came another way than HTTP asks for."""
         self.observe(418 if banned else 429, {"retry-after": str(math.ceil(seconds))})
+
+    def orders_answered(self, orders: int, reported: Mapping[int, int]) -> None:
+        """Tell that a request carrying ``orders`` is over, and what the venue reported of its order counts."""
+        if orders:
+            self._orders.answered(orders, reported, self._clock.now_ms())
 
     def used_weight(self) -> int:
         """Return the weight used in the running minute."""
@@ -177,33 +181,40 @@ class RateBudget:
 
 
 class OrderCounter:
-    """How many orders this account placed in the venue's windows, against its limits (0: no limit)."""
+    """How many orders count against this account's limits: what the venue reported, and what is on its way.
+
+    Venues give an order's count back when it trades, so the venue's own figure is the truth and may fall. ``limits``
+    maps a window in seconds to its limit (0: no limit).
+    """
 
     def __init__(self) -> None:
         self.limits: dict[int, int] = {}
-        self._counts: dict[int, tuple[int, int]] = {}
+        self._reported: dict[int, tuple[int, int]] = {}
+        self._on_their_way = 0
 
     def take(self, orders: int, now_ms: int) -> Refusal | None:
-        """Count ``orders`` in every window, or say when the full one ends."""
+        """Count ``orders`` as on their way, or say when the full window ends."""
         for window_s, limit in self.limits.items():
-            if limit and self._count(window_s, now_ms) + orders > limit:
+            if limit and self._count(window_s, now_ms) + self._on_their_way + orders > limit:
                 window_ms = window_s * 1000
                 return Refusal((window_ms - now_ms % window_ms) / 1000)
-        for window_s in self.limits:
-            count = self._count(window_s, now_ms) + orders
-            self._counts[window_s] = (now_ms // (window_s * 1000), count)
+        self._on_their_way += orders
         return None
 
-    def observe(self, headers: Mapping[str, str], now_ms: int) -> None:
-        """Raise the counts to what the venue reports."""
+    def answered(self, orders: int, reported: Mapping[int, int], now_ms: int) -> None:
+        """Take ``orders`` off their way; where the venue reported no count they are added to the last one."""
+        self._on_their_way = max(0, self._on_their_way - orders)
         for window_s in self.limits:
-            reported = _whole(headers.get(f"x-mbx-order-count-{_window_name(window_s)}", ""))
-            if reported is not None:
-                count = max(self._count(window_s, now_ms), reported)
-                self._counts[window_s] = (now_ms // (window_s * 1000), count)
+            count = reported.get(window_s, self._count(window_s, now_ms) + orders)
+            self._reported[window_s] = (now_ms // (window_s * 1000), count)
+
+    def from_headers(self, headers: Mapping[str, str]) -> dict[int, int]:
+        """Return the counts that an HTTP answer reports, by window in seconds."""
+        named = {window_s: headers.get(f"x-mbx-order-count-{_window_name(window_s)}", "") for window_s in self.limits}
+        return {window_s: count for window_s, text in named.items() if (count := _whole(text)) is not None}
 
     def _count(self, window_s: int, now_ms: int) -> int:
-        slot, count = self._counts.get(window_s, (0, 0))
+        slot, count = self._reported.get(window_s, (0, 0))
         return count if slot == now_ms // (window_s * 1000) else 0
 
 

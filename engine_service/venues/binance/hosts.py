@@ -16,7 +16,7 @@ class Hosts:
     ``rest`` is the REST base, ``permissions_rest`` the one that tells what a key may do (empty: none does).
     ``public_stream`` carries book data, ``market_stream`` bars and marks (the same on spot), ``private_stream``
     the USD-M user stream, ``ws_api`` the request and response socket. ``budget_key`` names the rate budget: one
-    per venue host and market, as the venue counts.
+    per venue host and market, as the venue counts, with the allowance that holds until the venue states its own.
     """
 
     rest: str
@@ -26,6 +26,7 @@ class Hosts:
     private_stream: str
     ws_api: str
     budget_key: str
+    weight_per_minute: int
 
 
 SPOT = Hosts(
@@ -36,6 +37,7 @@ SPOT = Hosts(
     private_stream="",
     ws_api="wss://ws-api.binance.com:443/ws-api/v3",
     budget_key="api.binance.com",
+    weight_per_minute=6000,
 )
 SPOT_TESTNET = Hosts(
     rest="https://testnet.binance.vision",
@@ -45,6 +47,7 @@ SPOT_TESTNET = Hosts(
     private_stream="",
     ws_api="wss://ws-api.testnet.binance.vision/ws-api/v3",
     budget_key="testnet.binance.vision",
+    weight_per_minute=6000,
 )
 FUTURES = Hosts(
     rest="https://fapi.binance.com",
@@ -54,6 +57,7 @@ FUTURES = Hosts(
     private_stream="wss://fstream.binance.com/private",
     ws_api="wss://ws-fapi.binance.com/ws-fapi/v1",
     budget_key="fapi.binance.com",
+    weight_per_minute=2400,
 )
 FUTURES_TESTNET = Hosts(
     rest="https://demo-fapi.binance.com",
@@ -63,6 +67,7 @@ FUTURES_TESTNET = Hosts(
     private_stream="wss://demo-fstream.binance.com/private",
     ws_api="wss://testnet.binancefuture.com/ws-fapi/v1",
     budget_key="demo-fapi.binance.com",
+    weight_per_minute=2400,
 )
 
 
@@ -96,4 +101,5 @@ def _replaced(market: Market, url: str) -> Hosts:
         private_stream="" if spot else f"{stream}/private",
         ws_api=f"{stream}/ws-api/v3" if spot else f"{stream}/ws-fapi/v1",
         budget_key=f"{parts.netloc}-{market.value}",
+        weight_per_minute=6000 if spot else 2400,
     )

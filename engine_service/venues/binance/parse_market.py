@@ -24,6 +24,7 @@ from engine_service.venues.port import BarReport, Quote
 
 BarRow = tuple[int, float, float, float, float, float, float, int]
 
+WINDOW_UNITS_S = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400}
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -57,10 +58,9 @@ def instruments(payload: object, market: Market) -> list[Instrument]:
 
 def weight_limits(payload: object) -> tuple[int, dict[int, int]]:
     """Return the weight allowance per minute (0 where not stated) and order limits by window in seconds."""
-    seconds = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400}
     weight, orders = 0, {}
     for row in rows(mapping(payload).get("rateLimits", [])):
-        window_s = seconds.get(str(row.get("interval")), 0) * int(row.get("intervalNum") or 0)
+        window_s = WINDOW_UNITS_S.get(str(row.get("interval")), 0) * int(row.get("intervalNum") or 0)
         limit = row.get("limit")
         if not isinstance(limit, int) or window_s <= 0:
             continue

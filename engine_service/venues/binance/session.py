@@ -119,10 +119,13 @@ class BinanceSession:
         try:
             answer = await self._rest.send(call.method, call.path, query, max_bytes=call.max_bytes)
         except NotSent as error:
+            self.budget.orders_answered(call.orders, {})
             return Failure(Meaning.NOT_DONE, "VENUE_UNREACHABLE", str(error), not_sent=True)
         except NoAnswer as error:
+            self.budget.orders_answered(call.orders, {})
             return Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", str(error))
         self.budget.observe(answer.status, answer.headers)
+        self.budget.orders_answered(call.orders, self.budget.orders.from_headers(answer.headers))
         waiting_s = retry_after_s(answer.headers, 60.0) if answer.status in {418, 429} else 0.0
         return self.noted(read_answer(answer.status, answer.body, self.market, waiting_s))
 
@@ -130,7 +133,8 @@ class BinanceSession:
         refused = self.refusal(call)
         if refused is not None:
             return refused
-        answer = await socket.request(call.socket_method, signed_params(self._keys(), self.stamp(params)))
+        answer, counts = await socket.request(call.socket_method, signed_params(self._keys(), self.stamp(params)))
+        self.budget.orders_answered(call.orders, counts)
         if isinstance(answer, Failure) and answer.retry_after_s:
             self.budget.pause(answer.retry_after_s, banned=answer.meaning is Meaning.STOP)
         return self.noted(answer)
@@ -154,9 +158,9 @@ class BinanceSession:
         )
 
     def noted(self, answer: Any | Failure) -> Any | Failure:
-        """Log a failure by its code and hand the answer on."""
-        if isinstance(answer, Failure):
-            _log.info("venue_failure", market=self.market.value, code=answer.code, venue_code=answer.venue_code)
+        """Log what needs attention by its code and hand the answer on; refusals are the caller's to tell."""
+        if isinstance(answer, Failure) and answer.meaning is not Meaning.NOT_DONE:
+            _log.warning("venue_failure", market=self.market.value, code=answer.code, venue_code=answer.venue_code)
         return answer
 
     async def _server_time_ms(self) -> int:

@@ -18,10 +18,13 @@ from websockets.exceptions import ConnectionClosed
 from engine_service.domain.ids import Market
 from engine_service.venues.binance.outcomes import Failure, Meaning, failure_of
 from engine_service.venues.binance.parse import error_fields
+from engine_service.venues.binance.parse_market import WINDOW_UNITS_S
 from engine_service.venues.binance.sign import Scalar
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
 from engine_service.venues.port import StreamStatus
 
+#: A result or what its failure means, and the venue's order counts by window in seconds.
+Reply = tuple[Any, dict[int, int]]
 _LOST = Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", "the socket was lost before the answer")
 
 
@@ -29,16 +32,15 @@ class OrderSocket:
     """A socket of the venue's request and response API, reconnecting by itself.
 
     Args:
-        url: of the API; per-answer rate limit lists are switched off, the budget counts requests itself.
         timeout_s: for one answer; the venue itself gives up after 10 s.
     """
 
     def __init__(self, url: str, market: Market, *, timeout_s: float = 12.0) -> None:
-        self._url = f"{url}?returnRateLimits=false"
+        self._url = url
         self._market = market
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[Any | Failure]] = {}
+        self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._link: ClientConnection | None = None
         self._stream = ReconnectingSocket("orders", self._connect)
         self._reader: asyncio.Task[None] | None = None
@@ -62,20 +64,24 @@ class OrderSocket:
             self._reader = None
         self._forget()
 
-    async def request(self, method: str, params: dict[str, Scalar]) -> Any | Failure:
-        """Send one signed request at most once and return its result or what its failure means."""
+    async def request(self, method: str, params: dict[str, Scalar]) -> Reply:
+        """Send one signed request at most once.
+
+        Returns:
+            Its result, or what its failure means; and the order counts that the venue reported with it.
+        """
         link = self._link
         if link is None:
-            return Failure(Meaning.NOT_DONE, "VENUE_UNREACHABLE", "no socket", not_sent=True)
+            return Failure(Meaning.NOT_DONE, "VENUE_UNREACHABLE", "no socket", not_sent=True), {}
         number = str(next(self._numbers))
-        answer: asyncio.Future[Any | Failure] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
             await link.send(orjson.dumps({"id": number, "method": method, "params": params}), text=True)
             async with asyncio.timeout(self._timeout_s):
                 return await answer
         except (ConnectionClosed, TimeoutError) as error:
-            return Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", type(error).__name__)
+            return Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", type(error).__name__), {}
         finally:
             self._waiting.pop(number, None)
 
@@ -95,7 +101,7 @@ class OrderSocket:
     def _resolve(self, message: dict[str, Any]) -> None:
         answer = self._waiting.get(str(message.get("id")))
         if answer is not None and not answer.done():
-            answer.set_result(self._meaning(message))
+            answer.set_result((self._meaning(message), _order_counts(message.get("rateLimits"))))
 
     def _meaning(self, message: dict[str, Any]) -> Any | Failure:
         status = message.get("status")
@@ -112,7 +118,18 @@ class OrderSocket:
         self._link = None
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_result(_LOST)
+                answer.set_result((_LOST, {}))
+
+
+def _order_counts(value: object) -> dict[int, int]:
+    """Return the order counts that an answer reports, by window in seconds."""
+    if not isinstance(value, list):
+        return {}
+    return {
+        WINDOW_UNITS_S.get(str(row.get("interval")), 0) * int(row.get("intervalNum") or 0): int(row["count"])
+        for row in value
+        if isinstance(row, dict) and row.get("rateLimitType") == "ORDERS" and isinstance(row.get("count"), int)
+    }
 
 
 def _waiting_s(data: object) -> float:

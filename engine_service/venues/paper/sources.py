@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from engine_service.domain.clock import Clock, SystemClock
+from engine_service.domain.clock import Clock, ManualClock, SystemClock
 from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.instrument import Instrument
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal, mapping, symbol_key
@@ -185,17 +185,26 @@ class FixedSource:
 class BarsSource:
     """Recorded bars, one after the other: each moves the market, then is told as closed.
 
-    The time is that of the bar just told, so a paper venue on this source lives in the recording.
+    The time is that of the bar just told, so a paper venue on this source lives in the recording; a ``clock`` that is
+    given is moved along, for an engine that lives there too.
     """
 
-    def __init__(self, instruments: Sequence[Instrument], bars: Sequence[BarReport]) -> None:
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        bars: Sequence[BarReport],
+        *,
+        market: Market = Market.SPOT,
+        clock: ManualClock | None = None,
+    ) -> None:
         self._instruments = tuple(instruments)
         self._bars = sorted(bars, key=lambda bar: (bar.close_at_ms, bar.symbol))
-        self._now_ms = self._bars[0].open_at_ms if self._bars else 0
+        self._market = market
+        self._clock = clock or ManualClock(self._bars[0].open_at_ms if self._bars else 0)
 
     @property
     def market(self) -> Market:
-        return self._instruments[0].market
+        return self._market
 
     async def open(self) -> None:
         return None
@@ -204,20 +213,20 @@ class BarsSource:
         return None
 
     def now_ms(self) -> int:
-        return self._now_ms
+        return self._clock.now_ms()
 
     async def instruments(self) -> Sequence[Instrument]:
         return self._instruments
 
     async def bars(self, symbol: str, interval: str, limit: int) -> Sequence[BarReport]:
-        told = [bar for bar in self._bars if bar.symbol == symbol and bar.close_at_ms <= self._now_ms]
+        told = [bar for bar in self._bars if bar.symbol == symbol and bar.close_at_ms <= self.now_ms()]
         return told[-limit:]
 
     async def events(self, symbols: Sequence[str], interval: str) -> AsyncGenerator[SourceEvent, None]:
         wanted = set(symbols)
         for bar in self._bars:
             if bar.symbol in wanted:
-                self._now_ms = bar.close_at_ms
+                self._clock.set_ms(bar.close_at_ms)
                 yield BarTick(bar.symbol, exact(bar), bar.close_at_ms)
                 yield bar
 

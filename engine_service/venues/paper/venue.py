@@ -203,11 +203,11 @@ class PaperVenue:
         self, market: Market, symbols: Sequence[str], interval: str
     ) -> AsyncGenerator[MarketEvent, None]:
         async for event in self._source.events(symbols, interval):
-            told = self._moved(event)
+            told = self.move(event)
             if told is not None:
                 yield told
 
-    def _moved(self, event: SourceEvent) -> MarketEvent | None:
+    def move(self, event: SourceEvent) -> MarketEvent | None:
         """Let the market move the resting orders, and return what the engine is told of it."""
         exchange = self._opened()
         match event:
@@ -222,6 +222,13 @@ class PaperVenue:
                 return event
         book_now = exchange.book(symbol)
         return quote_of(symbol, book_now, self._source.market, self._clock.now_ms()) if book_now else None
+
+    def take_reports(self) -> list[UserEvent]:
+        """Return what the user stream holds now, for a caller that drives the market itself."""
+        taken = []
+        while not self._events.empty():
+            taken.append(self._events.get_nowait())
+        return taken
 
     def _tell(self, reports: Iterable[OrderReport]) -> None:
         for report in reports:

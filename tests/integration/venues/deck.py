@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import anyio
 import pytest
 
 from engine_service.domain.ids import Market
@@ -81,12 +82,14 @@ class VenueDeck:
             assert outcome.code == "VENUE_WOULD_TAKE"
 
     async def test_tc06_a_limit_order_larger_than_the_top_of_the_book_fills_in_part_and_rests(self, rig: Rig) -> None:
-        top = rig.top_ask()
         if rig.market is Market.SPOT:
             await rig.accepted(rig.order())
-            rig.deposit(str(int(top.price * top.quantity * 3)))
-        order = rig.order(type=OrderType.LIMIT, limit_price=top.price, quantity=top.quantity * 2)
-        outcome = await rig.accepted(order)
+            rig.deposit("500000")
+        with rig.frozen():
+            await anyio.sleep(0.3)
+            top = rig.top_ask()
+            order = rig.order(type=OrderType.LIMIT, limit_price=top.price, quantity=top.quantity * 2)
+            outcome = await rig.accepted(order)
         assert outcome.status is OrderStatus.PARTIALLY_FILLED
         assert order.quantity is not None
         assert ZERO < outcome.executed_quantity < order.quantity

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -114,6 +114,15 @@ class Rig:
         for account in {row["account"] for row in self.exchange.ledger()["orders"]}:
             body = {"account": account, "market": self.market.value, "asset": "USDT", "amount": amount}
             httpx.post(f"{self.exchange.url}/_sim/deposit", json=body).raise_for_status()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Hold the market of the exchange still."""
+        self.exchange.market(symbol=local_symbol(self.symbol), freeze=True)
+        try:
+            yield
+        finally:
+            self.exchange.market(symbol=local_symbol(self.symbol), freeze=False)
 
     def jump(self, fraction: str) -> None:
         """Move the market of the exchange at once."""

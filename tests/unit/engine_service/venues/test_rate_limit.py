@@ -99,11 +99,25 @@ def test_a_damaged_state_file_starts_the_count_anew(tmp_path: Path, clock: Manua
     assert RateBudget(path, weight_per_minute=10, clock=clock).take(10, Priority.ORDER) is None
 
 
-def test_order_counts_are_kept_by_window(budget: RateBudget, clock: ManualClock) -> None:
+def test_orders_on_their_way_count_until_the_venue_reports_its_own_figure(
+    budget: RateBudget, clock: ManualClock
+) -> None:
     budget.orders.limits = {10: 2, 86_400: 100}
     assert budget.take(1, Priority.ORDER, orders=1) is None
-    budget.observe(200, {"x-mbx-order-count-10s": "2", "x-mbx-order-count-1d": "2"})
+    assert budget.take(1, Priority.ORDER, orders=1) is None
     assert budget.take(1, Priority.ORDER, orders=1) == Refusal(10.0)
     assert budget.take(1, Priority.ORDER) is None
+    filled_and_given_back = budget.orders.from_headers({"x-mbx-order-count-10s": "0", "x-mbx-order-count-1d": "0"})
+    budget.orders_answered(1, filled_and_given_back)
+    assert budget.take(1, Priority.ORDER, orders=1) is None
+
+
+def test_an_answer_without_a_count_keeps_the_order_counted_until_its_window_ends(
+    budget: RateBudget, clock: ManualClock
+) -> None:
+    budget.orders.limits = {10: 1}
+    assert budget.take(1, Priority.ORDER, orders=1) is None
+    budget.orders_answered(1, {})
+    assert budget.take(1, Priority.ORDER, orders=1) == Refusal(10.0)
     clock.advance(10_000)
     assert budget.take(1, Priority.ORDER, orders=1) is None
