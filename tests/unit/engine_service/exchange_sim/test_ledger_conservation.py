@@ -117,6 +117,7 @@ def test_money_is_conserved_to_the_last_digit_over_random_order_programs(
             carry_out(floor, action)
         floor.assert_conserved()
         assert_orders_agree_with_money(floor)
+        assert_books_hold_the_open_orders(floor)
     floor.run(25_000)
     floor.assert_conserved()
     assert_report_adds_up(floor)
@@ -135,6 +136,15 @@ def assert_orders_agree_with_money(floor: Floor) -> None:
             else:
                 expected[spec.quote_asset] += order.remaining * (order.price or order.stop_price)
         assert locked == expected
+
+
+def assert_books_hold_the_open_orders(floor: Floor) -> None:
+    """Every open order rests in its symbol's book, a waiting stop does not, and nothing else is there."""
+    for listing in floor.exchange.listings.values():
+        place = (listing.spec.market, listing.spec.symbol)
+        resting = {r.order_id for side in Side for r in listing.resting.best_first(side)}
+        orders = [o for name in (ALICE, BOB) for o in floor.exchange.orders.open_orders(name, *place)]
+        assert resting == {o.order_id for o in orders if o.is_working}
 
 
 def assert_report_adds_up(floor: Floor) -> None:
