@@ -1,6 +1,6 @@
 """What the assets need of the outside world, as small protocols: tests and other venues bring their own."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
@@ -74,17 +74,20 @@ class Engine(Protocol):
     def get_portfolio(self) -> dict[str, Any]:
         """Return cash, equity and positions."""
 
-    def list_strategies(self) -> list[dict[str, Any]]:
+    def get_strategies(self) -> list[dict[str, Any]]:
         """Return every strategy with its budget."""
 
-    def get_strategy(self, strategy_id: str) -> dict[str, Any]:
+    def get_strategy(self, strategy: str) -> dict[str, Any]:
         """Return one strategy."""
 
-    def put_strategy(self, strategy_id: str, **fields: Any) -> dict[str, Any]:
+    def put_strategy(self, strategy: str, **changes: Any) -> dict[str, Any]:
         """Change a strategy: ``model``, ``budget``, ``weight``, ``enabled``."""
 
-    def get_fills(self) -> Iterable[dict[str, Any]]:
-        """Return every fill, oldest first."""
+    def get_fills(self, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield every fill, oldest first."""
+
+    def list_orders(self, **filters: str) -> Iterator[dict[str, Any]]:
+        """Yield every order."""
 
     def reconcile(self) -> dict[str, Any]:
         """Compare the engine with its venue; ``breaks`` lists what still differs."""

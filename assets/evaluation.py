@@ -1,0 +1,147 @@
+"""The evaluation asset: the candidate's way of fitting, walked forward over the candidate's own data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from assets.describe import OWNERS, Stopwatch, as_table, columns_of
+from assets.feature_table import Series, newest_series
+from assets.fitting import WalkOutcome, WalkTask, walk_symbol
+from assets.intervals import day_of, utc
+from assets.plots import equity_picture, regime_picture
+from assets.ports import Clock, Compute
+from assets.scoring import ALL, evaluation_rows, portfolio_curve, symbol_curve
+from assets.settings import ResearchSettings
+from assets.tables import BARS, EVALUATIONS
+from governance.model_card import ModelCard
+from governance.registry import ModelRegistry
+from strategies.regime_policy import PolicyOptions
+from warehouse.store import Warehouse
+
+PLOTTED = 6
+
+
+class NothingToEvaluate(Exception):
+    """There is no candidate, or no symbol of it could be judged."""
+
+
+@dg.asset(
+    deps=["training"],
+    group_name="models",
+    kinds={"python", "matplotlib"},
+    owners=OWNERS,
+    metadata=columns_of(EVALUATIONS),
+)
+def evaluation(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[ResearchSettings],
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[ModelRegistry],
+    compute: dg.ResourceParam[Compute],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult[None]:
+    """Out-of-sample figures of the newest model version, net of costs, against buy-and-hold, with plots."""
+    watch = Stopwatch()
+    card = registry.newest()
+    if card is None:
+        raise NothingToEvaluate("no model is registered; materialise training first")
+    series, data_hash = _training_series(warehouse, settings, card)
+    walks = compute.map(walk_symbol, _tasks(list(series.values()), settings))
+    rows = evaluation_rows(
+        card.version,
+        card.fits,
+        walks,
+        series,
+        bar_ms=settings.bar_ms,
+        bars_per_year=settings.training.walk_options(settings.bar_ms).bars_per_year,
+        evaluated_at=utc(clock.now_ms()),
+    )
+    if rows.is_empty():
+        raise NothingToEvaluate("; ".join(f"{walk.symbol}: {walk.refused}" for walk in walks) or "no data")
+    warehouse.writer(EVALUATIONS).upsert(rows)
+    total = rows.filter(pl.col("symbol") == ALL).row(0, named=True)
+    context.log.info(f"{card.version}: Sharpe {total['sharpe']:.2f} +- {total['sharpe_se']:.2f} out of sample")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": total["bars"],
+            "model_version": card.version,
+            "from": utc(min(int(one.open_ms[0]) for one in series.values())).isoformat(),
+            "to": utc(max(int(one.open_ms[-1]) for one in series.values())).isoformat(),
+            "content_hash": data_hash,
+            "same_data_as_trained": data_hash == card.data_hash,
+            **{name: float(total[name]) for name in ("sharpe", "sharpe_se", "total_return", "hold_return")},
+            "likelihood_gain": float(total["likelihood_gain"]),
+            "figures": as_table([_shortened(row) for row in rows.iter_rows(named=True)]),
+            "refused": as_table([{"symbol": w.symbol, "reason": w.refused} for w in walks if w.refused]),
+            **_pictures(warehouse, settings, walks, series),
+            "seconds": round(watch.seconds, 3),
+        }
+    )
+
+
+def _training_series(
+    warehouse: Warehouse, settings: ResearchSettings, card: ModelCard
+) -> tuple[dict[str, Series], str]:
+    """Return the rows that the card's version was fitted on: the same window, cut at the same bar."""
+    series, data_hash = newest_series(
+        warehouse,
+        sorted([*card.symbols, *card.dropped]),
+        market=settings.market,
+        interval=card.interval,
+        step_ms=settings.bar_ms,
+        bars=settings.training.window_bars,
+        until_ms=card.training_to_ms - settings.bar_ms,
+    )
+    return {one.symbol: one for one in series if one.symbol in card.fits}, data_hash
+
+
+def _tasks(series: Sequence[Series], settings: ResearchSettings) -> list[WalkTask]:
+    return [
+        WalkTask(
+            series=one,
+            bar_ms=settings.bar_ms,
+            fit_options=settings.training.fit_options(),
+            policy=PolicyOptions(round_trip_cost_bps=2 * settings.training.cost_bps),
+            walk=settings.training.walk_options(settings.bar_ms),
+        )
+        for one in series
+    ]
+
+
+def _pictures(
+    warehouse: Warehouse, settings: ResearchSettings, walks: Sequence[WalkOutcome], series: Mapping[str, Series]
+) -> dict[str, dg.MarkdownMetadataValue]:
+    """Return the portfolio's equity, and regimes and equity of the first few symbols."""
+    judged = [(walk.symbol, walk.report) for walk in walks if walk.report is not None]
+    curves = {symbol: symbol_curve(series[symbol], report) for symbol, report in judged}
+    pictures = {"equity of all symbols": equity_picture("all symbols", portfolio_curve(list(curves.values())))}
+    for symbol, report in judged[:PLOTTED]:
+        curve = curves[symbol]
+        prices = _closes(warehouse, settings, symbol, curve.open_ms)
+        pictures[f"regimes of {symbol}"] = regime_picture(symbol, curve.open_ms, prices, report.posteriors)
+        pictures[f"equity of {symbol}"] = equity_picture(symbol, curve)
+    return {name: dg.MetadataValue.md(picture) for name, picture in pictures.items()}
+
+
+def _closes(
+    warehouse: Warehouse, settings: ResearchSettings, symbol: str, open_ms: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the closes at the given opens, shape (T,); NaN where a bar has gone meanwhile."""
+    ours = (
+        (pl.col("symbol") == symbol) & (pl.col("market") == settings.market) & (pl.col("interval") == settings.interval)
+    )
+    first, last = day_of(int(open_ms[0])), day_of(int(open_ms[-1]))
+    days = [day for day in warehouse.reader(BARS).partitions() if first <= day <= last]
+    bars = warehouse.reader(BARS).read(days, where=ours)
+    wanted = pl.DataFrame({"open_ms": open_ms})
+    closes = bars.select(pl.col("open_at").dt.epoch("ms").alias("open_ms"), "close")
+    found = wanted.join(closes, on="open_ms", how="left", maintain_order="left")
+    return found.get_column("close").to_numpy().astype(np.float64)
+
+
+def _shortened(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("version", "evaluated_at")}

@@ -1,0 +1,134 @@
+"""The promotion asset: gates, the record of every reason, and the hand-over to the engine."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.delivery import deliver
+from assets.describe import OWNERS, Stopwatch, as_table, columns_of
+from assets.intervals import utc
+from assets.ports import Clock, Engine
+from assets.scoring import ALL, scores_of
+from assets.settings import ResearchSettings
+from assets.tables import EVALUATIONS, PROMOTIONS
+from governance.audit import DecisionLog
+from governance.promotion import Decision, Verdict, decide
+from governance.registry import ModelRegistry
+from warehouse.store import Warehouse
+
+
+class NotEvaluated(Exception):
+    """The candidate has no out-of-sample figures yet."""
+
+
+class PromotionConfig(dg.Config):
+    """``approved_by`` names the person who approves, where approval is asked for."""
+
+    approved_by: str = ""
+
+
+@dg.asset(
+    deps=["evaluation"],
+    group_name="models",
+    kinds={"python"},
+    owners=OWNERS,
+    metadata=columns_of(PROMOTIONS),
+)
+def promotion(
+    context: dg.AssetExecutionContext,
+    config: PromotionConfig,
+    settings: dg.ResourceParam[ResearchSettings],
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[ModelRegistry],
+    decisions: dg.ResourceParam[DecisionLog],
+    engine: dg.ResourceParam[Engine],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult[None]:
+    """Whether the version evaluated last replaces the champion; where it does, the engine gets it at once."""
+    watch = Stopwatch()
+    decision = judge(warehouse, registry, settings, approved=bool(config.approved_by))
+    now_ms = clock.now_ms()
+    _record(warehouse, decisions, decision, now_ms=now_ms, run_id=context.run_id, approved_by=config.approved_by)
+    context.log.info(decision.summary)
+    sent = False
+    if decision.verdict is Verdict.PROMOTE:
+        sent = deliver(engine, registry, decision.candidate, decision.summary[:200])
+        by = config.approved_by or "gates"
+        registry.promote(decision.candidate, at_ms=now_ms, by=by, reason=decision.summary)
+    elif decision.champion:
+        # The engine may have started anew since: it is given what is in force.
+        sent = deliver(engine, registry, decision.champion, "still the champion")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(decision.gates),
+            "verdict": decision.verdict.value,
+            "summary": decision.summary,
+            "candidate": decision.candidate,
+            "champion": registry.champion() or "none",
+            "sent_to_engine": sent,
+            "gates": as_table([asdict(gate) for gate in decision.gates]),
+            "seconds": round(watch.seconds, 3),
+        }
+    )
+
+
+def judge(warehouse: Warehouse, registry: ModelRegistry, settings: ResearchSettings, *, approved: bool) -> Decision:
+    """Put the version that was evaluated last through the gates.
+
+    Raises:
+        NotEvaluated: there is none.
+    """
+    evaluated = _overall_rows(warehouse)
+    if not evaluated:
+        raise NotEvaluated("no model version is evaluated; materialise evaluation first")
+    candidate = max(evaluated.values(), key=lambda row: (row["evaluated_at"], row["version"]))
+    champion = registry.champion()
+    rival = evaluated.get(champion) if champion else None
+    return decide(
+        candidate=candidate["version"],
+        scores=scores_of(candidate),
+        champion=champion,
+        champion_scores=scores_of(rival) if rival else None,
+        policy=settings.gates.policy(),
+        approved=approved,
+    )
+
+
+def _overall_rows(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    rows = warehouse.reader(EVALUATIONS).read(where=pl.col("symbol") == ALL)
+    return {row["version"]: row for row in rows.iter_rows(named=True)}
+
+
+def _record(
+    warehouse: Warehouse, decisions: DecisionLog, decision: Decision, *, now_ms: int, run_id: str, approved_by: str
+) -> None:
+    """Write the decision down before it takes effect."""
+    record: Mapping[str, Any] = {
+        "verdict": decision.verdict.value,
+        "candidate": decision.candidate,
+        "champion": decision.champion,
+        "summary": decision.summary,
+        "refusals": [gate.reason for gate in decision.refusals],
+        "approved_by": approved_by,
+        "run_id": run_id,
+    }
+    decisions.append("promotion", now_ms, record)
+    rows = [
+        {
+            "decided_at": utc(now_ms),
+            "candidate": decision.candidate,
+            "champion": decision.champion,
+            "verdict": decision.verdict.value,
+            "gate": gate.name,
+            "passed": gate.passed,
+            "value": gate.value,
+            "threshold": gate.limit,
+            "reason": gate.reason,
+            "run_id": run_id,
+        }
+        for gate in decision.gates
+    ]
+    warehouse.writer(PROMOTIONS).upsert(pl.DataFrame(rows, schema=PROMOTIONS.schema))

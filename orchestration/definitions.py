@@ -1,0 +1,66 @@
+"""The only place that builds ``Definitions``. Kept light: every run imports it in a new process."""
+
+import warnings
+
+import dagster as dg
+
+from assets.allocation import allocation
+from assets.bars import build_bars
+from assets.checks import CHECKS
+from assets.evaluation import evaluation
+from assets.features import build_features
+from assets.fills import fills
+from assets.partitions import daily
+from assets.promotion import promotion
+from assets.reconciliation import no_breaks, reconciliation
+from assets.training import training
+from assets.universe import universe
+from orchestration.environment import Configuration, load
+from orchestration.jobs import JOBS
+from orchestration.resources import build_resources
+from orchestration.schedules import build_schedules
+from orchestration.sensors import build_sensors
+
+# Backfill policies are marked beta; the warning would stand in every run's log.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+
+def build(configuration: Configuration) -> dg.Definitions:
+    """Return everything Dagster is to know."""
+    days = daily(configuration.research.backfill.first_day)
+    checks = [*CHECKS, no_breaks]
+    keys = [key for check in checks for key in check.check_keys]
+    switched_on = configuration.environment.schedules == "on"
+    return dg.Definitions(
+        assets=[
+            universe,
+            build_bars(days),
+            build_features(days),
+            training,
+            evaluation,
+            promotion,
+            fills,
+            reconciliation,
+            allocation,
+        ],
+        asset_checks=checks,
+        jobs=JOBS,
+        schedules=build_schedules(
+            dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
+        ),
+        sensors=build_sensors(
+            configuration, keys, dg.DefaultSensorStatus.RUNNING if switched_on else dg.DefaultSensorStatus.STOPPED
+        ),
+        resources=build_resources(configuration),
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Build the definitions from the environment when Dagster asks for them, not when this is imported.
+
+    Raises:
+        ConfigurationInvalid: a variable or a configuration file holds what it must not.
+    """
+    return build(load())
