@@ -61,6 +61,7 @@ class ReconnectingSocket:
         silence_s: a stream that says nothing for so long is dead; ``None`` where silence is normal (the library's
             own pings then find a dead peer).
         lifetime_s: after which a second socket is opened before the first is closed, so that nothing is lost.
+        overlap_s: how long both are heard then.
     """
 
     def __init__(
@@ -70,12 +71,14 @@ class ReconnectingSocket:
         *,
         silence_s: float | None = None,
         lifetime_s: float = LIFETIME_S,
+        overlap_s: float = 1.0,
         rng: random.Random | None = None,
     ) -> None:
         self._name = name
         self._connect = connect
         self._silence_s = silence_s
         self._lifetime_s = lifetime_s
+        self._overlap_s = overlap_s
         self._rng = rng or random.Random()  # noqa: S311  (spreads reconnects; no secret depends on it)
         self._socket: ClientConnection | None = None
         self._closed = False
@@ -138,7 +141,11 @@ class ReconnectingSocket:
             watch.stop()
 
     async def _renew(self) -> AsyncGenerator[Any, None]:
-        """Open the successor, hand over what the old socket still holds, then change over."""
+        """Open the successor, hear both for a moment, then change over.
+
+        What the venue sent before the successor was subscribed is still on its way on the old socket; what it sends
+        after comes on both. A consumer sees some messages twice and none is lost.
+        """
         old = self._socket
         try:
             self._socket = await self._connect()
@@ -147,9 +154,10 @@ class ReconnectingSocket:
             return
         if old is None:
             return
+        until_s = asyncio.get_running_loop().time() + self._overlap_s
         with contextlib.suppress(TimeoutError, ConnectionClosed):
-            while True:
-                raw = await asyncio.wait_for(old.recv(decode=False), timeout=0.5)
+            while (left_s := until_s - asyncio.get_running_loop().time()) > 0:
+                raw = await asyncio.wait_for(old.recv(decode=False), timeout=left_s)
                 with contextlib.suppress(orjson.JSONDecodeError):
                     yield orjson.loads(raw)
         await old.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from engine_service.domain.clock import Clock, SystemClock
@@ -140,8 +140,11 @@ class PaperVenue:
             return _refused(refusal)
 
     async def amend(self, request: AmendRequest) -> SubmitOutcome:
+        """Change an order in place; with a replacement id, cancel it and place a new one, as spot venues do."""
         await self._travel()
         exchange, order = self._opened(), request.order
+        if request.replacement_client_order_id:
+            return self._replace(exchange, request)
         before = exchange.find(order.client_order_id)
         known = len(before.fills) if before else 0
         try:
@@ -149,6 +152,24 @@ class PaperVenue:
         except PaperRefusal as refusal:
             return _refused(refusal)
         return _accepted(paper, paper.fills[known:])
+
+    def _replace(self, exchange: PaperExchange, request: AmendRequest) -> SubmitOutcome:
+        order, now_ms = request.order, self._source.now_ms()
+        try:
+            old = exchange.cancel(order.client_order_id, now_ms)
+        except PaperRefusal as refusal:
+            return _refused(refusal)
+        new = replace(
+            order,
+            client_order_id=request.replacement_client_order_id,
+            limit_price=request.limit_price if request.limit_price is not None else order.limit_price,
+            quantity=(request.quantity if request.quantity is not None else old.quantity) - old.executed,
+        )
+        try:
+            paper = exchange.place(new, now_ms)
+        except PaperRefusal:
+            return _accepted(old, ())
+        return _accepted(paper, paper.fills)
 
     # --- reads --------------------------------------------------------------------------------------------------
 

@@ -159,6 +159,31 @@ async def test_an_amendment_that_crosses_trades_at_once() -> None:
         assert (outcome.status, len(outcome.fills)) == (OrderStatus.FILLED, 1)
 
 
+async def test_a_replacement_is_a_new_order_for_what_the_old_one_has_not_bought() -> None:
+    source, venue = fixed()
+    async with running(venue):
+        order = limit_order(limit_price=D(29_000), quantity=D(2))
+        await venue.submit(order)
+        source.push(Print(SYMBOL, Level(D(28_999), D("0.5")), 1))
+        await anyio.sleep(0.02)
+        outcome = await venue.amend(AmendRequest(order=order, limit_price=D(28_000), replacement_client_order_id="new"))
+        assert isinstance(outcome, Accepted)
+        (working,) = (await venue.account(Market.SPOT)).open_orders
+        assert (working.client_order_id, working.quantity, working.limit_price) == ("new", D("1.5"), D(28_000))
+        assert working.venue_order_id == outcome.venue_order_id
+
+
+async def test_a_replacement_that_is_refused_says_that_the_old_order_is_gone() -> None:
+    _, venue = fixed()
+    async with running(venue):
+        order = limit_order(limit_price=D(29_000))
+        await venue.submit(order)
+        asked = AmendRequest(order=order, quantity=D(5_000), replacement_client_order_id="new")
+        outcome = await venue.amend(asked)
+        assert isinstance(outcome, Accepted)
+        assert outcome.status is OrderStatus.CANCELED
+
+
 async def test_recorded_bars_move_the_market_before_they_are_told_as_closed() -> None:
     bars = [
         BarReport(

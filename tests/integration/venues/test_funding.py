@@ -1,0 +1,31 @@
+"""Funding: announced by the stream without an id, told with the id of the income history, once a payment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine_service.domain.ids import Market
+from engine_service.venues.port import FundingReport, StreamStatus
+from tests.integration.simulated_exchange import SimulatedExchange
+from tests.integration.venues.adapters import futures_venue
+from tests.integration.venues.rig import Rig
+
+
+@pytest.mark.anyio
+async def test_a_funding_payment_is_told_with_its_symbol_and_the_venues_id(tmp_path: Path) -> None:
+    exchange = SimulatedExchange.start("--funding", "10s", log=tmp_path / "exchange.log")
+    try:
+        rig = Rig(futures_venue(exchange.url, tmp_path), exchange, Market.FUTURES, "ETHUSDT.BINANCE", tmp_path)
+        await rig.open()
+        recorder = rig.user_events()
+        await recorder.until(StreamStatus, lambda status: status.connected)
+        await rig.accepted(rig.order())
+        paid = await recorder.until(FundingReport, within_s=20)
+        assert (paid.symbol, paid.asset) == ("ETHUSDT.BINANCE", "USDT")
+        assert paid.amount != 0
+        assert paid.income_id
+        await rig.close()
+    finally:
+        exchange.stop()
