@@ -34,8 +34,9 @@ class EngineSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on; only loopback is allowed.")
     port: int = Field(8003, ge=1, le=65535, description="Port to listen on.")
     venue: VenueName = Field("paper", description="binance, binance-futures or paper.")
-    venue_url: str | None = Field(
-        None, description="Replaces every host of the venue (simulated exchange, test net)."
+    venue_url: str | None = Field(None, description="Replaces every host of the venue (simulated exchange, test net).")
+    order_entry: Literal["rest", "websocket"] = Field(
+        "websocket", description="How spot orders travel: over the venue's WebSocket API while it is up, or REST."
     )
     interval: Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h"] = Field("1m", description="Bar length.")
     symbols: tuple[str, ...] = Field(
@@ -47,18 +48,12 @@ class EngineSettings(BaseModel):
     account_is_shared: bool = Field(
         False, description="false: an order or fill of someone else halts trading; true: it is adopted."
     )
-    reconcile_every_s: float = Field(
-        30.0, ge=5, le=3600, description="Seconds between comparisons with the venue."
-    )
+    reconcile_every_s: float = Field(30.0, ge=5, le=3600, description="Seconds between comparisons with the venue.")
     snapshot_every_s: float = Field(300.0, ge=10, le=86_400, description="Seconds between state snapshots.")
     idempotency_ttl_s: float = Field(600.0, ge=60, le=86_400, description="How long a stored answer is replayed.")
-    submit_deadline_s: float = Field(
-        2.5, ge=0.5, le=30, description="After this an order's answer is 202 IN_DOUBT."
-    )
+    submit_deadline_s: float = Field(2.5, ge=0.5, le=30, description="After this an order's answer is 202 IN_DOUBT.")
     max_concurrent_requests: int = Field(128, ge=8, le=1024, description="Beyond this the engine answers 503.")
-    log_level: Literal["DEBUG", "INFO", "WARNING"] = Field(
-        "INFO", description="Least severe record that is written."
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING"] = Field("INFO", description="Least severe record that is written.")
     api_key: SecretStr = Field(SecretStr(""), description="Venue key; BINANCE_API_KEY or a file.")
     api_secret: SecretStr = Field(SecretStr(""), description="Venue secret; BINANCE_API_SECRET or a file.")
 
@@ -71,9 +66,7 @@ class EngineSettings(BaseModel):
         except ValueError:
             loopback = False
         if not loopback:
-            raise ValueError(
-                "only a loopback address is allowed; put a TLS proxy in front to serve other machines"
-            )
+            raise ValueError("only a loopback address is allowed; put a TLS proxy in front to serve other machines")
         return address
 
     @field_validator("venue_url")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from engine_service.domain.ids import Market
 from engine_service.execution.core import EngineCore
@@ -14,7 +14,9 @@ from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.regime_tape import RegimeTape
 from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.runtime.strategy_loop import StrategyLoop
+from engine_service.runtime.supervisor import Supervisor
 from engine_service.settings import EngineSettings
+from engine_service.storage.lease import Lease
 from engine_service.venues.port import AccountSnapshot
 from observability.metrics import Metrics
 
@@ -35,6 +37,10 @@ class Engine:
     build: Mapping[str, str]
     load_risk_file: Callable[[], RiskPolicy]
     cursor_key: bytes
+    chain_key: bytes
+    lease: Lease
+    supervisor: Supervisor
+    epoch: int
     stopping: bool = False
     snapshot: AccountSnapshot | None = None
-    home: Path = field(default_factory=Path)
+    failed: asyncio.Event = field(default_factory=asyncio.Event)

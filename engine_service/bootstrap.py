@@ -1,0 +1,346 @@
+"""Builds the engine from its settings, brings it into service and takes it out again. The only place that wires."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from engine_service.domain.clock import SystemClock
+from engine_service.domain.errors import EngineError
+from engine_service.domain.ids import Market
+from engine_service.domain.marks import MarkBook
+from engine_service.domain.order import OrderRequest
+from engine_service.domain.state import EngineState
+from engine_service.execution.core import EngineCore
+from engine_service.execution.halt import halt
+from engine_service.execution.recover import start_up
+from engine_service.execution.user_stream import follow_user_events
+from engine_service.risk.gate import RiskGate
+from engine_service.risk.policy import RiskPolicy, parse
+from engine_service.runtime import jobs
+from engine_service.runtime.bracket_watcher import BracketWatcher
+from engine_service.runtime.engine import Engine
+from engine_service.runtime.event_bus import EventBus
+from engine_service.runtime.market_feed import FeedPorts, MarketFeed
+from engine_service.runtime.metric_projection import MetricProjection, bus_drop_counter, bus_failure_counter
+from engine_service.runtime.model_bundle import read_bundle
+from engine_service.runtime.own_orders import submit_own
+from engine_service.runtime.regime_tape import RegimeTape
+from engine_service.runtime.strategy_config import load_strategies
+from engine_service.runtime.strategy_loop import StrategyLoop
+from engine_service.runtime.strategy_switches import StrategyChange, change_strategy
+from engine_service.runtime.supervisor import Job, Supervisor
+from engine_service.settings import EngineSettings
+from engine_service.storage.chain import load_key
+from engine_service.storage.idempotency import IdempotencyStore
+from engine_service.storage.journal import SqliteJournal
+from engine_service.storage.layout import EngineFiles
+from engine_service.storage.lease import Lease
+from engine_service.storage.restore import restore
+from engine_service.storage.risk_file import load_policy
+from engine_service.storage.schema import has_wal_race
+from engine_service.storage.verify import verify_chain
+from engine_service.venues.factory import VenueOptions, make_venue
+from engine_service.venues.paper.venue import PaperState
+from engine_service.venues.port import StreamStatus, Venue
+from observability.metrics import Metrics
+from strategies.contracts import Bar
+
+VERSION: Final = "0.1.0"
+ACCOUNT: Final = "main"
+#: What the operating system is told, where a refusal has a code of its own (sysexits: 75 try later, 78 not right).
+EXIT_BY_CODE: Final[Mapping[str, int]] = {
+    "ENGINE_RUNNING": 75,
+    "JOURNAL_CORRUPT": 78,
+    "JOURNAL_TOO_NEW": 78,
+    "JOURNAL_UNSAFE": 78,
+    "VENUE_UNREACHABLE": 1,
+}
+STOP_WITHIN_S = 3.0
+
+_log = structlog.get_logger(__name__)
+
+
+def check_configuration(config_dir: Path) -> None:
+    """Read every configuration file of the engine.
+
+    Raises:
+        ConfigurationError: one of them is wrong, and where.
+    """
+    load_policy(config_dir / "risk.yaml")
+    load_strategies(config_dir / "strategies.yaml")
+
+
+async def build(settings: EngineSettings, config_dir: Path) -> Engine:
+    """Take the lease, verify and replay the journal, and wire the parts. Nothing talks to the venue yet.
+
+    Raises:
+        ConfigurationError: a setting or file is wrong.
+        EngineError: another engine runs here, or the journal is corrupt.
+    """
+    files = EngineFiles(settings.home)
+    lease = Lease(files.lease)
+    lease.acquire()
+    file_policy = load_policy(config_dir / "risk.yaml")
+    chain_key = load_key(files.chain_key)
+    journal = _open_journal(files, chain_key)
+    restored = restore(
+        journal, newest_seq=journal.newest_seq(), snapshots=files.snapshots, reporting=settings.reporting_asset
+    )
+    if restored.skipped:
+        _log.warning("damaged snapshots were skipped", reasons=list(restored.skipped))
+    market = Market.FUTURES if settings.venue == "binance-futures" else Market.SPOT
+    venue = _venue(settings, restored.state)
+    metrics = Metrics()
+    bus = EventBus(bus_failure_counter(metrics), bus_drop_counter(metrics))
+    clock = SystemClock()
+    core = EngineCore(
+        account=ACCOUNT,
+        instance_key=load_key(files.instance_key),
+        clock=clock,
+        state=restored.state,
+        journal=journal,
+        marks=MarkBook(settings.reporting_asset),
+        gate=RiskGate(_policy_in_force(file_policy, restored.state)),
+        venues={venue.info.name: venue},
+        idempotency=IdempotencyStore(journal.answer, clock, ttl_s=settings.idempotency_ttl_s),
+        default_venue=venue.info.name,
+        publish=bus.publish,
+        on_task_failure=lambda name, error: _note_task_failure(metrics, name, error),
+        account_is_shared=settings.account_is_shared,
+        answer_deadline_s=settings.submit_deadline_s,
+    )
+    return _assemble(
+        settings, config_dir, market, core, bus, metrics, venue, lease, chain_key=chain_key, epoch=journal.epoch
+    )
+
+
+async def start(engine: Engine) -> None:
+    """Bring the engine into service: market data, recovery, first comparison, then the strategies.
+
+    Raises:
+        EngineError: the journal failed.
+    """
+    core, supervisor = engine.core, engine.supervisor
+    venue = core.venue(core.default_venue)
+    supervisor.start(Job("market-data", _MarketData(engine).run))
+    report = await start_up(core, epoch=engine.epoch, version=VERSION)
+    _log.info(
+        "engine ready",
+        in_doubt=len(report.in_doubt),
+        unresolved=len(report.unresolved),
+        clean=report.reconciliation.ok,
+        seq=core.journal.last_seq,
+    )
+    supervisor.start(Job("user-stream", lambda: follow_user_events(core, venue, _stream_observer(engine)), "halt"))
+    supervisor.start(Job("reconcile", lambda: jobs.keep_reconciling(engine)))
+    supervisor.start(Job("equity", lambda: jobs.keep_recording_equity(engine)))
+    supervisor.start(Job("snapshots", lambda: jobs.keep_snapshotting(engine)))
+    supervisor.start(Job("audit-log", lambda: jobs.keep_audit_log(engine)))
+    supervisor.start(Job("instruments", lambda: jobs.keep_instruments_fresh(engine)))
+    await _journal_file_settings(engine)
+    engine.loop.running = engine.settings.strategies == "on"
+
+
+async def stop(engine: Engine) -> None:
+    """Refuse new work, let what is running end, write the last words and let go of everything."""
+    engine.stopping = True
+    engine.loop.running = False
+    engine.bus.close()
+    try:
+        await asyncio.wait_for(engine.core.settle(), STOP_WITHIN_S / 2)
+    except TimeoutError:
+        # What is still in doubt is in the journal; the next start settles it.
+        _log.warning("stopped with work under way", tasks=sorted(engine.core.tasks))
+    await engine.supervisor.stop()
+    for task in list(engine.core.tasks.values()):
+        task.cancel()
+    await jobs.last_words(engine)
+    for venue in engine.core.venues.values():
+        await venue.close()
+    engine.core.journal.close()
+    engine.lease.release()
+
+
+def _assemble(
+    settings: EngineSettings,
+    config_dir: Path,
+    market: Market,
+    core: EngineCore,
+    bus: EventBus,
+    metrics: Metrics,
+    venue: Venue,
+    lease: Lease,
+    *,
+    chain_key: bytes,
+    epoch: int,
+) -> Engine:
+    configs = load_strategies(config_dir / "strategies.yaml")
+    tape = RegimeTape()
+    core.connect()
+
+    async def send(request: OrderRequest, key: str) -> None:
+        await submit_own(core, request, key)
+
+    loop = StrategyLoop(core, lambda: engine.feed, market, configs, send, tape)
+    supervisor = Supervisor(
+        lambda name: metrics.counter("nhmm_task_failures_total").labels(name).inc(),
+        lambda name: _halt_later(core, f"the background task {name} failed; look at the log before resuming"),
+    )
+    watched = tuple(f"{name}.{venue.info.name}" for name in settings.symbols)
+    engine = Engine(
+        settings=settings,
+        market=market,
+        core=core,
+        bus=bus,
+        metrics=metrics,
+        feed=MarketFeed(venue, market, watched, settings.interval, FeedPorts(
+            on_quote=core.update_quote,
+            on_bar=lambda bar: _take_bar(engine, bar),
+            on_stream=lambda status: _note_stream(engine, venue.info.name, status),
+        )),
+        loop=loop,
+        tape=tape,
+        strategies=configs,
+        build={"version": VERSION, "config_hash": _config_hash(config_dir)},
+        load_risk_file=lambda: load_policy(config_dir / "risk.yaml"),
+        cursor_key=hashlib.sha256(b"cursor" + core.instance_key).digest(),
+        chain_key=chain_key,
+        lease=lease,
+        supervisor=supervisor,
+        epoch=epoch,
+    )  # fmt: skip
+    watcher = BracketWatcher(core, configs, send)
+    projection = MetricProjection(engine)
+    supervisor.start(Job("metrics", projection.run))
+    bus.subscribe("metrics", projection.on_event)
+    bus.subscribe("brackets", watcher.on_event)
+    core.marks.listen(watcher.on_mark)
+    core.journal.on_failure(lambda _reason: engine.failed.set())
+    return engine
+
+
+class _MarketData:
+    """The market-data job: history and warm-up once, then the stream for ever."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._warm = False
+
+    async def run(self) -> None:
+        if not self._warm:
+            await self._engine.feed.load_history()
+            stored = self._engine.core.state.image.models.get("hmm_regime")
+            if stored is not None:
+                self._engine.loop.swap_model(read_bundle(stored.bundle))
+            self._engine.loop.warm_up()
+            self._warm = True
+        await self._engine.feed.run()
+
+
+async def _take_bar(engine: Engine, bar: Bar) -> None:
+    engine.metrics.counter("nhmm_bars_total").labels(bar.symbol).inc()
+    await engine.loop.on_bar(bar)
+
+
+def _stream_observer(engine: Engine) -> Callable[[str, StreamStatus], None]:
+    return lambda venue, status: _note_stream(engine, venue, status)
+
+
+def _note_stream(engine: Engine, venue: str, status: StreamStatus) -> None:
+    engine.metrics.gauge("nhmm_stream_connected").labels(venue, status.stream).set(float(status.connected))
+    if status.connected:
+        _log.info("stream connected", venue=venue, stream=status.stream)
+    else:
+        engine.metrics.counter("nhmm_stream_gaps_total").labels(venue, status.stream).inc()
+        _log.warning("stream lost", venue=venue, stream=status.stream, reason=status.reason)
+
+
+def _note_task_failure(metrics: Metrics, name: str, error: BaseException) -> None:
+    kind = name.partition(":")[0]
+    metrics.counter("nhmm_task_failures_total").labels(kind).inc()
+    _log.error("work failed", work=name, exc_info=error)
+
+
+def _halt_later(core: EngineCore, reason: str) -> None:
+    async def stop_trading() -> None:
+        await halt(core, reason=reason, principal="engine")
+
+    core.spawn("halt", stop_trading())
+
+
+def _open_journal(files: EngineFiles, chain_key: bytes) -> SqliteJournal:
+    if has_wal_race():
+        _log.warning("SQLite is older than 3.51.3; let no other program write to the journal")
+    try:
+        if files.journal.exists():
+            verdict = verify_chain(files.journal, chain_key)
+            if verdict.kind:
+                raise EngineError(
+                    "JOURNAL_CORRUPT",
+                    f"event {verdict.first_bad} is {verdict.kind}; nothing trades on it. See: nhmm audit verify",
+                )
+        journal = SqliteJournal(files.journal, chain_key, account=ACCOUNT)
+    except sqlite3.Error as error:
+        raise EngineError("JOURNAL_CORRUPT", f"{files.journal} cannot be opened: {error}") from error
+    journal.epoch = journal.last_epoch() + 1
+    return journal
+
+
+def _policy_in_force(file_policy: RiskPolicy, state: EngineState) -> RiskPolicy:
+    """Return the journal's newest limits, or the file's where none were changed; keys new in the file are taken."""
+    if not state.image.risk_values:
+        return file_policy
+    policy = parse({**file_policy.as_text(), **state.image.risk_values})
+    return replace(policy, version=state.image.risk_version)
+
+
+def _venue(settings: EngineSettings, state: EngineState) -> Venue:
+    options = VenueOptions(
+        kind=settings.venue,
+        home=settings.home,
+        url=settings.venue_url or "",
+        api_key=settings.api_key.get_secret_value(),
+        api_secret=settings.api_secret.get_secret_value(),
+        account=ACCOUNT,
+        order_entry=settings.order_entry,
+    )
+    return make_venue(options, paper_state=_paper_state(state) if settings.venue == "paper" else None)
+
+
+def _paper_state(state: EngineState) -> PaperState | None:
+    """Return the paper account as the journal knows it; ``None`` opens a new one."""
+    if not state.image.opened_accounts:
+        return None
+    balances: dict[str, Decimal] = {}
+    for key, book in state.portfolio.holdings.items():
+        asset = key.rpartition("|")[2]
+        balances[asset] = balances.get(asset, Decimal(0)) + book.quantity
+    positions = {
+        symbol: (position.book.quantity, position.book.average_cost or Decimal(0))
+        for symbol, position in state.portfolio.derivatives.items()
+        if position.book.quantity != 0
+    }
+    return PaperState(balances=balances, positions=positions, working=tuple(state.working_orders()))
+
+
+async def _journal_file_settings(engine: Engine) -> None:
+    """Journal the file's switches of strategies that never had any, so that the journal alone explains every order."""
+    fresh = [name for name in engine.strategies if engine.core.state.strategy(name) is None]
+    for name in fresh:
+        await change_strategy(engine, name, StrategyChange(reason="config/strategies.yaml"), "config")
+
+
+def _config_hash(config_dir: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(config_dir.glob("*.yaml")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
