@@ -147,6 +147,8 @@ def _fee_rate(core: EngineCore, order: Order, fill: Fill, quote_rate: Decimal) -
 
 
 def _contradiction(order: Order, words: Words) -> str:
+    if words.status is OrderStatus.QUARANTINED:
+        return "the venue uses a status that is not known here"
     if words.side is not None and words.side is not order.side:
         return "the venue names another side"
     if words.symbol and words.symbol != order.symbol:
