@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from engine_service.api.body import NumberText
 from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine
-from engine_service.api.fields import Fields, wrong
+from engine_service.api.fields import Fields, read_decimal, wrong
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.views import regime_view
@@ -20,6 +20,7 @@ from engine_service.domain.money import plain
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.model_bundle import parse_bundle
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy, settings_of
+from strategies.contracts import Signal
 from strategies.regime_policy import STRATEGY_ID as REGIME_STRATEGY
 
 router = APIRouter(tags=["strategies"])
@@ -65,6 +66,32 @@ async def put_strategy(request: Request, strategy: str) -> Response:
     return await _change(engine, strategy, values, principal_of(request).name)
 
 
+@router.post("/strategy/signal", status_code=202)
+async def signal(request: Request) -> Response:
+    """A wish from outside for one of the strategies: it takes the same way as the strategy's own.
+
+    `target` is -1 to 1 of the strategy's size, `confidence` 0 to 1. The answer comes before the order does.
+    """
+    engine = ready_engine(request)
+    Query(request)
+    fields = Fields(json_body(request))
+    name = fields.take_text("strategy")
+    _known(engine, name)
+    wish = Signal(
+        strategy=name,
+        symbol=fields.take_symbol(),
+        at_ms=engine.core.clock.now_ms(),
+        target=_share(fields, "target", lowest=-1.0),
+        confidence=_share(fields, "confidence", lowest=0.0),
+        why={"source": "external", "principal": principal_of(request).name},
+    )
+    fields.finish()
+    if wish.symbol not in engine.feed.symbols:
+        raise NotFound("SYMBOL_UNKNOWN", "The strategies do not watch this symbol.")
+    await engine.loop.take_external(wish)
+    return json_response({"accepted": True, "strategy": name, "symbol": wish.symbol}, 202)
+
+
 @router.post("/strategy/promote")
 async def promote(request: Request) -> Response:
     """Put a model in force: `{"strategy": ..., "model": {...}}`."""
@@ -105,6 +132,18 @@ def _within(fields: Fields, name: str, highest: Decimal) -> Decimal | None:
     if value is not None and value > highest:
         raise wrong(name, "FIELD_RANGE", f"At most {plain(highest)}.")
     return value
+
+
+def _share(fields: Fields, name: str, *, lowest: float) -> float:
+    """Read a share between ``lowest`` and 1; a leading minus is the one thing money never has."""
+    text = fields.take_any(name)
+    if text is None:
+        raise wrong(name, "FIELD_MISSING", "A field is missing.")
+    negative = isinstance(text, str) and text.startswith("-") and lowest < 0
+    value = float(read_decimal(name, text[1:] if negative else text))
+    if value > 1.0:
+        raise wrong(name, "FIELD_RANGE", f"From {lowest:g} to 1.")
+    return -value if negative else value
 
 
 def _numbers(value: Any) -> Any:

@@ -102,6 +102,20 @@ class StrategyLoop:
             desk.targets[signal.strategy] = signal.target
             await self._act(signal, bar)
 
+    async def take_external(self, signal: Signal) -> None:
+        """Act on a wish from outside as on the strategy's own; its evidence is the caller's.
+
+        Raises:
+            Unavailable: the journal failed.
+        """
+        history = self._feed().history(signal.symbol)
+        if not history:
+            return
+        bar = history[-1]
+        await self._core.commit(self._signal_event(signal, bar))
+        self._desk(signal.symbol).targets[signal.strategy] = signal.target
+        await self._act(signal, bar)
+
     def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
         members = [desk.cross.on_bar(bar)]
         if desk.policy is not None:
