@@ -197,11 +197,11 @@ def test_operators_can_jump_freeze_and_shake_the_market(floor: Floor) -> None:
     assert last() / before == pytest.approx(Decimal("1.10"), rel=Decimal("0.005"))
     floor.exchange.market.is_frozen = True
     still = last()
-    floor.run(5000)
+    floor.run(120_000)
     assert last() == still
     floor.exchange.market.is_frozen = False
-    floor.run(400)
-    assert last() / still == pytest.approx(Decimal(1), rel=Decimal("0.005"))
+    floor.run(200)
+    assert last() / still == pytest.approx(Decimal(1), rel=Decimal("0.001"))
 
     def spread() -> Decimal:
         bars = floor.exchange.market_data.klines(SPOT, "ETHUSDT", "1s", limit=20)

@@ -107,6 +107,8 @@ def test_accounts_trade_with_each_other_at_the_makers_price_in_order_of_price_an
     mine = floor.exchange.orders.trades(ALICE, Market.SPOT, "BTCUSDT")
     assert [t.trade_id for t in mine] == [f.trade_id for f in fills]
     assert all(t.is_maker for t in mine)
+    book = floor.exchange.listings[Market.SPOT, "BTCUSDT"].resting
+    assert [r.order_id for r in book.best_first(BUY)] == [second.order_id]
     floor.assert_conserved()
 
 
