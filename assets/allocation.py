@@ -59,7 +59,7 @@ def allocation(
     return dg.MaterializeResult(
         metadata={
             **table_facts(warehouse, ALLOCATIONS, watch, time_column="decided_at"),
-            "equity": str(equity) if equity is not None else "unknown",
+            "equity": f"{equity:f}" if equity is not None else "unknown",
             "changed": changed,
             "budgets": as_table([_plain(row) for row in rows]),
         }
@@ -72,7 +72,7 @@ def known_equity(portfolio: Mapping[str, Any]) -> Decimal | None:
         equity = Decimal(str(portfolio.get("equity")))
     except InvalidOperation:
         return None
-    return equity.quantize(_STORED) if equity.is_finite() else None
+    return equity.quantize(_STORED).normalize() if equity.is_finite() else None
 
 
 def push(engine: Engine, outcome: Sequence[Allocation]) -> int:
@@ -144,7 +144,11 @@ def _rows(
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as JSON values: money as text."""
     return {
-        name: value if isinstance(value, bool | int | float | None) else str(value)
+        name: value
+        if isinstance(value, bool | int | float | None)
+        else f"{value:f}"
+        if isinstance(value, Decimal)
+        else str(value)
         for name, value in row.items()
         if name not in ("decided_at", "run_id")
     }

@@ -60,8 +60,10 @@ def table_facts(
     }
 
 
-def as_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """Return rows as a table for the UI; numbers are shortened, missing values are blank."""
+def as_table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
+    """Return rows as a table for the UI; numbers are shortened, missing values are blank, no rows are ``none``."""
+    if not rows:
+        return dg.MetadataValue.text("none")
     return dg.MetadataValue.table([dg.TableRecord({key: _shown(value) for key, value in row.items()}) for row in rows])
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 #: Larger pictures do not belong in Dagster's event database.
-MAX_BYTES = 100_000
-POINTS = 800
+MAX_BYTES = 70_000
+POINTS = 600
 COLOURS = ("#8fbf9f", "#9db8e8", "#eaa79b", "#e3cf8a", "#c9b3ea", "#a8d5d1", "#d9b48f", "#b7b7b7")
 INK, GREY = "#20303c", "#8795a1"
 
@@ -101,7 +101,7 @@ def _markdown(figure: "Figure", axes: Sequence["Axes"], alt: str) -> str:
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.tick_params(labelsize=7)
-    for dpi in (90, 60, 40):
+    for dpi in (80, 65, 50, 40):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi)
         encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
