@@ -55,7 +55,7 @@ def allocation(
     decisions.append("allocation", now_ms, {"run_id": context.run_id, "strategies": [_plain(row) for row in rows]})
     warehouse.writer(ALLOCATIONS).upsert(pl.DataFrame(rows, schema=ALLOCATIONS.schema))
     changed = push(engine, outcome)
-    context.log.info(f"{changed} of {len(outcome)} budgets changed; equity {equity}")
+    context.log.info(f"{changed} of {len(outcome)} budgets changed")
     return dg.MaterializeResult(
         metadata={
             **table_facts(warehouse, ALLOCATIONS, watch, time_column="decided_at"),
@@ -143,12 +143,10 @@ def _rows(
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as JSON values: money as text."""
-    return {
-        name: value
-        if isinstance(value, bool | int | float | None)
-        else f"{value:f}"
-        if isinstance(value, Decimal)
-        else str(value)
-        for name, value in row.items()
-        if name not in ("decided_at", "run_id")
-    }
+    return {name: _json(value) for name, value in row.items() if name not in ("decided_at", "run_id")}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value if isinstance(value, bool | int | float | None) else str(value)
