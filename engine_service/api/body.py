@@ -29,8 +29,12 @@ class NumberText(str):
     __slots__ = ()
 
 
-def read_object(body: bytes, *, max_list: int = MAX_LIST_LENGTH, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
+def read_object(
+    body: bytes, *, max_list: int = MAX_LIST_LENGTH, max_depth: int = MAX_DEPTH, any_exponent: bool = False
+) -> dict[str, Any]:
     """Return the JSON object in ``body``; numbers come as ``NumberText``.
+
+    ``any_exponent`` lets research numbers through (a probability may be 1e-40); money never needs them.
 
     Raises:
         InvalidRequest: with the codes of the framing and field tables; the message never holds input.
@@ -42,7 +46,7 @@ def read_object(body: bytes, *, max_list: int = MAX_LIST_LENGTH, max_depth: int 
         value = json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_float=_number,
+            parse_float=_short_number if any_exponent else _number,
             parse_int=_number,
             parse_constant=_not_finite,
         )
@@ -92,14 +96,19 @@ def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _number(literal: str) -> NumberText:
+def _short_number(literal: str) -> NumberText:
     if len(literal) > MAX_NUMBER_LENGTH:
         raise InvalidRequest("NUMBER_TOO_LONG", f"A number may have {MAX_NUMBER_LENGTH} characters.")
+    return NumberText(literal)
+
+
+def _number(literal: str) -> NumberText:
+    number = _short_number(literal)
     if "e" in literal or "E" in literal:
         exponent = Decimal(literal).adjusted() if abs(int(literal.lower().rpartition("e")[2])) < 10_000 else 10_000
         if abs(exponent) > 18:
             raise InvalidRequest("NUMBER_OUT_OF_RANGE", "A number must lie between 1e-18 and 1e18.")
-    return NumberText(literal)
+    return number
 
 
 def _not_finite(_literal: str) -> NumberText:

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from engine_service.api.body import MAX_LIST_LENGTH, read_object
+from engine_service.api.body import MAX_DEPTH, MAX_LIST_LENGTH, read_object
 from engine_service.api.tokens import Principal
 from engine_service.domain.errors import Unavailable
 from engine_service.runtime.engine import Engine
@@ -45,13 +45,15 @@ def raw_body(request: Request) -> bytes:
     return body
 
 
-def json_body(request: Request, *, max_list: int = MAX_LIST_LENGTH, max_depth: int = 8) -> dict[str, Any]:
+def json_body(
+    request: Request, *, max_list: int = MAX_LIST_LENGTH, max_depth: int = MAX_DEPTH, any_exponent: bool = False
+) -> dict[str, Any]:
     """Return the strict JSON object of the body.
 
     Raises:
         InvalidRequest: as ``read_object``.
     """
-    return read_object(raw_body(request), max_list=max_list, max_depth=max_depth)
+    return read_object(raw_body(request), max_list=max_list, max_depth=max_depth, any_exponent=any_exponent)
 
 
 def optional_body(request: Request) -> dict[str, Any]:

@@ -62,7 +62,7 @@ async def put_strategy(request: Request, strategy: str) -> Response:
     engine = ready_engine(request)
     Query(request)
     _known(engine, strategy)
-    values = json_body(request, max_list=MODEL_LIST, max_depth=MODEL_DEPTH)
+    values = json_body(request, max_list=MODEL_LIST, max_depth=MODEL_DEPTH, any_exponent=True)
     return await _change(engine, strategy, values, principal_of(request).name)
 
 
@@ -97,7 +97,7 @@ async def promote(request: Request) -> Response:
     """Put a model in force: `{"strategy": ..., "model": {...}}`."""
     engine = ready_engine(request)
     Query(request)
-    values = json_body(request, max_list=MODEL_LIST, max_depth=MODEL_DEPTH)
+    values = json_body(request, max_list=MODEL_LIST, max_depth=MODEL_DEPTH, any_exponent=True)
     name = values.pop("strategy", REGIME_STRATEGY)
     if not isinstance(name, str):
         raise wrong("strategy", "FIELD_TYPE", "This field is text.")

@@ -172,9 +172,7 @@ class Dagster:
 
     def _ask(self, query: str, variables: Mapping[str, object]) -> dict[str, dict]:  # type: ignore[type-arg]
         response = self._http.post("/graphql", json={"query": query, "variables": dict(variables)})
-        payload = (
-            response.json() if response.headers.get("content-type", "").startswith("application/json") else {}
-        )
+        payload = response.json() if response.headers.get("content-type", "").startswith("application/json") else {}
         if "data" not in payload or payload["data"] is None:
             raise DagsterRefused(f"GraphQL answered {response.status_code}: {payload.get('errors')}")
         return dict(payload["data"])

@@ -179,9 +179,7 @@ def _print(result: DemoResult, options: DemoOptions, home: Home) -> None:
     for name, value in result.rows():
         table.add_row(name, value)
     console.print(table)
-    console.print(
-        f"Open {home.demo / 'report.html'}, or run `make up` and open {url(DAGSTER_PORT)}: the same runs."
-    )
+    console.print(f"Open {home.demo / 'report.html'}, or run `make up` and open {url(DAGSTER_PORT)}: the same runs.")
     if options.as_json:
         print(json.dumps(result.as_json()), flush=True)
 

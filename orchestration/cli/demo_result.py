@@ -69,10 +69,7 @@ def collect(
     truth = engine.true_regimes()
     version = engine.model_version()
     labels = labels_on_training_span(home, version, truth) if truth and version else {}
-    observed = {
-        symbol: [(int(row["open_at_ms"]), int(row["regime"])) for row in rows if row["live"]]
-        for symbol, rows in live.items()
-    }
+    observed = {symbol: [(int(row["open_at_ms"]), int(row["regime"])) for row in rows] for symbol, rows in live.items()}
     return DemoResult(
         seconds=round(seconds, 1),
         bars=stored_bars(home) + sum(len(rows) for rows in observed.values()),
@@ -151,7 +148,6 @@ def _story(symbol: str, rows: Sequence[Mapping[str, Any]], fills: Sequence[Mappi
     bars = [
         RegimeRow(int(row["close_at_ms"]), float(row["price"]), int(row["regime"]), tuple(row["posterior"]))
         for row in rows
-        if row["live"]
     ]
     marks = [
         FillMark(int(fill["at_ms"]), float(Decimal(fill["price"])), fill["side"])
@@ -159,7 +155,8 @@ def _story(symbol: str, rows: Sequence[Mapping[str, Any]], fills: Sequence[Mappi
         if fill["symbol"] == symbol
     ]
     count = len(bars[0].posterior) if bars else 0
-    return SymbolStory(symbol, bars, marks, [f"regime {index}" for index in range(count)])
+    names = {int(row["regime"]): str(row["label"]) for row in rows}
+    return SymbolStory(symbol, bars, marks, [names.get(index, f"regime {index}") for index in range(count)])
 
 
 def _shallow(result: DemoResult) -> Iterator[tuple[str, Any]]:

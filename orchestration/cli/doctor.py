@@ -108,22 +108,16 @@ def _disk(home: Home) -> Finding:
 def _writable(home: Home) -> Finding:
     existing = next(folder for folder in (home.path, *home.path.parents) if folder.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
-        return Finding(
-            "data folder", "fail", f"{existing} is not writable", "Give it to this user, or use --home DIR"
-        )
+        return Finding("data folder", "fail", f"{existing} is not writable", "Give it to this user, or use --home DIR")
     return Finding("data folder", "ok", str(home.path))
 
 
 def _clock() -> Finding:
     if time.time() < EARLIEST_SANE_CLOCK:
-        return Finding(
-            "clock", "fail", time.strftime("%F %T", time.gmtime()), "Set the clock; venues refuse old times"
-        )
+        return Finding("clock", "fail", time.strftime("%F %T", time.gmtime()), "Set the clock; venues refuse old times")
     drift_s = _clock_step_s()
     if drift_s > 0.25:
-        return Finding(
-            "clock", "fail", f"moved by {drift_s:.2f} s while watched", "Let NTP slew, not step, the clock"
-        )
+        return Finding("clock", "fail", f"moved by {drift_s:.2f} s while watched", "Let NTP slew, not step, the clock")
     return Finding("clock", "ok", time.strftime("%F %T UTC", time.gmtime()))
 
 

@@ -70,8 +70,7 @@ def render(data: ReportData) -> str:
         *((f"{story.symbol}: price by regime, fills, posterior", _symbol_figure(story)) for story in data.stories),
     ]
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-        for name, value in data.figures.items()
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in data.figures.items()
     )
     body = "".join(
         f'<section><h2>{html.escape(title)}</h2><img alt="{html.escape(title)}" src="{_png(figure)}"></section>'
