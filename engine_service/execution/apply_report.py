@@ -12,6 +12,7 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
+from engine_service.execution.later import cancel_later
 from engine_service.execution.venue_words import Words, facts_of, fill_events, from_report, new_fills
 from engine_service.storage.port import FillFilter
 from engine_service.venues.port import OrderReport, ReadFailed
@@ -39,9 +40,17 @@ def apply_words(core: EngineCore, order: Order, words: Words) -> Future[int] | N
     """Record what is new in the venue's words about an order; asks for trades that it counted but did not name."""
     facts = facts_of(core, order, words)
     done = core.record(*facts.events) if facts.events else None
+    _cancel_resurrected(core, facts.events)
     if facts.gap:
         core.spawn(f"fills:{order.client_order_id}", _close_gap(core, order.client_order_id, words))
     return done
+
+
+def _cancel_resurrected(core: EngineCore, events: list[e.Event]) -> None:
+    """What came back from the dead is not wanted any more: the strategy decided anew long ago."""
+    for event in events:
+        if isinstance(event, e.OrderResurrected):
+            cancel_later(core, event.client_order_id, "it appeared after it was proved absent")
 
 
 def apply_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> Future[int] | None:
@@ -54,6 +63,7 @@ def apply_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> Futu
     if order.status is OrderStatus.NOT_PLACED:
         words = Words(status=OrderStatus.ACCEPTED, venue_order_id=unknown[0].venue_order_id, executed=ZERO)
         events += facts_of(core, order, words).events
+        _cancel_resurrected(core, events)
     elif order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
         venue_order_id = unknown[0].venue_order_id
         events.append(e.OrderAccepted(at_ms=now, client_order_id=order.client_order_id, venue_order_id=venue_order_id))

@@ -15,6 +15,7 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_fills, apply_words
 from engine_service.execution.core import EngineCore
+from engine_service.execution.later import cancel_later
 from engine_service.execution.venue_words import from_report, restriction
 from engine_service.venues.port import NotFoundReport, OrderReport, QueryOutcome, ReadFailed, Venue
 
@@ -207,10 +208,7 @@ async def _afterwards(core: EngineCore, client_order_id: str) -> None:
             e.SymbolReleased(at_ms=now, symbol=order.symbol, market=order.market, principal="engine", reason="settled")
         )
     if order.cancel_requested and order.is_open and order.status is not OrderStatus.QUARANTINED:
-        # Imported here because cancelling itself starts resolvers.
-        from engine_service.execution.cancel import cancel_now  # noqa: PLC0415
-
-        core.spawn(f"cancel:{client_order_id}", cancel_now(core, client_order_id, "wished for while in doubt"))
+        cancel_later(core, client_order_id, "wished for while in doubt")
 
 
 def _others_in_doubt(core: EngineCore, order: Order) -> bool:

@@ -7,13 +7,12 @@ from decimal import Decimal
 from itertools import count
 from pathlib import Path
 
-import yaml
-
 from engine_service.domain import events as e
 from engine_service.domain.clock import ManualClock
 from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark, MarkBook
+from engine_service.domain.money import ONE
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.domain.state import EngineState
@@ -27,9 +26,11 @@ from engine_service.storage.layout import EngineFiles
 from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Journal
 from engine_service.storage.restore import restore
+from engine_service.yaml_strict import load_file
 from tests.fakes.venue import INSTRUMENTS, FakeVenue
 
 D = Decimal
+CASH = D("10000")
 START_MS = 1_700_000_000_000
 _KEYS = count(1)
 POLICY_FILE = Path(__file__).parents[2] / "config" / "risk.yaml"
@@ -37,7 +38,7 @@ POLICY_FILE = Path(__file__).parents[2] / "config" / "risk.yaml"
 
 def policy(**changes: object) -> RiskPolicy:
     """Return the limits of config/risk.yaml with changes; wide where a test does not care."""
-    text = yaml.load(POLICY_FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    text = load_file(POLICY_FILE)
     wide = {
         "order_rate_per_min": "1000000",
         "duplicate_window_ms": "0",
@@ -66,7 +67,7 @@ def make_core(
     state: EngineState | None = None,
     limits: RiskPolicy | None = None,
     ready: bool = True,
-    cash: Decimal | None = D("10000"),
+    cash: Decimal | None = CASH,
 ) -> EngineCore:
     """Build a core that trades at once: 10,000 USDT on every market, fresh marks."""
     clock = ManualClock(START_MS) if venue is None else venue.clock
@@ -96,7 +97,7 @@ def make_core(
     return core
 
 
-def opening(core: EngineCore, market: Market, asset: str, amount: Decimal, rate: Decimal = D(1)) -> e.BalanceAdjusted:
+def opening(core: EngineCore, market: Market, asset: str, amount: Decimal, rate: Decimal = ONE) -> e.BalanceAdjusted:
     """Return the event that starts an account."""
     return e.BalanceAdjusted(
         at_ms=core.clock.now_ms(),
