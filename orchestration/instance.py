@@ -23,6 +23,21 @@ def write_instance_config(home: Path) -> Path:
     return folder
 
 
+def prepare_instance(home: Path) -> list[str]:
+    """Make the instance ready for its processes; return the ids of runs that a crash had left unfinished.
+
+    Call it before code server, webserver and daemon start, and only then: their databases are made here by one
+    process (three at once would trip over each other's schema), and a run that is under way now has no process.
+    """
+    import dagster as dg  # noqa: PLC0415  # seconds to load, and writing the file does not need it
+
+    from orchestration.retention import fail_orphans  # noqa: PLC0415  # as above
+
+    folder = write_instance_config(home)
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        return fail_orphans(instance)
+
+
 def instance_config(folder: Path) -> dict[str, Any]:
     """Return the instance's settings: SQLite here, few runs at once, a slot freed when a run dies."""
     return {
