@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine_service.exchange_sim.config import ConfigError
-from engine_service.exchange_sim.model import AccountSpec, ApiKey, KeyKind, Permission
+from engine_service.exchange_sim.enums import KeyKind, Permission
+from engine_service.exchange_sim.model import AccountSpec, ApiKey
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 _Amount = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=8)]

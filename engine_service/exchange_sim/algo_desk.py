@@ -9,6 +9,15 @@ from dataclasses import replace
 from decimal import Decimal
 
 from engine_service.exchange_sim.algo_rules import check_algo
+from engine_service.exchange_sim.enums import (
+    AlgoStatus,
+    Market,
+    OrderType,
+    PositionSide,
+    Side,
+    TimeInForce,
+    WorkingType,
+)
 from engine_service.exchange_sim.errors import ExchangeError, no_such_order, unknown_order
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.events import AccountEvent, AlgoEvent, MarketEvent, OrderEvent
@@ -16,18 +25,7 @@ from engine_service.exchange_sim.futures_margin import FuturesMargin
 from engine_service.exchange_sim.futures_settings import FuturesSettings
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.listings import Listings
-from engine_service.exchange_sim.model import (
-    ZERO,
-    AlgoOrder,
-    AlgoStatus,
-    Market,
-    NewOrder,
-    OrderType,
-    PositionSide,
-    Side,
-    TimeInForce,
-    WorkingType,
-)
+from engine_service.exchange_sim.model import ZERO, AlgoOrder, NewOrder
 from engine_service.exchange_sim.order_entry import OrderEntry
 from engine_service.exchange_sim.order_queries import page
 from engine_service.exchange_sim.order_rules import would_trigger

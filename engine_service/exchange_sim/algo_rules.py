@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import OrderType
 from engine_service.exchange_sim.errors import ExchangeError, missing_parameter, unneeded_parameter
-from engine_service.exchange_sim.model import AlgoOrder, OrderType, SymbolSpec
+from engine_service.exchange_sim.model import AlgoOrder, SymbolSpec
 from engine_service.exchange_sim.order_rules import (
     CONDITIONAL_FUTURES_TYPES,
     check_futures_price,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from engine_service.exchange_sim.account_file import read_accounts
 from engine_service.exchange_sim.config import DEFAULT_PORT, ConfigError, ExchangeConfig
-from engine_service.exchange_sim.model import AccountSpec, ApiKey, KeyKind, Permission
+from engine_service.exchange_sim.enums import KeyKind, Permission
+from engine_service.exchange_sim.model import AccountSpec, ApiKey
 
 _DURATION = re.compile(r"^(\d{1,7})([smh])$")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine_service.exchange_sim.intervals import SECOND_MS, bar_open_ms, next_open_ms
-from engine_service.exchange_sim.model import Bar
+from engine_service.exchange_sim.public_data import Bar
 
 IntArray = NDArray[np.int64]
 

@@ -10,7 +10,7 @@ import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine_service.exchange_sim.model import Side
+from engine_service.exchange_sim.enums import Side
 
 LEVELS = 60
 # Distance between levels near the top, and half the quoted spread, as fractions of the price.

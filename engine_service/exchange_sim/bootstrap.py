@@ -7,12 +7,12 @@ from decimal import Decimal
 from engine_service.domain.clock import Clock
 from engine_service.exchange_sim.accounts import AccountBook
 from engine_service.exchange_sim.config import ConfigError, ExchangeConfig
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.exchange import Exchange, MarketStart
 from engine_service.exchange_sim.faults import Faults
 from engine_service.exchange_sim.intervals import SECOND_MS
 from engine_service.exchange_sim.market_setup import make_listing, members_of
-from engine_service.exchange_sim.model import Market
 from engine_service.exchange_sim.price_paths import PathSource
 from engine_service.exchange_sim.seeded_market import SeededMarket
 

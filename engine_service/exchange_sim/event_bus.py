@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.events import AccountEvent, Channel, MarketEvent, StreamKey
-from engine_service.exchange_sim.model import Market
 
 Subscriber = Callable[[MarketEvent | AccountEvent], None]
 

@@ -12,19 +12,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from engine_service.exchange_sim.model import (
+from engine_service.exchange_sim.enums import Market
+from engine_service.exchange_sim.model import AlgoOrder, Balance, Position, SimOrder, SimTrade
+from engine_service.exchange_sim.public_data import (
     AggTrade,
-    AlgoOrder,
-    Balance,
     Bar,
     BookTop,
     Level,
-    Market,
     MarkPrice,
-    Position,
     PublicTrade,
-    SimOrder,
-    SimTrade,
     Ticker24h,
 )
 

@@ -20,6 +20,7 @@ from decimal import Decimal
 from engine_service.domain.clock import Clock
 from engine_service.exchange_sim.accounts import AccountBook
 from engine_service.exchange_sim.algo_desk import AlgoDesk
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.event_bus import EventBus, Subscriber
 from engine_service.exchange_sim.events import (
     Channel,
@@ -43,10 +44,10 @@ from engine_service.exchange_sim.live_market import LiveMarket
 from engine_service.exchange_sim.market_data import MarketData, ticker_of
 from engine_service.exchange_sim.market_setup import Member
 from engine_service.exchange_sim.matching_engine import MatchingEngine
-from engine_service.exchange_sim.model import Market, RegimePoint
 from engine_service.exchange_sim.order_desk import OrderDesk
 from engine_service.exchange_sim.order_store import OrderStore
 from engine_service.exchange_sim.price_paths import PathBlock, PathSource
+from engine_service.exchange_sim.public_data import RegimePoint
 from engine_service.exchange_sim.settlement import Settlement
 from engine_service.exchange_sim.spot_settlement import SpotSettlement
 from engine_service.exchange_sim.spot_stops import SpotStops

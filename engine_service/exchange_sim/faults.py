@@ -36,7 +36,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 
 
 class FaultKind(StrEnum):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.intervals import HOUR_MS
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.listings import Listings
-from engine_service.exchange_sim.model import FundingRate, Market, MarkPrice
+from engine_service.exchange_sim.public_data import FundingRate, MarkPrice
 
 DEFAULT_FUNDING_INTERVAL_MS = 8 * HOUR_MS
 INTEREST_RATE = Decimal("0.0001")

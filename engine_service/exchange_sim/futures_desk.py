@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import MarginType, Market, OrderType, PositionSide, Side
 from engine_service.exchange_sim.errors import ExchangeError, insufficient_margin
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.events import LeverageEvent
@@ -15,20 +16,9 @@ from engine_service.exchange_sim.futures_settings import FuturesSettings
 from engine_service.exchange_sim.futures_settlement import FuturesSettlement
 from engine_service.exchange_sim.ledger import HOUSE
 from engine_service.exchange_sim.listings import Listings
-from engine_service.exchange_sim.model import (
-    ZERO,
-    FundingRate,
-    FuturesBalance,
-    Income,
-    MarginType,
-    Market,
-    NewOrder,
-    OrderType,
-    Position,
-    PositionSide,
-    Side,
-)
+from engine_service.exchange_sim.model import ZERO, FuturesBalance, Income, NewOrder, Position
 from engine_service.exchange_sim.order_desk import OrderDesk
+from engine_service.exchange_sim.public_data import FundingRate
 from engine_service.exchange_sim.specs import MARGIN_ASSET
 
 

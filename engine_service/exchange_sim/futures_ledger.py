@@ -12,7 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from engine_service.exchange_sim.model import ZERO, PositionSide
+from engine_service.exchange_sim.enums import PositionSide
+from engine_service.exchange_sim.model import ZERO
 
 MONEY_DIGITS = Decimal("1E-8")
 

@@ -11,19 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import MarginType, Market, PositionSide, Side
 from engine_service.exchange_sim.futures_ledger import MONEY_DIGITS, FuturesLedger, Holding
 from engine_service.exchange_sim.futures_settings import FuturesSettings
-from engine_service.exchange_sim.model import (
-    ZERO,
-    FuturesBalance,
-    MarginType,
-    Market,
-    Position,
-    PositionSide,
-    Side,
-    SimOrder,
-    SymbolSpec,
-)
+from engine_service.exchange_sim.model import ZERO, FuturesBalance, Position, SimOrder, SymbolSpec
 from engine_service.exchange_sim.order_store import OrderStore
 
 _FLAT = Holding()

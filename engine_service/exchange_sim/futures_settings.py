@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine_service.exchange_sim.model import MarginType, PositionSide
+from engine_service.exchange_sim.enums import MarginType, PositionSide
 
 DEFAULT_LEVERAGE = 20
 

@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from decimal import ROUND_DOWN, Decimal
 
+from engine_service.exchange_sim.enums import OrderType, PositionSide, Side
 from engine_service.exchange_sim.errors import ExchangeError, insufficient_margin
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.events import FuturesAccountEvent, WalletChange
@@ -14,15 +15,7 @@ from engine_service.exchange_sim.futures_margin import FuturesMargin, OpenNotion
 from engine_service.exchange_sim.ledger import HOUSE
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.matching import MatchPlan
-from engine_service.exchange_sim.model import (
-    ZERO,
-    Income,
-    OrderType,
-    Position,
-    PositionSide,
-    Side,
-    SimOrder,
-)
+from engine_service.exchange_sim.model import ZERO, Income, Position, SimOrder
 from engine_service.exchange_sim.settlement import Settled
 from engine_service.exchange_sim.specs import MARGIN_ASSET
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import ZERO, Market, SimOrder, SimTrade
+from engine_service.exchange_sim.model import ZERO, SimOrder, SimTrade
 
 Row = dict[str, object]
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from engine_service.exchange_sim.bars import BarStore, merge_rows
 from engine_service.exchange_sim.book import MakerQuotes, RestingOrders, shown_levels
+from engine_service.exchange_sim.enums import Side
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.events import (
     AggTradeEvent,
@@ -18,16 +19,8 @@ from engine_service.exchange_sim.events import (
     TradeEvent,
 )
 from engine_service.exchange_sim.intervals import SECOND_MS, bar_open_ms, next_open_ms
-from engine_service.exchange_sim.model import (
-    AggTrade,
-    Bar,
-    BookTop,
-    Depth,
-    Level,
-    PublicTrade,
-    Side,
-    SymbolSpec,
-)
+from engine_service.exchange_sim.model import SymbolSpec
+from engine_service.exchange_sim.public_data import AggTrade, Bar, BookTop, Depth, Level, PublicTrade
 
 TAPE_LENGTH = 10_000
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.errors import invalid_symbol
 from engine_service.exchange_sim.listing import Listing
-from engine_service.exchange_sim.model import Market, SymbolSpec
+from engine_service.exchange_sim.model import SymbolSpec
 
 
 class Listings(Mapping[tuple[Market, str], Listing]):

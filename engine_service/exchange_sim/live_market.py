@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine_service.exchange_sim.enums import Market, Side
 from engine_service.exchange_sim.intervals import SECOND_MS
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.market_setup import Member, tick_offset_ms
 from engine_service.exchange_sim.matching_engine import MatchingEngine
-from engine_service.exchange_sim.model import Market, RegimePoint, Side
 from engine_service.exchange_sim.price_paths import TICKS_PER_SECOND, PathBlock, PathSource
+from engine_service.exchange_sim.public_data import RegimePoint
 
 
 class LiveMarket:

@@ -6,24 +6,23 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from engine_service.exchange_sim.bars import CLOSE, HIGH, LOW, OPEN, QUOTE, TRADES, VOLUME
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.funding import FundingBoard
 from engine_service.exchange_sim.intervals import DAY_MS, MINUTE_MS, SECOND_MS, check_interval
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.listings import Listings
-from engine_service.exchange_sim.model import (
-    ZERO,
+from engine_service.exchange_sim.model import ZERO, SymbolSpec
+from engine_service.exchange_sim.order_queries import page
+from engine_service.exchange_sim.public_data import (
     AggTrade,
     Bar,
     BookTop,
     Depth,
     FundingRate,
-    Market,
     MarkPrice,
     PublicTrade,
-    SymbolSpec,
     Ticker24h,
 )
-from engine_service.exchange_sim.order_queries import page
 
 _PRICE_DIGITS = Decimal("1E-8")
 

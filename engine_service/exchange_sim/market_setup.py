@@ -9,11 +9,13 @@ import numpy as np
 
 from engine_service.exchange_sim.bars import CLOSE, QUOTE, BarStore, IntArray, history_rows
 from engine_service.exchange_sim.book import MakerQuotes
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.intervals import SECOND_MS
 from engine_service.exchange_sim.listing import Listing
-from engine_service.exchange_sim.model import AggTrade, Market, PublicTrade, SymbolSpec
+from engine_service.exchange_sim.model import SymbolSpec
 from engine_service.exchange_sim.price_paths import TICKS_PER_SECOND, FloatArray, PathBlock
+from engine_service.exchange_sim.public_data import AggTrade, PublicTrade
 from engine_service.exchange_sim.specs import derived_spec
 
 CROSS_SYMBOL = "ETHBTC"

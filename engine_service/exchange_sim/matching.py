@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine_service.exchange_sim.book import MakerQuotes, Resting, RestingOrders
-from engine_service.exchange_sim.model import SelfTradePrevention, Side
+from engine_service.exchange_sim.enums import SelfTradePrevention, Side
 
 
 @dataclass(frozen=True, slots=True)

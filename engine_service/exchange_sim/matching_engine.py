@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, Side, TimeInForce
 from engine_service.exchange_sim.errors import ExchangeError, order_rejected
 from engine_service.exchange_sim.events import ExecutionType
 from engine_service.exchange_sim.listing import Listing
@@ -14,15 +15,7 @@ from engine_service.exchange_sim.matching import (
     plan_against_accounts,
     plan_match,
 )
-from engine_service.exchange_sim.model import (
-    Market,
-    OrderStatus,
-    OrderType,
-    Side,
-    SimOrder,
-    SimTrade,
-    TimeInForce,
-)
+from engine_service.exchange_sim.model import SimOrder, SimTrade
 from engine_service.exchange_sim.order_lifecycle import OrderLifecycle
 
 LIMIT_WHEN_WORKING = frozenset(

@@ -1,4 +1,4 @@
-"""What the exchange keeps: accounts, orders, trades, bars, positions.
+"""What the exchange keeps of its accounts: keys, orders, trades, balances, positions; and the listed symbols.
 
 Prices, quantities and money are `Decimal`; times are epoch milliseconds (UTC). Every object is an immutable
 snapshot: the exchange replaces it, so that an event or an answer never changes after it was handed out.
@@ -9,116 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
-from typing import NamedTuple
+
+from engine_service.exchange_sim.enums import (
+    AlgoStatus,
+    KeyKind,
+    MarginType,
+    Market,
+    OrderStatus,
+    OrderType,
+    Permission,
+    PositionSide,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    WorkingType,
+)
 
 ZERO = Decimal(0)
-ONE = Decimal(1)
-
-
-class Market(StrEnum):
-    """Which of the two order books and wallets."""
-
-    SPOT = "spot"
-    FUTURES = "futures"
-
-
-class Side(StrEnum):
-    BUY = "BUY"
-    SELL = "SELL"
-
-    @property
-    def opposite(self) -> Side:
-        return Side.SELL if self is Side.BUY else Side.BUY
-
-    @property
-    def sign(self) -> int:
-        return 1 if self is Side.BUY else -1
-
-
-class OrderType(StrEnum):
-    """Types of both markets; `specs` say which are listed where."""
-
-    LIMIT = "LIMIT"
-    MARKET = "MARKET"
-    LIMIT_MAKER = "LIMIT_MAKER"
-    STOP_LOSS = "STOP_LOSS"
-    STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"
-    TAKE_PROFIT = "TAKE_PROFIT"  # spot: market order when triggered; USD-M: limit order when triggered
-    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
-    STOP = "STOP"
-    STOP_MARKET = "STOP_MARKET"
-    TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
-    TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
-    LIQUIDATION = "LIQUIDATION"
-
-
-class TimeInForce(StrEnum):
-    GTC = "GTC"
-    IOC = "IOC"
-    FOK = "FOK"
-    GTX = "GTX"  # USD-M post-only
-    GTD = "GTD"
-
-
-class OrderStatus(StrEnum):
-    NEW = "NEW"
-    PARTIALLY_FILLED = "PARTIALLY_FILLED"
-    FILLED = "FILLED"
-    CANCELED = "CANCELED"
-    REJECTED = "REJECTED"
-    EXPIRED = "EXPIRED"
-    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
-
-    @property
-    def is_open(self) -> bool:
-        return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
-
-
-class AlgoStatus(StrEnum):
-    """Life of a conditional USD-M order before it becomes an order."""
-
-    NEW = "NEW"
-    TRIGGERING = "TRIGGERING"
-    TRIGGERED = "TRIGGERED"
-    FINISHED = "FINISHED"
-    CANCELED = "CANCELED"
-    EXPIRED = "EXPIRED"
-    REJECTED = "REJECTED"
-
-
-class SelfTradePrevention(StrEnum):
-    NONE = "NONE"
-    EXPIRE_TAKER = "EXPIRE_TAKER"
-    EXPIRE_MAKER = "EXPIRE_MAKER"
-    EXPIRE_BOTH = "EXPIRE_BOTH"
-
-
-class PositionSide(StrEnum):
-    BOTH = "BOTH"
-    LONG = "LONG"
-    SHORT = "SHORT"
-
-
-class MarginType(StrEnum):
-    CROSSED = "CROSSED"
-    ISOLATED = "ISOLATED"
-
-
-class WorkingType(StrEnum):
-    CONTRACT_PRICE = "CONTRACT_PRICE"
-    MARK_PRICE = "MARK_PRICE"
-
-
-class Permission(StrEnum):
-    READ = "READ"
-    SPOT = "SPOT"
-    FUTURES = "FUTURES"
-
-
-class KeyKind(StrEnum):
-    HMAC = "HMAC"
-    ED25519 = "ED25519"
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,119 +294,3 @@ class Income:
     transaction_id: int
     trade_id: str = ""
     info: str = ""
-
-
-class Bar(NamedTuple):
-    """A kline. `close_ms` is the last millisecond in it, as the venue counts."""
-
-    open_ms: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    close_ms: int
-    quote_volume: Decimal
-    trades: int
-    taker_volume: Decimal
-    taker_quote_volume: Decimal
-    first_trade_id: int = -1
-    last_trade_id: int = -1
-
-
-class PublicTrade(NamedTuple):
-    """A trade on the tape."""
-
-    trade_id: int
-    price: Decimal
-    quantity: Decimal
-    at_ms: int
-    is_buyer_maker: bool
-
-
-class AggTrade(NamedTuple):
-    """Fills of one taking order at one price."""
-
-    agg_id: int
-    price: Decimal
-    quantity: Decimal
-    first_trade_id: int
-    last_trade_id: int
-    at_ms: int
-    is_buyer_maker: bool
-
-
-class Level(NamedTuple):
-    """A price level of the book; quantity zero in a diff means it is gone."""
-
-    price: Decimal
-    quantity: Decimal
-
-
-class BookTop(NamedTuple):
-    """Best bid and ask."""
-
-    update_id: int
-    bid_price: Decimal
-    bid_quantity: Decimal
-    ask_price: Decimal
-    ask_quantity: Decimal
-    at_ms: int
-
-
-class Depth(NamedTuple):
-    """A snapshot of the book, best levels first."""
-
-    last_update_id: int
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-    at_ms: int
-
-
-class Ticker24h(NamedTuple):
-    """Rolling window statistics over the last 24 hours (or what the history holds of them)."""
-
-    open_ms: int
-    close_ms: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    last: Decimal
-    last_quantity: Decimal
-    previous_close: Decimal
-    weighted_average: Decimal
-    volume: Decimal
-    quote_volume: Decimal
-    first_trade_id: int
-    last_trade_id: int
-    trades: int
-
-
-@dataclass(frozen=True, slots=True)
-class MarkPrice:
-    """The premium index of a USD-M symbol."""
-
-    symbol: str
-    mark: Decimal
-    index: Decimal
-    settle: Decimal
-    funding_rate: Decimal
-    next_funding_ms: int
-    interest_rate: Decimal
-    at_ms: int
-
-
-class FundingRate(NamedTuple):
-    """A funding that has taken place."""
-
-    symbol: str
-    at_ms: int
-    rate: Decimal
-    mark: Decimal
-
-
-class RegimePoint(NamedTuple):
-    """The true regime of the bar that opens at `ts`."""
-
-    ts: int
-    regime: int

@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, Side
 from engine_service.exchange_sim.errors import ExchangeError, no_such_order
 from engine_service.exchange_sim.events import ExecutionType
 from engine_service.exchange_sim.listing import Listing
-from engine_service.exchange_sim.model import (
-    Market,
-    NewOrder,
-    OrderStatus,
-    OrderType,
-    Side,
-    SimOrder,
-    SimTrade,
-)
+from engine_service.exchange_sim.model import NewOrder, SimOrder, SimTrade
 from engine_service.exchange_sim.order_entry import OrderEntry
 from engine_service.exchange_sim.order_rules import check_futures_price, check_futures_quantity
 

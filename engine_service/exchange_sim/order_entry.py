@@ -5,23 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, TimeInForce
 from engine_service.exchange_sim.errors import ExchangeError, filter_failure, order_rejected, unknown_order
 from engine_service.exchange_sim.events import ExecutionType
 from engine_service.exchange_sim.futures_settings import FuturesSettings
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.listings import Listings
 from engine_service.exchange_sim.matching_engine import MatchingEngine
-from engine_service.exchange_sim.model import (
-    ZERO,
-    Market,
-    NewOrder,
-    OrderStatus,
-    OrderType,
-    SimOrder,
-    SimTrade,
-    SymbolSpec,
-    TimeInForce,
-)
+from engine_service.exchange_sim.model import ZERO, NewOrder, SimOrder, SimTrade, SymbolSpec
 from engine_service.exchange_sim.order_queries import OrderQueries
 from engine_service.exchange_sim.order_rules import (
     CONDITIONAL_FUTURES_TYPES,

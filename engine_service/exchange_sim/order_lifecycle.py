@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import Market, OrderStatus
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.events import ExecutionType, OrderEvent
 from engine_service.exchange_sim.listing import Listing
-from engine_service.exchange_sim.model import Market, OrderStatus, SimOrder, SimTrade
+from engine_service.exchange_sim.model import SimOrder, SimTrade
 from engine_service.exchange_sim.order_store import OrderStore
 from engine_service.exchange_sim.settlement import Settlement
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from engine_service.exchange_sim.enums import Market, OrderStatus
 from engine_service.exchange_sim.errors import no_such_order
-from engine_service.exchange_sim.model import Market, OrderStatus, SimOrder, SimTrade
+from engine_service.exchange_sim.model import SimOrder, SimTrade
 from engine_service.exchange_sim.order_store import OrderStore
 
 _T = TypeVar("_T")

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from engine_service.exchange_sim.enums import OrderType, PositionSide, Side, TimeInForce
 from engine_service.exchange_sim.errors import (
     ExchangeError,
     filter_failure,
     missing_parameter,
     unneeded_parameter,
 )
-from engine_service.exchange_sim.model import (
-    NewOrder,
-    OrderType,
-    PositionSide,
-    Side,
-    SymbolSpec,
-    TimeInForce,
-)
+from engine_service.exchange_sim.model import NewOrder, SymbolSpec
 
 CONDITIONAL_FUTURES_TYPES = frozenset(
     {

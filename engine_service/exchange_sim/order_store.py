@@ -6,7 +6,8 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 
-from engine_service.exchange_sim.model import Market, SimOrder, SimTrade
+from engine_service.exchange_sim.enums import Market
+from engine_service.exchange_sim.model import SimOrder, SimTrade
 
 _Place = tuple[Market, str]
 _AccountPlace = tuple[str, Market, str]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from engine_service.exchange_sim.model import Market, OrderType, SymbolSpec
+from engine_service.exchange_sim.enums import Market, OrderType
+from engine_service.exchange_sim.model import SymbolSpec
 
 SPOT_ORDER_TYPES = (
     OrderType.LIMIT,

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from decimal import ROUND_DOWN, Decimal
 
 from engine_service.exchange_sim.accounts import AccountBook
+from engine_service.exchange_sim.enums import OrderType, Side
 from engine_service.exchange_sim.event_bus import EventBus
 from engine_service.exchange_sim.events import SpotPositionEvent
 from engine_service.exchange_sim.ledger import HOUSE, SpotLedger
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.matching import MatchPlan
-from engine_service.exchange_sim.model import ZERO, OrderType, Side, SimOrder
+from engine_service.exchange_sim.model import ZERO, SimOrder
 from engine_service.exchange_sim.settlement import Settled
 
 ASSET_DIGITS = Decimal("1E-8")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+from engine_service.exchange_sim.enums import Market, OrderStatus
 from engine_service.exchange_sim.errors import ExchangeError, order_rejected
 from engine_service.exchange_sim.events import ExecutionType
 from engine_service.exchange_sim.ledger import SpotLedger
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.matching import MatchPlan
 from engine_service.exchange_sim.matching_engine import MatchingEngine
-from engine_service.exchange_sim.model import Market, OrderStatus, SimOrder
+from engine_service.exchange_sim.model import SimOrder
 from engine_service.exchange_sim.order_rules import would_trigger
 from engine_service.exchange_sim.order_store import OrderStore
 from engine_service.exchange_sim.settlement import Settlement

@@ -15,8 +15,8 @@ from engine_service.exchange_sim.binance_wire.futures_tickets import (
     self_trade_prevention,
 )
 from engine_service.exchange_sim.binance_wire.params import FUTURES_CLIENT_ID_RANGE, Params, one_id
+from engine_service.exchange_sim.enums import Market, OrderType, Side, TimeInForce, WorkingType
 from engine_service.exchange_sim.errors import ExchangeError, missing_parameter, unneeded_parameter
-from engine_service.exchange_sim.model import Market, OrderType, Side, TimeInForce, WorkingType
 
 FUTURES = Market.FUTURES
 _MOST_ROWS = 1000

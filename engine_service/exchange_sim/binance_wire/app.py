@@ -27,8 +27,8 @@ from engine_service.exchange_sim.binance_wire.app_gateway import Gateway, Receiv
 from engine_service.exchange_sim.binance_wire.sim_admin import make_admin_router
 from engine_service.exchange_sim.binance_wire.weights import Limits
 from engine_service.exchange_sim.binance_wire.ws_routes import StreamRoutes
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import Market
 
 _REST_PREFIXES = ("/api/", "/fapi/", "/sapi/", "/dapi/")
 ROUTES: tuple[Route, ...] = (

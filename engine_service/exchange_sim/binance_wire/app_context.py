@@ -11,9 +11,9 @@ from engine_service.exchange_sim.binance_wire.futures_countdown import Countdown
 from engine_service.exchange_sim.binance_wire.params import Params
 from engine_service.exchange_sim.binance_wire.weights import Limits, RateLimits, default_limits
 from engine_service.exchange_sim.binance_wire.ws_listen_keys import ListenKeys
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.events import AccountEvent, MarketEvent, OrderEvent
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import Market
 
 
 class Wire:

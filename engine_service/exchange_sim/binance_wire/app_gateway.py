@@ -20,9 +20,9 @@ from engine_service.exchange_sim.binance_wire.errors import LimitExceeded
 from engine_service.exchange_sim.binance_wire.params import Params, parse_pairs
 from engine_service.exchange_sim.binance_wire.ws_api_envelope import in_unit
 from engine_service.exchange_sim.binance_wire.ws_text import MICROSECOND, MILLISECOND, TimeUnit
+from engine_service.exchange_sim.enums import Market, Permission
 from engine_service.exchange_sim.errors import ExchangeError
 from engine_service.exchange_sim.faults import FaultAnswer, RequestPlan
-from engine_service.exchange_sim.model import Market, Permission
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from engine_service.exchange_sim.binance_wire import errors
+from engine_service.exchange_sim.enums import KeyKind, Permission
 from engine_service.exchange_sim.errors import missing_parameter
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import AccountSpec, ApiKey, KeyKind, Permission
+from engine_service.exchange_sim.model import AccountSpec, ApiKey
 
 DEFAULT_WINDOW_MS = Decimal(5000)
 MAX_WINDOW_MS = Decimal(60_000)

@@ -6,7 +6,8 @@ from engine_service.exchange_sim.binance_wire import payloads_futures, payloads_
 from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Security
 from engine_service.exchange_sim.binance_wire.spot_account import uid
 from engine_service.exchange_sim.binance_wire.ws_text import plain
-from engine_service.exchange_sim.model import Market, Permission, Position, SymbolSpec
+from engine_service.exchange_sim.enums import Market, Permission
+from engine_service.exchange_sim.model import Position, SymbolSpec
 
 Payload = dict[str, object]
 FUTURES = Market.FUTURES

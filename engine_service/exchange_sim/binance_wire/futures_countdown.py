@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import Market
 
 
 class Countdowns:

@@ -9,8 +9,9 @@ from engine_service.exchange_sim.binance_wire.app_context import Call, Route
 from engine_service.exchange_sim.binance_wire.params import Params
 from engine_service.exchange_sim.binance_wire.payloads_filters import futures_symbol
 from engine_service.exchange_sim.binance_wire.ws_text import plain
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.errors import ExchangeError
-from engine_service.exchange_sim.model import Market, SymbolSpec
+from engine_service.exchange_sim.model import SymbolSpec
 
 Payload = dict[str, object]
 FUTURES = Market.FUTURES

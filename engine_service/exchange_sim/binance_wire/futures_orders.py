@@ -15,8 +15,8 @@ from engine_service.exchange_sim.binance_wire.futures_tickets import (
     response_is_final,
 )
 from engine_service.exchange_sim.binance_wire.params import FUTURES_CLIENT_ID_RANGE, Params, one_id
+from engine_service.exchange_sim.enums import Market, Side
 from engine_service.exchange_sim.errors import ExchangeError, missing_parameter, no_such_order
-from engine_service.exchange_sim.model import Market, Side
 
 FUTURES = Market.FUTURES
 _MOST_ROWS = 1000

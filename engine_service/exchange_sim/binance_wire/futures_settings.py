@@ -5,8 +5,8 @@ from __future__ import annotations
 from engine_service.exchange_sim.binance_wire import errors
 from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Security
 from engine_service.exchange_sim.binance_wire.ws_text import plain
+from engine_service.exchange_sim.enums import MarginType, Market
 from engine_service.exchange_sim.errors import ExchangeError
-from engine_service.exchange_sim.model import MarginType, Market
 
 FUTURES = Market.FUTURES
 _DONE = {"code": 200, "msg": "success"}

@@ -11,17 +11,16 @@ from engine_service.exchange_sim.binance_wire.params import (
     Params,
     decimals_of,
 )
-from engine_service.exchange_sim.errors import ExchangeError, missing_parameter, unneeded_parameter
-from engine_service.exchange_sim.model import (
+from engine_service.exchange_sim.enums import (
     Market,
-    NewOrder,
     OrderType,
     PositionSide,
     SelfTradePrevention,
     Side,
-    SymbolSpec,
     TimeInForce,
 )
+from engine_service.exchange_sim.errors import ExchangeError, missing_parameter, unneeded_parameter
+from engine_service.exchange_sim.model import NewOrder, SymbolSpec
 from engine_service.exchange_sim.specs import FUTURES_ORDER_TYPES
 
 LONGEST_CLIENT_ID = 36

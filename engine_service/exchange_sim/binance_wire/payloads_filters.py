@@ -6,7 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from engine_service.exchange_sim.binance_wire.ws_text import fixed, plain
-from engine_service.exchange_sim.model import OrderType, SymbolSpec, TimeInForce
+from engine_service.exchange_sim.enums import OrderType, TimeInForce
+from engine_service.exchange_sim.model import SymbolSpec
 
 Payload = dict[str, object]
 _Writer = Callable[[Decimal], str]

@@ -6,16 +6,9 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from engine_service.exchange_sim.binance_wire.ws_text import fixed, plain
-from engine_service.exchange_sim.model import (
-    ZERO,
-    AlgoOrder,
-    FundingRate,
-    Income,
-    MarkPrice,
-    OrderStatus,
-    SimOrder,
-    SimTrade,
-)
+from engine_service.exchange_sim.enums import OrderStatus
+from engine_service.exchange_sim.model import ZERO, AlgoOrder, Income, SimOrder, SimTrade
+from engine_service.exchange_sim.public_data import FundingRate, MarkPrice
 
 Payload = dict[str, object]
 _MONEY_DIGITS = Decimal("1E-8")

@@ -9,15 +9,8 @@ from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
 from engine_service.exchange_sim.binance_wire.ws_text import fixed, levels, plain
-from engine_service.exchange_sim.model import (
-    AggTrade,
-    Bar,
-    BookTop,
-    Depth,
-    Market,
-    PublicTrade,
-    Ticker24h,
-)
+from engine_service.exchange_sim.enums import Market
+from engine_service.exchange_sim.public_data import AggTrade, Bar, BookTop, Depth, PublicTrade, Ticker24h
 
 Payload = dict[str, object]
 _PERCENT_DIGITS = Decimal("0.001")

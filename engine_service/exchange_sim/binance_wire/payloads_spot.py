@@ -7,7 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from engine_service.exchange_sim.binance_wire.ws_text import fixed
-from engine_service.exchange_sim.model import Balance, OrderStatus, OrderType, SimOrder, SimTrade
+from engine_service.exchange_sim.enums import OrderStatus, OrderType
+from engine_service.exchange_sim.model import Balance, SimOrder, SimTrade
 
 Payload = dict[str, object]
 _NO_LIST = -1

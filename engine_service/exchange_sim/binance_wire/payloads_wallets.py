@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from engine_service.exchange_sim.binance_wire.payloads_futures import average, money
 from engine_service.exchange_sim.binance_wire.ws_text import plain
-from engine_service.exchange_sim.model import ZERO, FuturesBalance, MarginType, Position
+from engine_service.exchange_sim.enums import MarginType
+from engine_service.exchange_sim.model import ZERO, FuturesBalance, Position
 from engine_service.exchange_sim.specs import MARGIN_ASSET
 
 Payload = dict[str, object]

@@ -9,11 +9,11 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.errors import ExchangeError
 from engine_service.exchange_sim.exchange import Exchange
 from engine_service.exchange_sim.faults import Fault, FaultKind
 from engine_service.exchange_sim.ledger_report import Row, ledger_report, text
-from engine_service.exchange_sim.model import Market
 
 _MAX_DELAY_MS = 600_000
 _MAX_SKEW_MS = 7 * 24 * 3600 * 1000

@@ -8,7 +8,8 @@ from decimal import Decimal
 from engine_service.exchange_sim.binance_wire import payloads_spot
 from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Security
 from engine_service.exchange_sim.binance_wire.ws_text import fixed
-from engine_service.exchange_sim.model import ZERO, Market, Permission
+from engine_service.exchange_sim.enums import Market, Permission
+from engine_service.exchange_sim.model import ZERO
 
 Payload = dict[str, object]
 _BPS = Decimal(10_000)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from engine_service.exchange_sim.binance_wire import errors
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.intervals import (
     FIXED_INTERVALS_MS,
     MINUTE_MS,
@@ -15,7 +16,7 @@ from engine_service.exchange_sim.intervals import (
     next_open_ms,
 )
 from engine_service.exchange_sim.market_data import MarketData
-from engine_service.exchange_sim.model import Bar, Market
+from engine_service.exchange_sim.public_data import Bar
 
 ZONE_RANGE = "^[+-]?[0-9]{1,2}(:[0-9]{2})?$"
 _ZONE = re.compile(r"([+-]?)([0-9]{1,2})(?::([0-9]{2}))?", re.ASCII)

@@ -11,8 +11,9 @@ from engine_service.exchange_sim.binance_wire.params import Params
 from engine_service.exchange_sim.binance_wire.payloads_filters import spot_symbol
 from engine_service.exchange_sim.binance_wire.spot_klines import offset_minutes, shifted_klines
 from engine_service.exchange_sim.binance_wire.ws_text import fixed
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.errors import ExchangeError
-from engine_service.exchange_sim.model import Market, SymbolSpec
+from engine_service.exchange_sim.model import SymbolSpec
 
 Payload = dict[str, object]
 SPOT = Market.SPOT

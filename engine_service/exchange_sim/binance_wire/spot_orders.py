@@ -13,8 +13,9 @@ from engine_service.exchange_sim.binance_wire.params import SPOT_CLIENT_ID_RANGE
 from engine_service.exchange_sim.binance_wire.payloads_spot import ResponseType
 from engine_service.exchange_sim.binance_wire.spot_account import commission_for_order
 from engine_service.exchange_sim.binance_wire.spot_tickets import response_type, spot_ticket
+from engine_service.exchange_sim.enums import Market, OrderStatus
 from engine_service.exchange_sim.errors import ExchangeError
-from engine_service.exchange_sim.model import Market, OrderStatus, SimOrder, SimTrade
+from engine_service.exchange_sim.model import SimOrder, SimTrade
 
 _ID_ALPHABET = string.ascii_letters + string.digits
 _ID_LENGTH = 22

@@ -5,8 +5,8 @@ from __future__ import annotations
 from engine_service.exchange_sim.binance_wire import errors, payloads_spot
 from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Security
 from engine_service.exchange_sim.binance_wire.params import SPOT_CLIENT_ID_RANGE, Params, one_id
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.errors import ExchangeError
-from engine_service.exchange_sim.model import Market
 
 _DAY_MS = 24 * 3600 * 1000
 _MOST_ROWS = 1000

@@ -8,15 +8,9 @@ from engine_service.exchange_sim.binance_wire import errors
 from engine_service.exchange_sim.binance_wire.params import SPOT_CLIENT_ID_RANGE, Params, any_precision_over
 from engine_service.exchange_sim.binance_wire.payloads_filters import ASSET_DECIMALS
 from engine_service.exchange_sim.binance_wire.payloads_spot import ResponseType, default_response_type
+from engine_service.exchange_sim.enums import Market, OrderType, SelfTradePrevention, Side, TimeInForce
 from engine_service.exchange_sim.errors import ExchangeError, missing_parameter, unneeded_parameter
-from engine_service.exchange_sim.model import (
-    Market,
-    NewOrder,
-    OrderType,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
-)
+from engine_service.exchange_sim.model import NewOrder
 from engine_service.exchange_sim.specs import SPOT_ORDER_TYPES
 
 _LEAST_STRATEGY_TYPE = 1_000_000

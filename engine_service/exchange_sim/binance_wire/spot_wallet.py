@@ -9,7 +9,8 @@ from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Se
 from engine_service.exchange_sim.binance_wire.spot_account import fee_rates
 from engine_service.exchange_sim.binance_wire.weights import FUTURES_LIMITS
 from engine_service.exchange_sim.binance_wire.ws_text import fixed, plain
-from engine_service.exchange_sim.model import ZERO, Market, Permission
+from engine_service.exchange_sim.enums import Market, Permission
+from engine_service.exchange_sim.model import ZERO
 
 Payload = dict[str, object]
 _NONE = "0"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from engine_service.exchange_sim.binance_wire import errors
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.events import AccountEvent, ExecutionType, MarketEvent, OrderEvent
-from engine_service.exchange_sim.model import Market
 
 SECOND_MS = 1000
 MINUTE_MS = 60 * SECOND_MS

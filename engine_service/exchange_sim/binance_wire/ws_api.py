@@ -14,7 +14,7 @@ from engine_service.exchange_sim.binance_wire.ws_connection import StreamConnect
 from engine_service.exchange_sim.binance_wire.ws_sessions import SessionRegistry
 from engine_service.exchange_sim.binance_wire.ws_streams import Connect, time_unit
 from engine_service.exchange_sim.binance_wire.ws_user_hub import UserHub
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 
 PATHS = {Market.SPOT: "/ws-api/v3", Market.FUTURES: "/ws-fapi/v1"}
 _CONNECTION_WEIGHT = 2

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from engine_service.exchange_sim.binance_wire.app_context import Route, Security
 from engine_service.exchange_sim.binance_wire.auth import Authenticator, Signer, require, ws_payload
+from engine_service.exchange_sim.enums import KeyKind, Market, Permission
 from engine_service.exchange_sim.errors import ExchangeError, missing_parameter
-from engine_service.exchange_sim.model import KeyKind, Market, Permission
 
 
 class Identity:

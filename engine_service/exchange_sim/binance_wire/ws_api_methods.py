@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from engine_service.exchange_sim.binance_wire.app_context import Route
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 
 _SPOT = {
     "ping": "GET /api/v3/ping",

@@ -32,9 +32,9 @@ from engine_service.exchange_sim.binance_wire.ws_sessions import Stream
 from engine_service.exchange_sim.binance_wire.ws_text import TimeUnit
 from engine_service.exchange_sim.binance_wire.ws_topics import encode
 from engine_service.exchange_sim.binance_wire.ws_user_hub import UserHub
+from engine_service.exchange_sim.enums import Market, Permission
 from engine_service.exchange_sim.errors import ExchangeError
 from engine_service.exchange_sim.faults import RequestPlan
-from engine_service.exchange_sim.model import Market, Permission
 
 _log = structlog.get_logger(__name__)
 _SESSION_WEIGHT = 2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from engine_service.exchange_sim.binance_wire.ws_stream_names import CHANNELS, StreamSpec
 from engine_service.exchange_sim.binance_wire.ws_topics import StreamClient, Topic, make_topic
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.errors import ExchangeError
 from engine_service.exchange_sim.events import AccountEvent, MarketEvent, StreamKey
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import Market
 
 
 class MarketHub:

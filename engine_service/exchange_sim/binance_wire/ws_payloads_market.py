@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine_service.exchange_sim.binance_wire.ws_text import MILLISECOND, TimeUnit, levels, number, plain
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.events import (
     AggTradeEvent,
     BookTickerEvent,
@@ -18,7 +19,7 @@ from engine_service.exchange_sim.events import (
     TickerEvent,
     TradeEvent,
 )
-from engine_service.exchange_sim.model import Depth, Market
+from engine_service.exchange_sim.public_data import Depth
 
 Payload = dict[str, object]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine_service.exchange_sim.binance_wire.ws_text import MILLISECOND, TimeUnit, fixed, plain
+from engine_service.exchange_sim.enums import MarginType, OrderType
 from engine_service.exchange_sim.events import (
     AlgoEvent,
     ExecutionType,
@@ -12,7 +13,7 @@ from engine_service.exchange_sim.events import (
     SpotBalanceEvent,
     SpotPositionEvent,
 )
-from engine_service.exchange_sim.model import ZERO, MarginType, OrderType, Position, SimOrder, SimTrade
+from engine_service.exchange_sim.model import ZERO, Position, SimOrder, SimTrade
 
 Payload = dict[str, object]
 

@@ -18,7 +18,7 @@ from engine_service.exchange_sim.binance_wire.ws_api import ws_api_router
 from engine_service.exchange_sim.binance_wire.ws_sessions import SessionRegistry
 from engine_service.exchange_sim.binance_wire.ws_streams import market_streams_router, user_streams_router
 from engine_service.exchange_sim.binance_wire.ws_user_hub import UserHub
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 
 _FAREWELL_S = 0.2
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine_service.exchange_sim.binance_wire.ws_connection import GOING_AWAY, SERVICE_RESTART, StreamConnection
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.faults import Faults
-from engine_service.exchange_sim.model import Market
 
 
 class Stream(StrEnum):

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.events import Channel
-from engine_service.exchange_sim.model import Market
 
 
 class StreamKind(StrEnum):

@@ -14,8 +14,8 @@ from engine_service.exchange_sim.binance_wire.ws_stream_names import Base, Strea
 from engine_service.exchange_sim.binance_wire.ws_text import TimeUnit
 from engine_service.exchange_sim.binance_wire.ws_topics import encode
 from engine_service.exchange_sim.binance_wire.ws_user_hub import Report, UserHub
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import Market
 
 MAX_STREAMS = 1024
 

@@ -33,7 +33,7 @@ from engine_service.exchange_sim.binance_wire.ws_stream_session import (
 )
 from engine_service.exchange_sim.binance_wire.ws_text import MICROSECOND, MILLISECOND, TimeUnit
 from engine_service.exchange_sim.binance_wire.ws_user_hub import UserHub
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 
 MESSAGES_PER_S = {Market.SPOT: 5, Market.FUTURES: 10}
 _KEY_CHECK_S = 1.0

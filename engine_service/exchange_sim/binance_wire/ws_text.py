@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from engine_service.exchange_sim.model import Level, Market
+from engine_service.exchange_sim.enums import Market
+from engine_service.exchange_sim.public_data import Level
 
 TimeUnit = Literal[1, 1000]
 """Units of time stamps per millisecond: 1 for milliseconds, 1000 for microseconds."""

@@ -18,7 +18,7 @@ from engine_service.exchange_sim.binance_wire.ws_stream_names import StreamKind,
 from engine_service.exchange_sim.binance_wire.ws_text import TimeUnit
 from engine_service.exchange_sim.events import DepthEvent, MarketEvent
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import Level
+from engine_service.exchange_sim.public_data import Level
 
 _BATCH_WAIT_S = 0.02  # events of one tick arrive together; the array is sent when the tick is over
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from engine_service.exchange_sim.binance_wire import ws_payloads_user as payloads
 from engine_service.exchange_sim.binance_wire.ws_text import TimeUnit
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.events import (
     AccountEvent,
     AlgoEvent,
@@ -24,7 +25,6 @@ from engine_service.exchange_sim.events import (
     SpotPositionEvent,
 )
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import Market
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine_service.exchange_sim.binance_wire.ws_control import Control, ControlError, answer, parse_control
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 
 
 def test_a_subscription_is_read() -> None:

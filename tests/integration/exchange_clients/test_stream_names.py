@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine_service.exchange_sim.binance_wire.ws_stream_names import Base, StreamKind, parse_stream
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,14 @@ from engine_service.exchange_sim.binance_wire import ws_payloads_market as marke
 from engine_service.exchange_sim.binance_wire import ws_payloads_user as user_payloads
 from engine_service.exchange_sim.binance_wire.ws_topics import merge_depth
 from engine_service.exchange_sim.binance_wire.ws_user_hub import reports_of
+from engine_service.exchange_sim.enums import (
+    Market,
+    OrderStatus,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
 from engine_service.exchange_sim.events import (
     BookTickerEvent,
     Channel,
@@ -19,21 +27,8 @@ from engine_service.exchange_sim.events import (
     StreamKey,
     TradeEvent,
 )
-from engine_service.exchange_sim.model import (
-    Balance,
-    Bar,
-    BookTop,
-    Level,
-    Market,
-    OrderStatus,
-    OrderType,
-    PublicTrade,
-    SelfTradePrevention,
-    Side,
-    SimOrder,
-    SimTrade,
-    TimeInForce,
-)
+from engine_service.exchange_sim.model import Balance, SimOrder, SimTrade
+from engine_service.exchange_sim.public_data import Bar, BookTop, Level, PublicTrade
 
 D = Decimal
 AT = 1_672_515_782_136

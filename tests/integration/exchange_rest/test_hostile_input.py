@@ -20,7 +20,8 @@ from engine_service.exchange_sim.binance_wire.app_context import Route
 from engine_service.exchange_sim.binance_wire.weights import default_limits
 from engine_service.exchange_sim.bootstrap import build_exchange
 from engine_service.exchange_sim.config import ExchangeConfig
-from engine_service.exchange_sim.model import AccountSpec, ApiKey, KeyKind, Permission
+from engine_service.exchange_sim.enums import KeyKind, Permission
+from engine_service.exchange_sim.model import AccountSpec, ApiKey
 from tests.integration.exchange_rest.signed_client import hmac_hex
 
 SECRET = "fuzz"

@@ -9,7 +9,7 @@ import pytest
 from engine_service.domain.clock import ManualClock
 from engine_service.exchange_sim.binance_wire.errors import LimitExceeded
 from engine_service.exchange_sim.binance_wire.weights import FUTURES_LIMITS, SPOT_LIMITS, RateLimits
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 from tests.integration.exchange_rest.signed_client import SignedClient, refused
 
 MINUTE_MS = 60_000

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine_service.exchange_sim.binance_wire.auth import rest_payload, signature_is_valid, ws_payload
-from engine_service.exchange_sim.model import ApiKey, KeyKind
+from engine_service.exchange_sim.enums import KeyKind
+from engine_service.exchange_sim.model import ApiKey
 from tests.integration.exchange_rest.signed_client import SignedClient, hmac_hex, now_ms, refused
 from tests.integration.simulated_exchange import SimulatedExchange
 

@@ -9,20 +9,11 @@ from typing import Any
 from engine_service.domain.clock import ManualClock
 from engine_service.exchange_sim.bootstrap import build_exchange
 from engine_service.exchange_sim.config import ExchangeConfig
+from engine_service.exchange_sim.enums import KeyKind, Market, OrderType, Permission, Side, TimeInForce
 from engine_service.exchange_sim.errors import ExchangeError
 from engine_service.exchange_sim.events import AccountEvent, MarketEvent, OrderEvent
 from engine_service.exchange_sim.exchange import Exchange
-from engine_service.exchange_sim.model import (
-    AccountSpec,
-    ApiKey,
-    KeyKind,
-    Market,
-    NewOrder,
-    OrderType,
-    Permission,
-    Side,
-    TimeInForce,
-)
+from engine_service.exchange_sim.model import AccountSpec, ApiKey, NewOrder
 
 NOW_MS = 1_790_000_000_000
 ALICE, BOB = "alice", "bob"

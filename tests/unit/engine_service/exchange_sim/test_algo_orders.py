@@ -4,9 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine_service.exchange_sim.events import AlgoEvent
-from engine_service.exchange_sim.model import (
-    AlgoOrder,
+from engine_service.exchange_sim.enums import (
     AlgoStatus,
     Market,
     OrderStatus,
@@ -14,6 +12,8 @@ from engine_service.exchange_sim.model import (
     Side,
     WorkingType,
 )
+from engine_service.exchange_sim.events import AlgoEvent
+from engine_service.exchange_sim.model import AlgoOrder
 from tests.unit.engine_service.exchange_sim.market_floor import ALICE, BOB, Floor, market_order, refusal
 
 CENT = Decimal("0.1")

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from engine_service.exchange_sim.arguments import parse_arguments
 from engine_service.exchange_sim.bootstrap import build_exchange
 from engine_service.exchange_sim.config import ConfigError
+from engine_service.exchange_sim.enums import KeyKind, Market, Permission
 from engine_service.exchange_sim.main import main
-from engine_service.exchange_sim.model import KeyKind, Market, Permission
 from tests.unit.engine_service.exchange_sim.market_floor import ALICE, NOW_MS, Floor, account
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.faults import CLEAR, Fault, FaultKind, Faults
-from engine_service.exchange_sim.model import Market
 
 ORDER = ("/api/v3/order", "POST", {"symbol": "BTCUSDT"}, Market.SPOT, "demo")
 

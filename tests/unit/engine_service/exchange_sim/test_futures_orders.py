@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from engine_service.exchange_sim.events import FuturesAccountEvent
-from engine_service.exchange_sim.model import (
+from engine_service.exchange_sim.enums import (
     MarginType,
     Market,
-    NewOrder,
     OrderStatus,
     OrderType,
     PositionSide,
     Side,
     TimeInForce,
 )
+from engine_service.exchange_sim.events import FuturesAccountEvent
+from engine_service.exchange_sim.model import NewOrder
 from tests.unit.engine_service.exchange_sim.market_floor import (
     ALICE,
     BOB,

@@ -7,17 +7,17 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine_service.exchange_sim.errors import ExchangeError
-from engine_service.exchange_sim.ledger_report import ledger_report
-from engine_service.exchange_sim.model import (
+from engine_service.exchange_sim.enums import (
     Market,
-    NewOrder,
     OrderType,
     PositionSide,
     SelfTradePrevention,
     Side,
     TimeInForce,
 )
+from engine_service.exchange_sim.errors import ExchangeError
+from engine_service.exchange_sim.ledger_report import ledger_report
+from engine_service.exchange_sim.model import NewOrder
 from tests.unit.engine_service.exchange_sim.market_floor import ALICE, BOB, Floor, account
 
 SYMBOLS = {Market.SPOT: ("BTCUSDT", "BNBUSDT", "ETHBTC"), Market.FUTURES: ("BTCUSDT", "DOGEUSDT")}

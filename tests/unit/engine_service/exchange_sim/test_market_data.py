@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from engine_service.exchange_sim.enums import Market, OrderType, Side
 from engine_service.exchange_sim.events import (
     BookTickerEvent,
     Channel,
@@ -15,7 +16,8 @@ from engine_service.exchange_sim.events import (
     TradeEvent,
 )
 from engine_service.exchange_sim.intervals import INTERVALS, bar_open_ms, next_open_ms
-from engine_service.exchange_sim.model import Bar, Market, NewOrder, OrderType, Side
+from engine_service.exchange_sim.model import NewOrder
+from engine_service.exchange_sim.public_data import Bar
 from tests.unit.engine_service.exchange_sim.market_floor import (
     ALICE,
     NOW_MS,

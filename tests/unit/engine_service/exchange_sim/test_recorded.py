@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from engine_service.exchange_sim.config import ConfigError
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.recorded import read_recorded_market
 from tests.unit.engine_service.exchange_sim.market_floor import ALICE, Floor, account
 

@@ -7,7 +7,7 @@ import pytest
 from hmmlearn.hmm import GaussianHMM
 from numpy.typing import NDArray
 
-from engine_service.exchange_sim.model import Market
+from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.seeded_market import MAX_DWELL_S, REGIMES, SeededMarket
 from tests.unit.engine_service.exchange_sim.market_floor import NOW_MS, Floor
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from engine_service.exchange_sim.binance_wire.sim_admin import make_admin_router
-from engine_service.exchange_sim.model import Market, Side
+from engine_service.exchange_sim.enums import Market, Side
 from tests.unit.engine_service.exchange_sim.market_floor import (
     ALICE,
     BOB,

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from engine_service.exchange_sim.events import ExecutionType
-from engine_service.exchange_sim.model import (
+from engine_service.exchange_sim.enums import (
     Market,
-    NewOrder,
     OrderStatus,
     OrderType,
     SelfTradePrevention,
     Side,
     TimeInForce,
 )
+from engine_service.exchange_sim.events import ExecutionType
+from engine_service.exchange_sim.model import NewOrder
 from tests.unit.engine_service.exchange_sim.market_floor import (
     ALICE,
     BOB,

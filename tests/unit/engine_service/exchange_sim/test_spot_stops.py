@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from engine_service.exchange_sim.model import Market, NewOrder, OrderStatus, OrderType, Side, TimeInForce
+from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, Side, TimeInForce
+from engine_service.exchange_sim.model import NewOrder
 from tests.unit.engine_service.exchange_sim.market_floor import ALICE, Floor, market_order, refusal
 
 
