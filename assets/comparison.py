@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.fills import newest_seq
 from assets.tables import FILLS
 
 ENGINE_VENUE = "engine-venue"
@@ -25,7 +26,12 @@ class Break:
 
 
 def fill_breaks(engine: pl.DataFrame, stored: pl.DataFrame) -> list[Break]:
-    """Return every trade that only one side has, or that the two tell differently. Both are rows of ``FILLS``."""
+    """Return every trade that only one side has, or that the two tell differently. Both are rows of ``FILLS``.
+
+    A fill may be booked between the ingest and this comparison: only what was booked by the newest stored journal
+    sequence is owed.
+    """
+    engine = engine.filter(pl.col("journal_seq") <= newest_seq(stored))
     keys = list(FILLS.keys)
     ours = {tuple(row[key] for key in keys): row for row in engine.iter_rows(named=True)}
     theirs = {tuple(row[key] for key in keys): row for row in stored.iter_rows(named=True)}
@@ -51,21 +57,29 @@ def _difference(engine: Mapping[str, Any] | None, stored: Mapping[str, Any] | No
 
 
 def venue_breaks(report: Mapping[str, Any]) -> list[Break]:
-    """Return what the engine's own comparison with its venue left open."""
-    return [_venue_break(entry) for entry in report.get("breaks", ())]
-
-
-def _venue_break(entry: Any) -> Break:
-    if not isinstance(entry, Mapping):
-        return Break(parties=ENGINE_VENUE, kind="OPEN", symbol="", subject=str(entry), detail="")
-    subject = str(entry.get("subject", entry.get("break_id", "")))
-    return Break(
-        parties=ENGINE_VENUE,
-        kind=str(entry.get("kind", "OPEN")),
-        symbol=str(entry.get("symbol", "")),
-        subject=subject,
-        detail=f"engine {entry.get('ours', '?')}, venue {entry.get('theirs', '?')}",
-    )
+    """Return what the engine's own comparison with its venues left open; a venue that could not be asked is one."""
+    open_now = [
+        Break(
+            parties=ENGINE_VENUE,
+            kind=str(entry["kind"]),
+            symbol=f"{entry['venue']} {entry['market']}",
+            subject=str(entry["subject"]),
+            detail=f"engine {entry['ours']}, venue {entry['theirs']}",
+        )
+        for entry in report["breaks"]
+    ]
+    unasked = [
+        Break(
+            parties=ENGINE_VENUE,
+            kind="NOT_COMPARED",
+            symbol=str(venue["venue"]),
+            subject="venue",
+            detail=str(venue["error"]),
+        )
+        for venue in report["venues"]
+        if not venue["ok"]
+    ]
+    return [*open_now, *unasked]
 
 
 def merge_found_at(breaks: Sequence[Break], stored: pl.DataFrame, now: Any) -> list[dict[str, Any]]:

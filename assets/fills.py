@@ -18,7 +18,7 @@ from warehouse.store import Warehouse
 def fills(warehouse: dg.ResourceParam[Warehouse], engine: dg.ResourceParam[Engine]) -> dg.MaterializeResult[None]:
     """Every fill of the engine's journal, one row per venue trade, with the strategy that wanted it."""
     watch = Stopwatch()
-    report = warehouse.writer(FILLS).upsert(engine_fills(engine))
+    report = warehouse.writer(FILLS).upsert(fill_frame(engine.get_fills(after=stored_seq(warehouse, engine))))
     return dg.MaterializeResult(
         metadata={
             **table_facts(warehouse, FILLS, watch, time_column="filled_at"),
@@ -27,14 +27,19 @@ def fills(warehouse: dg.ResourceParam[Warehouse], engine: dg.ResourceParam[Engin
     )
 
 
-def engine_fills(engine: Engine) -> pl.DataFrame:
-    """Return the engine's settled fills as rows of the table; provisional ones wait for the venue's trade id."""
-    strategies = {order["client_order_id"]: order.get("strategy") for order in engine.list_orders()}
-    return fill_frame(engine.get_fills(), strategies)
+def stored_seq(warehouse: Warehouse, engine: Engine) -> int:
+    """Return the journal sequence up to which fills are stored, 0 where the engine's journal is a younger one."""
+    newest = newest_seq(warehouse.reader(FILLS).read(columns=["journal_seq"]))
+    return newest if newest <= int(engine.get_portfolio()["seq"]) else 0
 
 
-def fill_frame(fills_seen: Iterable[Mapping[str, Any]], strategies: Mapping[str, str | None]) -> pl.DataFrame:
-    """Return wire fills as rows of the table. Amounts stay exact."""
+def newest_seq(stored: pl.DataFrame) -> int:
+    """Return the largest journal sequence among stored fills, 0 where there are none."""
+    return max(stored.get_column("journal_seq").to_list(), default=0)
+
+
+def fill_frame(fills_seen: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return wire fills as rows of the table, amounts exact; provisional ones wait for the venue's trade id."""
     rows = [
         {
             "day": day_of(fill["at_ms"]),
@@ -43,14 +48,15 @@ def fill_frame(fills_seen: Iterable[Mapping[str, Any]], strategies: Mapping[str,
             "trade_id": fill["trade_id"],
             "filled_at": utc(fill["at_ms"]),
             "client_order_id": fill["client_order_id"],
-            "strategy": strategies.get(fill["client_order_id"]) or None,
+            "strategy": fill["strategy"] or None,
             "side": fill["side"],
             "price": Decimal(fill["price"]),
             "quantity": Decimal(fill["quantity"]),
             "fee": Decimal(fill["fee"]),
             "fee_asset": fill["fee_asset"],
+            "journal_seq": fill["seq"],
         }
         for fill in fills_seen
-        if not fill.get("provisional")
+        if not fill["provisional"]
     ]
     return pl.DataFrame(rows, schema=FILLS.schema)

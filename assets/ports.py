@@ -84,10 +84,7 @@ class Engine(Protocol):
         """Change a strategy: ``model``, ``budget``, ``weight``, ``enabled``."""
 
     def get_fills(self, after: int = 0) -> Iterator[dict[str, Any]]:
-        """Yield every fill, oldest first."""
-
-    def list_orders(self, **filters: str) -> Iterator[dict[str, Any]]:
-        """Yield every order."""
+        """Yield the fills booked after a journal sequence, oldest first."""
 
     def reconcile(self) -> dict[str, Any]:
-        """Compare the engine with its venue; ``breaks`` lists what still differs."""
+        """Compare the engine with its venues: ``breaks`` still differ, ``venues`` tell who could be asked."""

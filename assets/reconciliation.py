@@ -7,7 +7,7 @@ import polars as pl
 
 from assets.comparison import fill_breaks, merge_found_at, venue_breaks
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
-from assets.fills import engine_fills
+from assets.fills import fill_frame
 from assets.intervals import utc
 from assets.ports import Clock, Engine
 from assets.tables import BREAKS, FILLS, RECONCILIATIONS
@@ -31,11 +31,8 @@ def reconciliation(
     watch = Stopwatch()
     with_venue = venue_breaks(engine.reconcile())
     stored = warehouse.reader(FILLS).read()
-    booked = engine_fills(engine)
-    # A fill may come between the ingest and this comparison: only what was booked by then is owed.
-    newest = stored.get_column("filled_at").max() if stored.height else None
-    due = booked.filter(pl.col("filled_at") <= newest) if newest is not None else booked
-    with_warehouse = fill_breaks(due, stored)
+    booked = fill_frame(engine.get_fills())
+    with_warehouse = fill_breaks(booked, stored)
     now = utc(clock.now_ms())
     found = [*with_venue, *with_warehouse]
     rows = merge_found_at(found, warehouse.reader(BREAKS).read(), now)

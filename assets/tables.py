@@ -170,6 +170,7 @@ FILLS = TableSpec(
         Column("quantity", EXACT, "quantity", "base"),
         Column("fee", EXACT, "fee", "fee asset"),
         Column("fee_asset", pl.String, "what the fee was paid in"),
+        Column("journal_seq", pl.Int64, "the engine's journal sequence that booked it"),
     ),
     keys=("symbol", "market", "trade_id"),
     partition_by="day",
