@@ -39,7 +39,7 @@ def demo(
     home: HomeOption = None,
 ) -> None:
     """Run the main job end to end against the simulated exchange, then report."""
-    from orchestration.cli import demo as demo_run  # noqa: PLC0415  # loads plotting and HTTP only when asked
+    from orchestration.cli import demo_run  # noqa: PLC0415  # loads plotting and HTTP only when asked
 
     options = demo_run.DemoOptions(seconds=seconds, seed=seed, bars=bars, keep=keep, as_json=as_json)
     raise typer.Exit(demo_run.run(options, Home.resolve(home)))
