@@ -38,7 +38,7 @@ def bar_suite() -> Suite:
                 Expectation(_NOT_NULL, {"column": name})
                 for name in ("open", "high", "low", "close", "volume", "quote_volume")
             ),
-            _between("low", 0.0, above=True),
+            *(_between(name, 0.0, above=True) for name in ("low", "high")),
             *(_at_least("high", name) for name in ("open", "close", "low")),
             *(_at_least(name, "low") for name in ("open", "close")),
             *(_between(name, 0.0) for name in ("volume", "quote_volume", "trades")),
