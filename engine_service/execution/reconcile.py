@@ -20,6 +20,9 @@ from engine_service.execution.reconcile_orders import compare_open_orders, impor
 from engine_service.venues.port import AccountSnapshot, Venue, VenueUnavailable
 
 PERSIST_MS = 10_000
+ON_THEIR_WAY = frozenset(
+    {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE}
+)
 READS = 3
 BETWEEN_READS_S = 0.4
 
@@ -235,7 +238,7 @@ def _judge(
             first_ms = now
             seen[key] = (now, difference.theirs - difference.ours)
         persisted = now - first_ms >= PERSIST_MS or at_start or adopt
-        if not adopt and _explained(core, difference):
+        if not adopt and _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
         elif persisted and (difference.kind == "balance" or adopt or core.adopt_positions):
             events += [*_take_over(core, difference, opening=False), _break(core, difference, "adopted")]
@@ -260,19 +263,21 @@ def _closed(core: EngineCore, break_id: str, result: VenueReconciliation) -> lis
     return [replace(known, at_ms=core.clock.now_ms(), resolution="closed")]
 
 
-def _explained(core: EngineCore, difference: Difference) -> bool:
-    """True while an order is on its way or in doubt that could account for it."""
-    waiting = {
-        OrderStatus.SUBMITTED,
-        OrderStatus.PENDING_ACK,
-        OrderStatus.IN_DOUBT,
-        OrderStatus.PENDING_CANCEL,
-        OrderStatus.PENDING_UPDATE,
-    }
-    return any(
-        order.status in waiting and order.venue == difference.venue and order.market is difference.market
+def _explained(core: EngineCore, difference: Difference, *, persisted: bool) -> bool:
+    """True while an order could account for it: one in doubt, or trades being fetched, at any time.
+
+    Orders merely on their way explain a difference only until the very same one has persisted.
+    """
+    orders = [
+        order
         for order in core.state.open_orders.values()
-    )
+        if order.venue == difference.venue and order.market is difference.market
+    ]
+    if any(order.status is OrderStatus.IN_DOUBT for order in orders):
+        return True
+    if any(name.startswith("fills:") for name in core.tasks):
+        return True
+    return not persisted and any(order.status in ON_THEIR_WAY for order in orders)
 
 
 def _take_over(core: EngineCore, difference: Difference, *, opening: bool) -> list[e.Event]:

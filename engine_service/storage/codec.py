@@ -42,9 +42,8 @@ def encode_canonical(value: object) -> bytes:
 
 
 def as_plain(event: Event) -> dict[str, Any]:
-    """Return an event as JSON-ready plain values with its ``kind``, as streams and the audit log show it."""
-    plain: dict[str, Any] = msgspec.json.decode(_ENCODER.encode(event))
-    return {"kind": type(event).__name__, **plain}
+    """Return an event as JSON-ready plain values beside its kind, as streams and the audit log show it."""
+    return {"kind": type(event).__name__, "event": msgspec.json.decode(_ENCODER.encode(event))}
 
 
 @lru_cache(maxsize=256)

@@ -104,6 +104,8 @@ class SqliteJournal(SqliteReader):
         Raises:
             Unavailable: the journal failed.
         """
+        if self._failed:
+            raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written")
         if self._loop is None:
             return
         done: Future[int] = self._loop.create_future()
@@ -133,7 +135,6 @@ class SqliteJournal(SqliteReader):
         while True:
             group, last = self._next_group()
             if group and not self._commit(group):
-                self._refuse_rest()
                 return
             if last:
                 return
@@ -156,11 +157,17 @@ class SqliteJournal(SqliteReader):
         return group, False
 
     def _commit(self, group: list[_Batch]) -> bool:
+        head: bytes | None = None
         try:
             head = self._write(group)
         except (sqlite3.Error, OSError, ValueError, MemoryError) as error:
             self._failed = f"{type(error).__name__}: {error}"
-            self._tell(self._group_failed, group)
+        finally:
+            # Also for a defect that is not caught above: nobody may wait for ever, and nothing may go on.
+            if head is None:
+                self._failed = self._failed or "the writer was stopped by a defect"
+                self._tell(self._group_failed, group)
+        if head is None:
             return False
         self._head = head
         self._tell(self._group_done, group)
@@ -186,14 +193,6 @@ class SqliteJournal(SqliteReader):
         connection.execute("COMMIT")
         return head
 
-    def _refuse_rest(self) -> None:
-        """Answer everything that still comes; the connection is not touched again."""
-        while True:
-            batch = self._queue.get()
-            if batch is None:
-                return
-            self._tell(self._group_failed, [batch])
-
     def _tell(self, report: Callable[[list[_Batch]], None], group: list[_Batch]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(report, group)
@@ -210,9 +209,18 @@ class SqliteJournal(SqliteReader):
                 batch.done.set_result(batch.entries[-1].recorded.seq if batch.entries else self._last_seq)
 
     def _group_failed(self, group: list[_Batch]) -> None:
+        """Answer the failed group and all that queued behind it; the connection is not touched again."""
         for listener in self._failure_listeners:
             listener(self._failed)
         self._failure_listeners.clear()
-        for batch in group:
+        for batch in [*group, *self._left_behind()]:
             if not batch.done.done():
                 batch.done.set_exception(Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written"))
+
+    def _left_behind(self) -> list[_Batch]:
+        left: list[_Batch] = []
+        while not self._queue.empty():
+            batch = self._queue.get_nowait()
+            if batch is not None:
+                left.append(batch)
+        return left

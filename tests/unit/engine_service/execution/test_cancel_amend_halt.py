@@ -1,0 +1,301 @@
+"""Cancelling, changing and stopping: races with fills, refusals, doubts, and what a halt leaves possible."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from engine_service.domain.ids import Market
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderSide, OrderStatus
+from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.apply_report import apply_report
+from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
+from engine_service.execution.core import EngineCore
+from engine_service.execution.halt import flatten, halt, resume
+from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.venues.port import Rejected
+from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, opening, policy
+from tests.fakes.venue import FakeVenue, Script, unknown
+
+pytestmark = pytest.mark.anyio
+D = Decimal
+
+
+async def resting(core: EngineCore, price: str = "49000", quantity: str = "0.002") -> str:
+    return (await submit(core, limit_order(price, quantity), mark_of())).order.client_order_id
+
+
+def status_of(core: EngineCore, cid: str) -> OrderStatus:
+    order = core.state.order(cid)
+    assert order is not None
+    return order.status
+
+
+async def test_a_cancel_is_on_disk_before_it_is_asked_and_frees_the_reservation() -> None:
+    core = make_core()
+    cid = await resting(core)
+    seen: list[OrderStatus] = []
+
+    async def look(venue: FakeVenue, order: Order) -> None:
+        stored = core.journal.order(order.client_order_id)
+        assert stored is not None
+        seen.append(stored.status)
+
+    fake(core).cancel_scripts.append(Script(during=look))
+    result = await cancel(core, cid, principal="tester")
+    assert result.status is CancelStatus.CANCELED
+    assert seen == [OrderStatus.PENDING_CANCEL]
+    assert core.state.exposure.totals.worst == 0
+
+
+async def test_a_fill_that_wins_the_race_is_told_as_filled() -> None:
+    core = make_core()
+    cid = await resting(core)
+
+    async def fill_first(venue: FakeVenue, order: Order) -> None:
+        venue.fill(order.client_order_id, D("0.002"))
+
+    refusal = Rejected(code="VENUE_ORDER_UNKNOWN", reason="unknown order")
+    fake(core).cancel_scripts.append(Script(act=False, say=refusal, during=fill_first))
+    await cancel(core, cid, principal="tester")
+    await core.settle()
+    assert status_of(core, cid) is OrderStatus.FILLED
+    assert core.state.portfolio.holding("BINANCE", Market.SPOT, "BTC") == D("0.002")
+
+
+async def test_a_partial_fill_before_the_cancel_is_kept() -> None:
+    core = make_core()
+    cid = await resting(core)
+
+    async def fill_some(venue: FakeVenue, order: Order) -> None:
+        venue.fill(order.client_order_id, D("0.0005"))
+
+    fake(core).cancel_scripts.append(Script(during=fill_some))
+    await cancel(core, cid, principal="tester")
+    await core.settle()
+    order = core.state.order(cid)
+    assert order is not None
+    assert (order.status, order.filled_quantity) == (OrderStatus.CANCELED, D("0.0005"))
+
+
+async def test_a_refused_cancel_of_a_working_order_leaves_it_working() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fake(core).cancel_scripts.append(Script(act=False, say=Rejected(code="VENUE_BUSY", reason="no")))
+    result = await cancel(core, cid, principal="tester")
+    assert result.status is CancelStatus.REFUSED
+    assert status_of(core, cid) is OrderStatus.ACCEPTED
+
+
+async def test_an_unknown_cancel_that_was_done_ends_as_canceled() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fake(core).cancel_scripts.append(Script(act=True, say=unknown()))
+    await cancel(core, cid, principal="tester")
+    await core.settle()
+    assert status_of(core, cid) is OrderStatus.CANCELED
+    assert len(fake(core).cancels) == 1
+
+
+async def test_an_unknown_cancel_that_was_not_done_leaves_the_order_working() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fake(core).cancel_scripts.append(Script(act=False, say=unknown()))
+    await cancel(core, cid, principal="tester")
+    await core.settle()
+    assert status_of(core, cid) is OrderStatus.ACCEPTED
+    assert len(fake(core).cancels) == 1
+
+
+async def test_finished_and_unknown_orders_cannot_be_cancelled() -> None:
+    core = make_core()
+    cid = (await submit(core, market_order(), mark_of())).order.client_order_id
+    with pytest.raises(Conflict) as refused:
+        await cancel(core, cid, principal="tester")
+    assert (refused.value.code, refused.value.numbers) == ("ORDER_TERMINAL", {"status": "FILLED"})
+    with pytest.raises(NotFound):
+        await cancel(core, "nobody", principal="tester")
+
+
+async def test_cancel_all_takes_only_what_matches() -> None:
+    core = make_core()
+    bitcoin = await resting(core)
+    ether = (await submit(core, limit_order("2450", "0.01", symbol="ETHUSDT.BINANCE"), mark_of())).order
+    results = await cancel_all(core, principal="tester", symbol="BTCUSDT.BINANCE")
+    assert [result.order.client_order_id for result in results] == [bitcoin]
+    assert status_of(core, ether.client_order_id) is OrderStatus.ACCEPTED
+
+
+async def test_shrinking_keeps_the_order_and_frees_what_is_no_longer_needed() -> None:
+    core = make_core()
+    cid = await resting(core)
+    result = await amend(core, cid, quantity=D("0.001"), principal="tester", key="k1")
+    assert (result.status, result.order.quantity, result.replaced) == (AmendStatus.UPDATED, D("0.001"), None)
+    assert core.state.exposure.totals.worst == D("49")
+
+
+async def test_another_price_replaces_the_order_under_an_id_of_its_own() -> None:
+    core = make_core()
+    cid = await resting(core)
+    result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
+    await core.settle()
+    assert result.status is AmendStatus.UPDATED
+    assert result.order.client_order_id != cid
+    assert status_of(core, cid) is OrderStatus.CANCELED
+    assert status_of(core, result.order.client_order_id) is OrderStatus.ACCEPTED
+    assert core.state.exposure.totals.worst == D("99")
+
+
+async def test_a_refused_change_leaves_the_order_as_it_was() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_FILTER", reason="no")))
+    result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
+    assert (result.status, result.order.status) == (AmendStatus.REFUSED, OrderStatus.ACCEPTED)
+    assert result.order.limit_price == D("49000")
+
+
+async def test_an_unknown_change_leaves_both_orders_in_doubt_until_each_is_read() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fake(core).scripts.append(Script(act=True, say=unknown()))
+    result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
+    await core.settle()
+    assert status_of(core, cid) is OrderStatus.CANCELED
+    (new,) = [o for o in core.state.open_orders.values() if o.client_order_id != cid]
+    assert (new.status, new.limit_price) == (OrderStatus.ACCEPTED, D("49500"))
+    assert result.status in {AmendStatus.PENDING, AmendStatus.UPDATED}
+
+
+async def test_a_change_cannot_slip_past_a_rail() -> None:
+    core = make_core(limits=policy(symbol_exposure_cap="100"))
+    cid = await resting(core)
+    with pytest.raises(Refused) as refused:
+        await amend(core, cid, quantity=D("0.003"), principal="tester", key="k1")
+    assert refused.value.code == "EXPOSURE_SYMBOL_CAP"
+    assert status_of(core, cid) is OrderStatus.ACCEPTED
+    assert core.state.exposure.totals.worst == D("98")
+
+
+async def test_a_change_of_nothing_is_refused() -> None:
+    core = make_core()
+    cid = await resting(core)
+    with pytest.raises(InvalidRequest):
+        await amend(core, cid, limit_price=D("49000.001"), principal="tester", key="k1")
+
+
+async def test_a_halt_takes_effect_before_it_is_answered_cancels_orders_and_keeps_protection() -> None:
+    core = make_core()
+    core.record(opening(core, Market.SPOT, "BTC", D("0.01"), D("50000")))
+    fake(core).deposit("BTC", D("0.01"))
+    cid = await resting(core)
+    stop = limit_order("51000", "0.001", side=OrderSide.SELL)
+    protection = type(stop)(
+        symbol=stop.symbol,
+        market=stop.market,
+        side=stop.side,
+        type=stop.type,
+        quantity=stop.quantity,
+        limit_price=stop.limit_price,
+        reduce_only=True,
+    )
+    kept = (await submit(core, protection, mark_of())).order.client_order_id
+    work = halt(core, reason="drill", principal="me")
+    result = await work
+    assert core.state.halted
+    assert [r.order.client_order_id for r in result.canceled] == [cid]
+    assert status_of(core, kept) is OrderStatus.ACCEPTED
+    refused = await submit(core, market_order(), mark_of())
+    assert refused.code == "TRADING_HALTED"
+    reducing = market_order("0.001", side=OrderSide.SELL, reduce_only=True)
+    fake(core).prices["BTCUSDT.BINANCE"] = D("50000")
+    assert (await submit(core, reducing, mark_of())).status is SubmitStatus.CREATED
+
+
+async def test_only_a_reason_lifts_a_halt() -> None:
+    core = make_core()
+    await halt(core, reason="", principal="me")
+    with pytest.raises(InvalidRequest):
+        await resume(core, reason=" ", principal="me")
+    await resume(core, reason="checked", principal="me")
+    assert not core.state.halted
+    with pytest.raises(Conflict):
+        await resume(core, reason="again", principal="me")
+
+
+async def test_flatten_closes_everything_while_halted_and_once_per_key() -> None:
+    core = make_core(venue=FakeVenue(fake(make_core()).clock, markets=(Market.SPOT, Market.FUTURES)))
+    await submit(core, market_order("0.002"), mark_of())
+    await submit(core, market_order("0.003", market=Market.FUTURES, side=OrderSide.SELL), mark_of())
+    await resting(core)
+    await halt(core, reason="drill", principal="me")
+    idem = mark_of()
+    result = await flatten(core, idem=idem, principal="me")
+    assert [r.status for r in result.orders] == [SubmitStatus.CREATED] * 2
+    assert core.state.portfolio.position("BTCUSDT.BINANCE") == 0
+    assert core.state.portfolio.holding("BINANCE", Market.SPOT, "BTC") == 0
+    sends = len(fake(core).submits)
+    await flatten(core, idem=idem, principal="me")
+    assert len(fake(core).submits) == sends
+    assert core.state.portfolio.identity_error == 0
+
+
+async def test_a_report_that_contradicts_an_order_puts_it_aside() -> None:
+    core = make_core()
+    cid = await resting(core)
+    report = fake(core).report(cid)
+    wrong = type(report)(
+        symbol=report.symbol,
+        market=report.market,
+        client_order_id=cid,
+        venue_order_id="another",
+        side=report.side,
+        type=report.type,
+        status=report.status,
+        quantity=report.quantity,
+        executed_quantity=report.executed_quantity,
+    )
+    apply_report(core, wrong)
+    assert status_of(core, cid) is OrderStatus.QUARANTINED
+    assert core.state.restriction("BTCUSDT.BINANCE", Market.SPOT, core.clock.now_ms()) is not None
+    assert core.state.exposure.totals.worst == D("98")
+
+
+async def test_a_word_that_comes_twice_or_late_changes_nothing() -> None:
+    core = make_core()
+    cid = await resting(core)
+    early = fake(core).report(cid)
+    fill = fake(core).fill(cid, D("0.002"))
+    late = fake(core).report(cid, with_fill=fill)
+    for report in (late, late, early, late, early):
+        apply_report(core, report)
+    order = core.state.order(cid)
+    assert order is not None
+    assert (order.status, order.filled_quantity) == (OrderStatus.FILLED, D("0.002"))
+    assert core.state.image.counts.get("Anomaly", 0) == 0
+
+
+async def test_more_filled_than_ordered_is_booked_flagged_and_stops_the_symbol() -> None:
+    core = make_core()
+    cid = await resting(core, quantity="0.001")
+    for quantity in ("0.001", "0.0001"):
+        fill = fake(core).fill(cid, D(quantity))
+        apply_report(core, fake(core).report(cid, with_fill=fill))
+    order = core.state.order(cid)
+    assert order is not None
+    assert (order.status, order.overfill, order.filled_quantity) == (OrderStatus.FILLED, True, D("0.0011"))
+    assert core.state.portfolio.holding("BINANCE", Market.SPOT, "BTC") == D("0.0011")
+    assert core.state.restriction("BTCUSDT.BINANCE", Market.SPOT, core.clock.now_ms()) is not None
+
+
+async def test_trades_that_the_venue_counted_but_did_not_name_are_fetched() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fake(core).fill(cid, D("0.002"))
+    apply_report(core, fake(core).report(cid))
+    assert status_of(core, cid) is OrderStatus.ACCEPTED
+    await core.settle()
+    assert status_of(core, cid) is OrderStatus.FILLED
