@@ -114,7 +114,7 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
     if not opening:
         last_ids = await import_fills(core, venue, snapshots, result.imported)
     for snapshot in snapshots:
-        await compare_open_orders(core, venue, snapshot, result.imported, result.closed)
+        await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")
     differences = await _differences(core, venue, opening=opening)
     events = _judge(core, differences, result, opening=opening, adopt=adopt, at_start=trigger == "start")
     open_breaks = tuple(found.break_id for found in result.breaks)

@@ -133,9 +133,18 @@ async def _ask_watched(core: EngineCore, venue: Venue, fill: Fill) -> bool:
 
 
 async def compare_open_orders(
-    core: EngineCore, venue: Venue, snapshot: AccountSnapshot, imported: list[str], closed: list[str]
+    core: EngineCore,
+    venue: Venue,
+    snapshot: AccountSnapshot,
+    imported: list[str],
+    closed: list[str],
+    *,
+    at_start: bool,
 ) -> None:
-    """Take in orders that only the venue has; ask about orders that only we have."""
+    """Take in orders that only the venue has; ask about orders that only we have.
+
+    At start nothing is on its way, so that orders are asked about however recently they changed.
+    """
     theirs = set()
     for report in snapshot.open_orders:
         before = core.state.order(report.client_order_id)
@@ -150,7 +159,8 @@ async def compare_open_orders(
     now = core.clock.now_ms()
     for order in list(core.state.open_orders.values()):
         mine = order.venue == venue.info.name and order.market is snapshot.market and order.status in RESTING
-        if not mine or order.client_order_id in theirs or now - order.updated_at_ms < RECENT_MS:
+        recent = not at_start and now - order.updated_at_ms < RECENT_MS
+        if not mine or recent or order.client_order_id in theirs:
             continue
         await _ask(core, venue, order, closed)
 

@@ -91,7 +91,11 @@ def make_core(
     if cash is not None and not core.state.image.opened_accounts:
         for market in venue.markets:
             core.record(opening(core, market, "USDT", cash))
-        core.state.image.opened_accounts["BINANCE"] = 0
+        core.record(
+            e.ReconciliationCompleted(
+                at_ms=core.clock.now_ms(), venue="BINANCE", trigger="start", as_of_ms=0, imported=0, closed=0
+            )
+        )
     if ready:
         core.phase = Phase.READY
     return core

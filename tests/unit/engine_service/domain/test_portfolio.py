@@ -268,11 +268,12 @@ def run(books: Portfolio, ledger: dict[tuple[str, str], Decimal], step: tuple[ob
                 at_ms=0, venue="BINANCE", symbol="X", asset="BNB", amount=amount, rate=rate, income_id="1"
             )
             books.book_funding(funding)
-        case ("fill", Market() as market, (base, quote), OrderSide() as side, q, p, fee, fee_asset, r, fr):
+        case ("fill", Market() as market, (str() as base, str() as quote), OrderSide() as side, *figures):
+            q, p, fee, fee_asset, r, fr = figures
             assert isinstance(q, Decimal)
             assert isinstance(p, Decimal)
             assert isinstance(fee, Decimal)
-            rate = "1" if quote == "USDT" else str(r)
+            quote_rate = "1" if quote == "USDT" else str(r)
             fee_rate = "1" if fee_asset == "USDT" else str(fr)
             trade(
                 books,
@@ -281,7 +282,7 @@ def run(books: Portfolio, ledger: dict[tuple[str, str], Decimal], step: tuple[ob
                 p,
                 base=base,
                 quote=quote,
-                quote_rate=rate,
+                quote_rate=quote_rate,
                 fee=fee,
                 fee_asset=str(fee_asset),
                 fee_rate=fee_rate,

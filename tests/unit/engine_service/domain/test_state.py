@@ -11,7 +11,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark, MarkBook
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
+from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType
 from engine_service.domain.state import FINISHED_KEPT, FINISHED_LOT, EngineState, IllegalEvent, StateImage, apply
 from engine_service.storage.codec import decode, encode
 from engine_service.storage.snapshots import state_hash
@@ -117,7 +117,7 @@ def test_a_fill_in_the_middle_of_a_doubtful_cancel_leaves_the_doubt() -> None:
     state = funded()
     working(state)
     apply(state, e.OrderPendingCancel(at_ms=4, client_order_id="c1"))
-    apply(state, e.OrderInDoubt(at_ms=5, client_order_id="c1", doubt=e.Doubt.CANCEL))
+    apply(state, e.OrderInDoubt(at_ms=5, client_order_id="c1", doubt=Doubt.CANCEL))
     apply(state, filled("c1", "0.5"))
     assert "c1" in state.in_doubt
     apply(state, filled("c1", "1.5", "2"))

@@ -41,7 +41,6 @@ async def test_replay_from_the_beginning_gives_the_live_state_to_the_last_digit(
     core = await traded(make_core(journal=journal))
     await journal.flush()
     restored = restore(journal, newest_seq=journal.newest_seq(), snapshots=None)
-    core.state.image.opened_accounts = {}
     assert state_hash(restored.state) == state_hash(core.state)
     assert restored.seq == journal.last_seq
     assert restored.state.exposure.totals.worst == core.state.exposure.totals.worst
@@ -86,7 +85,7 @@ async def test_only_the_last_few_snapshots_are_kept(tmp_path: Path) -> None:
     core = make_core()
     for seq in range(1, 10):
         save(tmp_path, core.state, seq, keep=3)
-    assert sorted(path.name[6:18] for path in tmp_path.iterdir()) == ["000000000007", "000000000008", "000000000009"]
+    assert names_in(tmp_path) == [f"state-{seq:012d}.json" for seq in (7, 8, 9)]
     loaded = load_newest(tmp_path, not_after=8)
     assert loaded is not None
     assert loaded.seq == 8
@@ -131,7 +130,7 @@ async def test_rotated_audit_files_stay_one_chain(tmp_path: Path) -> None:
     for recorded in core.journal.events_after(0, 1000):
         log.write([recorded])
     log.close()
-    assert len(list(tmp_path.glob("events-*.jsonl"))) > 2
+    assert sum(name.startswith("events-") for name in names_in(tmp_path)) > 2
     assert audit_log.verify(tmp_path, b"key") is None
 
 
@@ -145,6 +144,11 @@ async def test_an_edited_or_removed_line_is_found(tmp_path: Path, forge: str, ki
     bad = audit_log.verify(tmp_path, b"key")
     assert bad is not None
     assert (bad.seq, bad.kind) == (5, kind)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of a folder's files, sorted."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def lines_of(path: Path) -> list[str]:
