@@ -19,6 +19,7 @@ import uvicorn
 from engine_service.domain.clock import SystemClock
 from engine_service.exchange_sim.arguments import parse_arguments
 from engine_service.exchange_sim.binance_wire.app import create_app
+from engine_service.exchange_sim.binance_wire.ws_routes import StreamRoutes
 from engine_service.exchange_sim.bootstrap import build_exchange
 from engine_service.exchange_sim.config import ConfigError, ExchangeConfig
 from engine_service.exchange_sim.ticker import run_ticker
@@ -77,9 +78,10 @@ def _bind(config: ExchangeConfig) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn's server under our own signal handling; says `ready` once it serves."""
 
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, url: str, streams: StreamRoutes) -> None:
         super().__init__(config)
         self._url = url
+        self._streams = streams
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -88,6 +90,11 @@ class _Server(uvicorn.Server):
         for stop in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(stop, self.handle_exit, stop, None)
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Stream clients hear of the end before their sockets close, as the venue tells them.
+        await self._streams.shut_down()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -100,8 +107,9 @@ async def _serve(config: ExchangeConfig, listener: socket.socket) -> int:
     exchange = build_exchange(config, clock)
     host = f"[{config.host}]" if ":" in config.host else config.host
     url = f"http://{host}:{config.port}"
+    app = create_app(exchange)
     settings = uvicorn.Config(
-        create_app(exchange),
+        app,
         http="httptools",
         ws="websockets-sansio",
         lifespan="off",
@@ -112,7 +120,7 @@ async def _serve(config: ExchangeConfig, listener: socket.socket) -> int:
         timeout_graceful_shutdown=_GRACE_S,
         backlog=_BACKLOG,
     )
-    server = _Server(settings, url)
+    server = _Server(settings, url, app.streams)
     # The history stays for the life of the process: keep the collector from walking it again and again.
     gc.collect()
     gc.freeze()

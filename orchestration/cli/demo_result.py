@@ -14,7 +14,7 @@ from orchestration.cli.demo_engine import DemoEngine, Sample
 from orchestration.cli.layout import Home
 from orchestration.cli.report import FillMark, RegimeRow, ReportData, SymbolStory, render
 from orchestration.cli.scoring import agreement
-from orchestration.cli.training_labels import labels_on_training_span
+from orchestration.cli.training_labels import labels_on_training_span, regime_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def collect(
     live = engine.regimes()
     truth = engine.true_regimes()
     version = engine.model_version()
+    names = regime_names(home, version)
     labels = labels_on_training_span(home, version, truth) if truth and version else {}
     observed = {symbol: [(int(row["open_at_ms"]), int(row["regime"])) for row in rows] for symbol, rows in live.items()}
     return DemoResult(
@@ -87,7 +88,7 @@ def collect(
         breaks=len(reconciliation["breaks"]) + table_breaks(home),
         alerts=alert_count(home),
         urls=dict(urls),
-        stories=[_story(symbol, rows, fills) for symbol, rows in sorted(live.items())],
+        stories=[_story(symbol, rows, fills, names.get(symbol, {})) for symbol, rows in sorted(live.items())],
         samples=list(samples),
     )
 
@@ -144,7 +145,9 @@ def _buy_and_hold(samples: Sequence[Sample], invested: float = 10_000.0) -> list
     return [sum(share * sample.marks[symbol] / first[symbol] for symbol in symbols) for sample in samples]
 
 
-def _story(symbol: str, rows: Sequence[Mapping[str, Any]], fills: Sequence[Mapping[str, Any]]) -> SymbolStory:
+def _story(
+    symbol: str, rows: Sequence[Mapping[str, Any]], fills: Sequence[Mapping[str, Any]], names: Mapping[int, str]
+) -> SymbolStory:
     bars = [
         RegimeRow(int(row["close_at_ms"]), float(row["price"]), int(row["regime"]), tuple(row["posterior"]))
         for row in rows
@@ -155,7 +158,6 @@ def _story(symbol: str, rows: Sequence[Mapping[str, Any]], fills: Sequence[Mappi
         if fill["symbol"] == symbol
     ]
     count = len(bars[0].posterior) if bars else 0
-    names = {int(row["regime"]): str(row["label"]) for row in rows}
     return SymbolStory(symbol, bars, marks, [names.get(index, f"regime {index}") for index in range(count)])
 
 

@@ -27,9 +27,17 @@ from orchestration.cli.layout import (
     url,
 )
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
-from orchestration.cli.simulated import DEMO_INTERVAL, SIMULATED_KEYS, fresh_market, start_exchange
+from orchestration.cli.simulated import (
+    DEMO_INTERVAL,
+    SIMULATED_KEYS,
+    fresh_market,
+    listed_symbols,
+    start_exchange,
+)
 from orchestration.cli.up import engine_arguments, log_file_sink, prepare_dagster, research_environment
 
+#: The limits that count bars by the clock, for bars that are sixty times shorter than usual.
+ONE_SECOND_LIMITS = {"quarantine_window_min": "1", "quarantine_min": "1", "order_rate_per_min": "120"}
 RUN_TIMEOUT_S = 240.0
 READY_TIMEOUT_S = 90.0
 
@@ -107,9 +115,12 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     venue_url = start_exchange(group, port=ports.exchange, seed=options.seed, bars=options.bars)
     progress.say(f"simulated exchange serves at {venue_url}")
     prepare_dagster(home)
+    symbols = listed_symbols(venue_url)
     research = research_environment(home, venue_url, interval=DEMO_INTERVAL, engine_port=ports.engine)
+    # The demo launches its own runs: a schedule that fired in between would only be in the way.
+    research |= {"NHMM_SYMBOLS": symbols, "NHMM_SCHEDULES": "off"}
     engine_process = group.start(
-        "engine", engine_arguments(home, "binance", venue_url, DEMO_INTERVAL, ports.engine), SIMULATED_KEYS
+        "engine", engine_arguments(home, "binance", venue_url, DEMO_INTERVAL, ports.engine, symbols), SIMULATED_KEYS
     )
     start_dagster(group, home, research, web_port=ports.web, code_server_port=ports.code_server)
     engine_url = group.wait_ready(engine_process, READY_TIMEOUT_S)
@@ -121,6 +132,7 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     engine = DemoEngine(engine_url, home, venue_url)
     _dagster_job(dagster, group, progress, "research_job", _history_days(engine))
     version = engine.model_version()
+    engine.client.put_risk_config(ONE_SECOND_LIMITS, reason="bars of one second: an hour of bars passes in a minute")
     progress.say(f"model {version or 'none'} is live; trading for {options.seconds} s")
     samples = _trade(engine, group, options.seconds, progress)
     engine.pause_strategies()

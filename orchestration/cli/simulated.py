@@ -6,6 +6,8 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
+
 from orchestration.cli.layout import Home
 from orchestration.cli.processes import ProcessGroup
 
@@ -26,6 +28,18 @@ def start_exchange(group: ProcessGroup, *, port: int, seed: int, bars: Path | No
     if bars is not None:
         arguments += ["--bars", str(bars.resolve())]
     return group.wait_ready(group.start("exchange", arguments), timeout_s=90)
+
+
+def listed_symbols(venue_url: str, quote: str = "USDT", most: int = 8) -> str:
+    """Return the first spot symbols that the exchange prices in ``quote``, separated by commas.
+
+    A recorded market lists what its file holds, so the watch list comes from the venue and not from a file.
+
+    Raises:
+        httpx.HTTPError: the exchange does not answer.
+    """
+    info = httpx.get(f"{venue_url}/api/v3/exchangeInfo", timeout=20.0, trust_env=False).raise_for_status().json()
+    return ",".join([row["symbol"] for row in info["symbols"] if row["quoteAsset"] == quote][:most])
 
 
 def fresh_market(home: Home) -> None:

@@ -40,3 +40,11 @@ def labels_on_training_span(home: Home, version: str, truth: Mapping[int, int]) 
         ]
         labels[symbol] = match_labels([ours for ours, _ in pairs], [true for _, true in pairs])
     return labels
+
+
+def regime_names(home: Home, version: str) -> dict[str, dict[int, str]]:
+    """Return the model's own names of its regimes, by symbol; empty without a model."""
+    if not version:
+        return {}
+    bundle = ModelRegistry(home.registry).bundle(version)
+    return {symbol: dict(enumerate(values["labels"])) for symbol, values in bundle["symbols"].items()}

@@ -97,13 +97,17 @@ def research_environment(
     return environment
 
 
-def engine_arguments(home: Home, venue: str, venue_url: str | None, interval: str | None, port: int) -> list[str]:
+def engine_arguments(
+    home: Home, venue: str, venue_url: str | None, interval: str | None, port: int, symbols: str = ""
+) -> list[str]:
     """Return the command line of the engine."""
     arguments = ["-m", "engine_service.main", "--home", str(home.path), "--port", str(port), "--venue", venue]
     if venue_url:
         arguments += ["--venue-url", venue_url]
     if interval:
         arguments += ["--interval", interval]
+    if symbols:
+        arguments += ["--symbols", symbols]
     return arguments
 
 

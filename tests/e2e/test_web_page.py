@@ -34,8 +34,12 @@ def page() -> Iterator[Page]:
 
 def test_the_asset_graph_is_materialised(demo: RunningDemo, page: Page) -> None:
     page.goto(f"{demo.dagster_url}/asset-groups", wait_until="domcontentloaded")
-    for name in ("universe", "bars", "features", "training", "evaluation", "promotion", "reconciliation"):
-        page.get_by_text(name, exact=True).first.wait_for(timeout=60_000)
+    for group in ("market_data", "models", "trading"):
+        node = page.get_by_text(group, exact=True).last
+        node.wait_for(timeout=60_000)
+        node.dblclick()
+    for name in ("universe", "bars", "features", "training", "evaluation", "promotion", "fills", "reconciliation"):
+        page.get_by_text(name, exact=True).last.wait_for(timeout=60_000)
 
 
 def test_the_checks_are_green(demo: RunningDemo, page: Page) -> None:
@@ -45,5 +49,5 @@ def test_the_checks_are_green(demo: RunningDemo, page: Page) -> None:
 
 def test_the_evaluation_shows_its_plots(demo: RunningDemo, page: Page) -> None:
     page.goto(f"{demo.dagster_url}/assets/evaluation", wait_until="domcontentloaded")
-    page.get_by_text("[Show Markdown]").first.click(timeout=60_000)
+    page.get_by_text("Show Markdown").first.click(timeout=60_000)
     page.locator("img[src^='data:image/png']").first.wait_for(timeout=60_000)
