@@ -22,6 +22,7 @@ from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
 from engine_service.execution.recover import start_up
+from engine_service.execution.risk_file import load_policy
 from engine_service.execution.user_stream import follow_user_events
 from engine_service.risk.gate import RiskGate
 from engine_service.risk.policy import RiskPolicy, parse
@@ -45,7 +46,6 @@ from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease
 from engine_service.storage.restore import restore
-from engine_service.storage.risk_file import load_policy
 from engine_service.storage.schema import has_wal_race
 from engine_service.storage.verify import verify_chain
 from engine_service.venues.factory import VenueOptions, make_venue

@@ -1,7 +1,7 @@
 """The limits: one frozen value, every key flat, with its unit, its range and what it is for.
 
-Pure: text in, ``RiskPolicy`` out. Reading the file is ``storage.risk_file``; a change at run time is a new version that
-the journal keeps with who and why.
+Pure: text in, ``RiskPolicy`` out. Reading the file is ``execution.risk_file``; a change at run time is a new version
+that the journal keeps with who and why.
 """
 
 from __future__ import annotations
