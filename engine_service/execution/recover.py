@@ -29,7 +29,7 @@ CUT_OFF = frozenset(
     }
 )
 #: How long the start waits for doubts to be settled; what needs its fence stays in doubt, reserved, behind it.
-SETTLE_WAIT_S = 5.0
+SETTLE_WAIT_S = 2.0
 RETRY_S = 2.0
 
 

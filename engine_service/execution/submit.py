@@ -142,7 +142,9 @@ def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark) -> _W
         key=idem.key,
         leg=request.leg,
     )
-    if core.state.order(client_order_id) is not None or core.journal.order(client_order_id) is not None:
+    # A derived id belongs to its key, and the key was looked up before; a caller's own id may be any old one.
+    old = core.journal.order(client_order_id) if request.client_order_id else None
+    if core.state.order(client_order_id) is not None or old is not None:
         raise Conflict("CLIENT_ORDER_ID_USED", "an order with this client order id exists")
     verdict = core.gate.check(ctx)
     answer: Future[SubmitResult] = asyncio.get_running_loop().create_future()
