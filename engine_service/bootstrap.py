@@ -210,7 +210,7 @@ def _assemble(
         loop=loop,
         tape=tape,
         strategies=configs,
-        build={"version": VERSION, "config_hash": _config_hash(config_dir)},
+        build={"version": VERSION, "git_sha": _git_sha(), "config_hash": _config_hash(config_dir)},
         load_risk_file=lambda: load_policy(config_dir / "risk.yaml"),
         cursor_key=hashlib.sha256(b"cursor" + core.instance_key).digest(),
         chain_key=chain_key,
@@ -337,6 +337,18 @@ async def _journal_file_settings(engine: Engine) -> None:
     fresh = [name for name in engine.strategies if engine.core.state.strategy(name) is None]
     for name in fresh:
         await change_strategy(engine, name, StrategyChange(reason="config/strategies.yaml"), "config")
+
+
+def _git_sha() -> str:
+    """Return the checkout's commit, read from its files; empty where this is not a checkout."""
+    git = Path(__file__).resolve().parents[1] / ".git"
+    try:
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref: "):
+            return head
+        return (git / head.removeprefix("ref: ")).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _config_hash(config_dir: Path) -> str:

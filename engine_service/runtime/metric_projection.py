@@ -25,6 +25,8 @@ class MetricProjection:
         self._metrics = engine.metrics
         self._shown_orders: set[tuple[str, str]] = set()
         self._submitted_at: dict[str, int] = {}
+        build = engine.build
+        self._metrics.gauge("nhmm_build_info").labels(build["version"], build["git_sha"]).set(1)
         self._handlers: dict[type[e.Event], Callable[[e.Event], None]] = {
             e.OrderInitialized: self._initialized,
             e.OrderSubmitted: self._submitted,
@@ -40,7 +42,9 @@ class MetricProjection:
         }
 
     def on_event(self, recorded: Recorded) -> None:
-        """Count one committed event."""
+        """Count one committed event, and how long it took to the disk."""
+        took_s = max(0, self._engine.core.clock.now_ms() - recorded.event.at_ms) / 1000
+        self._metrics.histogram("nhmm_journal_commit_seconds").observe(took_s)
         handler = self._handlers.get(type(recorded.event))
         if handler is not None:
             handler(recorded.event)
