@@ -90,6 +90,7 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # only this machine calls: a forwarded address is no better than its sender
             timeout_keep_alive=30,
             timeout_graceful_shutdown=2,
         )

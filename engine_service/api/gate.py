@@ -1,7 +1,8 @@
-"""The front door: what every request must be before any route sees it.
+"""The front door: what every request must be before any route sees it, and the way to that route.
 
 Order of the checks: load, framing, host, origin, route, token, scope, media type, size. A stranger never reaches a
-parser. Written as plain ASGI, so that it costs little on the hot routes.
+parser. Having found the route, the gate calls its endpoint itself: the framework's own stack would look for the route
+twice more and wrap each request in guards that have nothing left to do, a third of an order's time.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from engine_service.api.problems import problem
 from engine_service.api.routes import ROUTES, Access
@@ -36,12 +40,14 @@ ONCE = frozenset(
 )
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
+_log = structlog.get_logger(__name__)
+
 
 @dataclass(slots=True)
 class Gate:
     """ASGI middleware. ``observe(route, status)`` counts what was answered."""
 
-    app: ASGIApp
+    app: FastAPI
     routes: Sequence[Route]
     tokens: TokenBook
     allowed_hosts: frozenset[str]
@@ -50,6 +56,11 @@ class Gate:
     stopping: Callable[[], bool]
     _running: int = 0
     _failures: dict[str, deque[float]] = field(default_factory=dict)
+    _exact: dict[tuple[str, str], Route] = field(init=False)
+
+    def __post_init__(self) -> None:
+        plain = [route for route in self.routes if "{" not in route.path]
+        self._exact = {(method, route.path): route for route in plain for method in route.methods or ()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,23 +81,36 @@ class Gate:
         self._running += not streaming
         try:
             headers = self._headers(scope)
-            template, access = self._route(scope)
+            route = self._route(scope)
+            template = route.path
+            access = ROUTES[("GET" if scope["method"] == "HEAD" else scope["method"], template)]
             self._authorise(scope, headers, access)
-            await self._admit(scope, headers, access, receive, counted)
+            await self._admit(scope, headers, access, receive)
+            await self._call(route, scope, receive, counted)
         except EngineError as error:
             await problem(error, request_id)(scope, receive, counted)
         finally:
             self._running -= not streaming
             self.observe(template, status)
 
-    async def _admit(
-        self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive, send: Send
-    ) -> None:
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> None:
         if self.stopping() and scope["method"] in WITH_BODY:
             raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
         if scope["method"] in WITH_BODY or scope["method"] == "DELETE":
             scope["state"]["body"] = await self._body(scope, headers, access, receive)
-        await self.app(scope, receive, send)
+
+    async def _call(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the endpoint and send its answer; a defect becomes 500 with an id that the log has too."""
+        scope["app"] = self.app
+        try:
+            response = await route.endpoint(Request(scope, receive, send), **scope["path_params"])
+        except (EngineError, ClientDisconnect):
+            raise
+        except Exception as error:  # the last guard: no defect may end the connection without a word
+            request_id = scope["state"]["request_id"]
+            _log.error("request failed", request_id=request_id, route=route.path, exc_info=error)
+            raise Unavailable("INTERNAL", "The engine failed on this request; nothing is hidden in its log.") from error
+        await response(scope, receive, send)
 
     def _headers(self, scope: Scope) -> dict[bytes, bytes]:
         """Check framing, host and origin; return the headers, the last value of each.
@@ -118,18 +142,22 @@ class Gate:
         if foreign or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
             raise InvalidRequest("ORIGIN_NOT_ALLOWED", "Pages of other origins may not call the engine.")
 
-    def _route(self, scope: Scope) -> tuple[str, Access]:
-        """Find the declared route.
+    def _route(self, scope: Scope) -> Route:
+        """Find the declared route and note its path parameters.
 
         Raises:
             NotFound: no such path. Conflict: the path exists with other methods.
         """
+        scope["path_params"] = {}
+        exact = self._exact.get((scope["method"], scope["path"]))
+        if exact is not None:
+            return exact
         allowed: set[str] = set()
         for route in self.routes:
-            match, _ = route.matches(scope)
+            match, found = route.matches(scope)
             if match is Match.FULL:
-                method = "GET" if scope["method"] == "HEAD" else scope["method"]
-                return route.path, ROUTES[(method, route.path)]
+                scope["path_params"] = found["path_params"]
+                return route
             if match is Match.PARTIAL:
                 allowed |= set(route.methods or ())
         if allowed:
