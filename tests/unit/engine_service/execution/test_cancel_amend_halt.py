@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -270,7 +271,8 @@ async def test_a_word_that_comes_twice_or_late_changes_nothing() -> None:
     early = fake(core).report(cid)
     fill = fake(core).fill(cid, D("0.002"))
     late = fake(core).report(cid, with_fill=fill)
-    for report in (late, late, early, late, early):
+    told_again = fake(core).report(cid, with_fill=replace(fill))
+    for report in (late, told_again, early, late, early):
         apply_report(core, report)
     order = core.state.order(cid)
     assert order is not None

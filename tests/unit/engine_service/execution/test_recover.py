@@ -11,6 +11,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.domain.state import EngineState, apply
 from engine_service.execution.amend import amend
+from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import record_equity
@@ -134,6 +135,17 @@ async def test_a_key_survives_the_crash_exactly_when_its_order_does() -> None:
     replay = await submit(again, market_order(), mark_of("key"))
     assert (replay.order, replay.fills, replay.status) == (first.order, first.fills, first.status)
     assert len(fake(again).submits) == 1
+
+
+async def test_after_a_crash_a_caller_is_told_the_same_words_even_when_the_order_moved_on() -> None:
+    core = make_core()
+    first = await submit(core, limit_order("49000"), mark_of("key"))
+    fill = fake(core).fill(first.order.client_order_id, D("0.001"))
+    apply_report(core, fake(core).report(first.order.client_order_id, with_fill=fill))
+    again = await recovered(core, died_after(core, core.journal.last_seq))
+    replay = await submit(again, limit_order("49000"), mark_of("key"))
+    assert (replay.order, replay.answered_at_ms) == (first.order, first.answered_at_ms)
+    assert replay.order.status is OrderStatus.ACCEPTED
 
 
 async def test_a_halt_survives_a_restart() -> None:

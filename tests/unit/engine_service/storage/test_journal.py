@@ -15,6 +15,8 @@ import pytest
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import ConfigurationError, Unavailable
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.submit import submit
 from engine_service.storage.chain import load_key
 from engine_service.storage.journal import SqliteJournal
@@ -26,6 +28,7 @@ from engine_service.storage.reader import SqliteReader
 from engine_service.storage.schema import open_writer
 from engine_service.storage.verify import verify_chain, verify_home
 from tests.fakes.engine import fake, make_core, mark_of, market_order, open_journal
+from tests.fakes.venue import FakeVenue, Script
 from tests.unit.engine_service.domain.test_state import an_order, filled
 
 anyio = pytest.mark.anyio
@@ -123,6 +126,23 @@ async def test_a_full_disk_stops_the_engine_and_nothing_is_sent(tmp_path: Path) 
     with pytest.raises(Unavailable):
         await submit(core, market_order(), mark_of())
     assert len(fake(core).submits) == sent
+    journal.close()
+
+
+@anyio
+async def test_another_process_could_read_the_intent_before_the_venue_hears_of_it(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    core = make_core(journal=journal)
+    seen: list[OrderStatus | None] = []
+
+    async def look(venue: FakeVenue, order: Order) -> None:
+        stored = journal.order(order.client_order_id)
+        seen.append(None if stored is None else stored.status)
+
+    for _ in range(5):
+        fake(core).scripts.append(Script(during=look))
+        await submit(core, market_order(), mark_of())
+    assert seen == [OrderStatus.SUBMITTED] * 5
     journal.close()
 
 
