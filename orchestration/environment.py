@@ -54,6 +54,9 @@ class Environment(BaseModel):
     bar_interval: str = Field("1m", description="Bar length: 1s, 1m, 3m, 5m, 15m, 30m or 1h.")
     symbols: tuple[str, ...] = Field((), description="Only these, e.g. BTCUSDT,ETHUSDT; empty: all.")
     max_symbols: int | None = Field(None, ge=1, le=2000, description="Most active symbols; overrides universe.yaml.")
+    min_turnover: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Quote turnover per 24 h to be used; overrides universe.yaml."
+    )
     promotion: Literal["paper", "live"] = Field("paper", description="Which gates of promotion.yaml are in force.")
     compute: Literal["serial", "loky"] = Field("serial", description="Where fits run: in the run, or in processes.")
     compute_workers: int = Field(2, ge=1, le=256, description="Processes for NHMM_COMPUTE=loky.")
@@ -110,9 +113,7 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
     """
     environment = read_environment(os.environ if variables is None else variables)
     folder = environment.config
-    universe = read_config(folder / "universe.yaml", UniverseSettings)
-    if environment.max_symbols is not None:
-        universe = universe.model_copy(update={"max_active": environment.max_symbols})
+    universe = _overridden(read_config(folder / "universe.yaml", UniverseSettings), environment)
     promotion = read_config(folder / "promotion.yaml", PromotionSettings)
     research = ResearchSettings(
         market=environment.market,
@@ -127,6 +128,16 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
     )
     alerts = read_config(folder / "alerts.yaml", AlertSettings)
     return Configuration(environment=environment, research=research, alerts=alerts)
+
+
+def _overridden(universe: UniverseSettings, environment: Environment) -> UniverseSettings:
+    changes: dict[str, float] = {}
+    if environment.max_symbols is not None:
+        changes["max_active"] = environment.max_symbols
+    if environment.min_turnover is not None:
+        changes["min_turnover"] = environment.min_turnover
+        changes["keep_turnover"] = min(environment.min_turnover, universe.keep_turnover)
+    return universe.model_copy(update=changes)
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:

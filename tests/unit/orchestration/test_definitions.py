@@ -92,6 +92,19 @@ def test_the_workspace_file_loads_from_the_root_without_an_installed_package(tmp
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_loading_the_definitions_loads_no_training_plotting_or_checking_library() -> None:
+    heavy = ("great_expectations", "hmmlearn", "sklearn", "scipy", "matplotlib", "pandas", "apprise", "duckdb")
+    script = (
+        "import sys, orchestration.definitions as d; d.build(d.load({}))\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
 def test_a_wrong_variable_keeps_the_definitions_from_loading_and_names_itself() -> None:
     script = "import orchestration.definitions as d; print('imported'); d.defs()"
     done = subprocess.run(

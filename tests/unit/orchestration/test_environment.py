@@ -34,6 +34,7 @@ def test_variables_change_what_the_assets_are_told(tmp_path: Path) -> None:
             "NHMM_BAR_INTERVAL": "1s",
             "NHMM_SYMBOLS": "btcusdt, ETHUSDT.BINANCE",
             "NHMM_MAX_SYMBOLS": "3",
+            "NHMM_MIN_TURNOVER": "0",
             "NHMM_PROMOTION": "live",
         }
     )
@@ -41,6 +42,7 @@ def test_variables_change_what_the_assets_are_told(tmp_path: Path) -> None:
     assert (research.market, research.interval, research.bar_ms) == ("futures", "1s", 1000)
     assert research.symbols == ("BTCUSDT.BINANCE", "ETHUSDT.BINANCE")
     assert research.universe.max_active == 3
+    assert (research.universe.min_turnover, research.universe.keep_turnover) == (0, 0)
     assert research.gates.approval_required
     assert configuration.environment.venue_url == "http://127.0.0.1:8010"
     assert configuration.environment.tokens == tmp_path / "engine" / "tokens.json"
@@ -55,6 +57,7 @@ def test_variables_change_what_the_assets_are_told(tmp_path: Path) -> None:
         ("NHMM_ENGINE_URL", "127.0.0.1:8003"),
         ("NHMM_SYMBOLS", "BTC/USDT"),
         ("NHMM_MAX_SYMBOLS", "0"),
+        ("NHMM_MIN_TURNOVER", "-1"),
         ("NHMM_COMPUTE", "ray"),
         ("NHMM_COMPUTE_WORKERS", "many"),
         ("NHMM_PROMOTION", "yolo"),
