@@ -114,7 +114,6 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     fresh_market(home)
     venue_url = start_exchange(group, port=ports.exchange, seed=options.seed, bars=options.bars)
     progress.say(f"simulated exchange serves at {venue_url}")
-    prepare_dagster(home)
     symbols = listed_symbols(venue_url)
     research = research_environment(home, venue_url, interval=DEMO_INTERVAL, engine_port=ports.engine)
     # The demo launches its own runs: a schedule that fired in between would only be in the way.
@@ -122,6 +121,8 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     engine_process = group.start(
         "engine", engine_arguments(home, "binance", venue_url, DEMO_INTERVAL, ports.engine, symbols), SIMULATED_KEYS
     )
+    # While the engine starts: this takes seconds too.
+    prepare_dagster(home)
     start_dagster(group, home, research, web_port=ports.web, code_server_port=ports.code_server)
     engine_url = group.wait_ready(engine_process, READY_TIMEOUT_S)
     progress.say(f"engine is ready at {engine_url}")

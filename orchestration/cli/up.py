@@ -79,10 +79,10 @@ def run_dagster(home: Home, port: int) -> int:
 
 
 def prepare_dagster(home: Home) -> None:
-    """Write the instance's configuration into the data folder."""
-    from orchestration.instance import write_instance_config  # noqa: PLC0415  # only where Dagster runs
+    """Make Dagster's configuration and databases before its processes start."""
+    from orchestration.instance import prepare_instance  # noqa: PLC0415  # loads Dagster, so only where it is wanted
 
-    write_instance_config(home.path)
+    prepare_instance(home.path)
 
 
 def research_environment(
