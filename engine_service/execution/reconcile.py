@@ -76,6 +76,17 @@ class Difference:
         return f"{self.venue}|{self.market.value}|{self.kind}|{self.subject}"
 
 
+Figures = dict[tuple[str, str], Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The venue's account, and our figures by (kind, subject) from the moment before it was asked for."""
+
+    before: Figures
+    snapshot: AccountSnapshot
+
+
 async def reconcile(core: EngineCore, *, trigger: str = "manual", adopt: bool = False) -> ReconcileReport:
     """Compare with every venue; asking twice changes nothing more.
 
@@ -108,14 +119,15 @@ async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -
 async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, trigger: str, *, adopt: bool) -> None:
     name = venue.info.name
     opening = name not in core.state.image.opened_accounts
-    snapshots = await _snapshots(core, venue)
+    readings = await _reads(core, venue)
+    snapshots = [reading.snapshot for reading in readings]
     as_of_ms = min(snapshot.at_ms for snapshot in snapshots)
     last_ids: dict[str, str] = {}
     if not opening:
         last_ids = await import_fills(core, venue, snapshots, result.imported)
     for snapshot in snapshots:
         await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")
-    differences = await _differences(core, venue, opening=opening)
+    differences = await _differences(core, venue, readings, opening=opening)
     events = _judge(core, differences, result, opening=opening, adopt=adopt, at_start=trigger == "start")
     open_breaks = tuple(found.break_id for found in result.breaks)
     await core.commit(
@@ -135,34 +147,43 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
     core.reconciled_at_ms[name] = core.clock.now_ms()
 
 
-async def _snapshots(core: EngineCore, venue: Venue) -> list[AccountSnapshot]:
-    snapshots = [await venue.account(market) for market in venue.info.markets]
+async def _reads(core: EngineCore, venue: Venue) -> list[Reading]:
+    """Read every market once, with our own figures from just before: trading goes on meanwhile."""
+    readings = []
+    for market in venue.info.markets:
+        before = _ours(core, venue.info.name, market)
+        readings.append(Reading(before, await venue.account(market)))
     core.gate.venue_result(venue.info.name, ok=True, now_s=core.clock.monotonic_s())
-    return snapshots
+    return readings
 
 
 # --- balances and positions -------------------------------------------------------------------------------------
 
 
-async def _differences(core: EngineCore, venue: Venue, *, opening: bool) -> dict[str, Difference]:
-    """Return what differs in every one of some reads; before and after each, because trading goes on meanwhile."""
-    lasting: dict[str, Difference] | None = None
-    for attempt in range(READS):
-        if attempt:
-            await core.sleep(BETWEEN_READS_S)
-        found: dict[str, Difference] = {}
-        for market in venue.info.markets:
-            before = _ours(core, venue.info.name, market)
-            snapshot = await venue.account(market)
-            after = _ours(core, venue.info.name, market)
-            found |= _unequal(snapshot, before, after)
-        lasting = found if lasting is None else {key: found[key] for key in lasting if key in found}
+async def _differences(core: EngineCore, venue: Venue, first: list[Reading], *, opening: bool) -> dict[str, Difference]:
+    """Return what differs in every one of some reads, from our figures both before and after the read.
+
+    The first read is the one that the orders were compared with: in the usual case it is the only one.
+    """
+    lasting = _unequal_in(core, first)
+    for _ in range(READS - 1):
         if not lasting or opening:
             break
-    return lasting or {}
+        await core.sleep(BETWEEN_READS_S)
+        found = _unequal_in(core, await _reads(core, venue))
+        lasting = {key: found[key] for key in lasting if key in found}
+    return lasting
 
 
-def _ours(core: EngineCore, venue: str, market: Market) -> dict[tuple[str, str], Decimal]:
+def _unequal_in(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
+    for reading in readings:
+        snapshot = reading.snapshot
+        found |= _unequal(snapshot, reading.before, _ours(core, snapshot.venue, snapshot.market))
+    return found
+
+
+def _ours(core: EngineCore, venue: str, market: Market) -> Figures:
     """Return our figures by (kind, subject)."""
     prefix = f"{venue}|{market.value}|"
     books = core.state.portfolio
@@ -184,8 +205,8 @@ def _ours(core: EngineCore, venue: str, market: Market) -> dict[tuple[str, str],
 @exactly
 def _unequal(
     snapshot: AccountSnapshot,
-    before: dict[tuple[str, str], Decimal],
-    after: dict[tuple[str, str], Decimal],
+    before: Figures,
+    after: Figures,
 ) -> dict[str, Difference]:
     theirs: dict[tuple[str, str], tuple[Decimal, Decimal]] = {
         ("balance", balance.asset): (balance.total, ZERO) for balance in snapshot.balances
