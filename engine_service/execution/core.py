@@ -11,13 +11,14 @@ from enum import StrEnum
 from typing import Any
 
 from engine_service.domain import events as e
+from engine_service.domain.apply import apply, legal
 from engine_service.domain.clock import Clock
 from engine_service.domain.errors import InvalidRequest, NotFound, Unavailable
 from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark, MarkBook
 from engine_service.domain.money import ONE, ZERO
-from engine_service.domain.state import EngineState, apply, legal
+from engine_service.domain.state import EngineState
 from engine_service.risk.gate import RiskGate
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.port import Entry, Journal, Recorded

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine_service.domain.apply import trade_rank
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
-from engine_service.domain.state import trade_rank
 from engine_service.execution.apply_report import (
     adopt_fills,
     apply_fills,

@@ -11,7 +11,6 @@ from asyncio import Future, Task
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import assert_never
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, Unavailable
@@ -19,22 +18,17 @@ from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import client_order_id as derived_id
 from engine_service.domain.order import Order, OrderRequest
-from engine_service.domain.order_status import Doubt, OrderStatus
-from engine_service.execution.apply_report import apply_words
+from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
-from engine_service.execution.resolve import await_acknowledgement, resolve_later
-from engine_service.execution.venue_words import from_accepted
+from engine_service.execution.send import send
 from engine_service.risk.context import RiskContext, RiskRefused
 from engine_service.risk.gate import Approved, Verdict
 from engine_service.storage.port import FillFilter, StoredAnswer
-from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome, VenueUnavailable
 
 IdempotencyContext = IdempotencyMark
 
-SEND_TIMEOUT_S = 20.0
 SAME_REQUEST_WAIT_S = 2.0
-FOREVER_S = 10.0 * 365 * 86_400
 
 
 class SubmitStatus(StrEnum):
@@ -189,91 +183,8 @@ def _deny(
 async def _walk(core: EngineCore, walk: _Walk) -> None:
     await walk.durable
     if walk.approved is not None:
-        await _send(core, walk.approved, walk.order.client_order_id)
+        await send(core, walk.approved, walk.order.client_order_id)
     await _answer(core, walk)
-
-
-async def _send(core: EngineCore, approved: Approved, client_order_id: str) -> None:
-    """Send once, and record what came of it. Only an approved order gets here."""
-    order = core.state.order(client_order_id)
-    if order is None or order.status is not OrderStatus.SUBMITTED:
-        return
-    if core.state.halted and not order.reduce_only:
-        await core.commit(_not_sent(core, order, "TRADING_HALTED", "trading was halted before it was sent"))
-        return
-    outcome: SubmitOutcome = OutcomeUnknown(reason="the send was cut off")
-    try:
-        outcome = await asyncio.wait_for(core.venue_for(order.symbol).submit(order), SEND_TIMEOUT_S)
-    except (TimeoutError, OSError, VenueUnavailable) as error:
-        outcome = OutcomeUnknown(reason=type(error).__name__)
-    finally:
-        # Also when the adapter broke its promise and raised: what was begun must not be forgotten.
-        await _settle(core, order, outcome)
-
-
-async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
-    feed_breaker(core, sent.venue, outcome)
-    order = core.state.order(sent.client_order_id) or sent
-    match outcome:
-        case Accepted():
-            done = apply_words(core, order, from_accepted(outcome))
-            if outcome.status is OrderStatus.PENDING_ACK:
-                await_acknowledgement(core, order.client_order_id)
-            if done is not None:
-                await done
-        case Rejected():
-            await _refused(core, order, outcome)
-        case OutcomeUnknown():
-            # A stream report may have settled it while the answer was on its way.
-            if order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
-                await core.commit(
-                    e.OrderInDoubt(
-                        at_ms=core.clock.now_ms(),
-                        client_order_id=order.client_order_id,
-                        doubt=Doubt.SUBMIT,
-                        reason=outcome.reason,
-                    )
-                )
-                resolve_later(core, order.client_order_id)
-        case _:
-            assert_never(outcome)
-
-
-async def _refused(core: EngineCore, order: Order, outcome: Rejected) -> None:
-    if order.status is not OrderStatus.SUBMITTED:
-        return
-    if outcome.not_sent:
-        await core.commit(_not_sent(core, order, outcome.code, outcome.reason))
-        return
-    await core.commit(
-        e.OrderRejected(
-            at_ms=core.clock.now_ms(),
-            client_order_id=order.client_order_id,
-            code=outcome.code,
-            reason=outcome.reason,
-        )
-    )
-
-
-def _not_sent(core: EngineCore, order: Order, code: str, reason: str) -> e.OrderNotPlaced:
-    return e.OrderNotPlaced(
-        at_ms=core.clock.now_ms(),
-        client_order_id=order.client_order_id,
-        code=code,
-        reason=reason,
-        evidence=("not sent",),
-    )
-
-
-def feed_breaker(core: EngineCore, venue: str, outcome: SubmitOutcome) -> None:
-    """Tell the venue's breaker how a call ended; a venue that refuses our credentials or address is left alone."""
-    now_s = core.clock.monotonic_s()
-    failed = isinstance(outcome, OutcomeUnknown) and not outcome.duplicate
-    if isinstance(outcome, Rejected):
-        failed = outcome.not_sent or outcome.stop_venue
-        if outcome.stop_venue:
-            core.gate.pace.venue(venue).stop(now_s + (outcome.retry_after_s or FOREVER_S))
-    core.gate.venue_result(venue, ok=not failed, now_s=now_s)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------

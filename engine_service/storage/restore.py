@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine_service.domain.apply import IllegalEvent, apply
 from engine_service.domain.errors import EngineError
-from engine_service.domain.state import EngineState, IllegalEvent, apply
+from engine_service.domain.state import EngineState
 from engine_service.storage.codec import Undecodable
 from engine_service.storage.port import JournalReader
 from engine_service.storage.snapshots import load_newest

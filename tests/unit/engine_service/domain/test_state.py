@@ -7,12 +7,13 @@ from decimal import Decimal
 import pytest
 
 from engine_service.domain import events as e
+from engine_service.domain.apply import IllegalEvent, apply
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark, MarkBook
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType
-from engine_service.domain.state import FINISHED_KEPT, FINISHED_LOT, EngineState, IllegalEvent, StateImage, apply
+from engine_service.domain.state import FINISHED_KEPT, FINISHED_LOT, EngineState, StateImage
 from engine_service.storage.codec import decode, encode
 from engine_service.storage.snapshots import state_hash
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 
 from engine_service.domain import events as e
+from engine_service.domain.apply import apply
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus
-from engine_service.domain.state import EngineState, apply
+from engine_service.domain.state import EngineState
 from engine_service.execution.amend import amend
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import cancel

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from engine_service.domain import events as e
+from engine_service.domain.apply import apply
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
-from engine_service.domain.state import apply
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import risk_context
 from engine_service.execution.submit import check, submit

@@ -1,0 +1,128 @@
+"""The part of the comparison about figures: balances and positions, ours against the venue's, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine_service.domain.ids import Market
+from engine_service.domain.money import ZERO, exactly
+from engine_service.execution.core import EngineCore
+from engine_service.venues.port import AccountSnapshot, Venue
+
+READS = 3
+BETWEEN_READS_S = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Ours against theirs: of an asset's balance or of a position, in units of the thing."""
+
+    kind: str
+    venue: str
+    market: Market
+    subject: str
+    ours: Decimal
+    theirs: Decimal
+    price: Decimal = ZERO
+
+    @property
+    def break_id(self) -> str:
+        return f"{self.venue}|{self.market.value}|{self.kind}|{self.subject}"
+
+
+Figures = dict[tuple[str, str], Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The venue's account, and our figures by (kind, subject) from the moment before it was asked for."""
+
+    before: Figures
+    snapshot: AccountSnapshot
+
+
+async def read_accounts(core: EngineCore, venue: Venue) -> list[Reading]:
+    """Read every market once, with our own figures from just before: trading goes on meanwhile."""
+    readings = []
+    for market in venue.info.markets:
+        before = _ours(core, venue.info.name, market)
+        readings.append(Reading(before, await venue.account(market)))
+    core.gate.venue_result(venue.info.name, ok=True, now_s=core.clock.monotonic_s())
+    return readings
+
+
+async def differences_of(
+    core: EngineCore, venue: Venue, first: list[Reading], *, opening: bool
+) -> dict[str, Difference]:
+    """Return what differs in every one of some reads, from our figures both before and after the read.
+
+    The first read is the one that the orders were compared with: in the usual case it is the only one.
+    """
+    lasting = _unequal_in(core, first)
+    for _ in range(READS - 1):
+        if not lasting or opening:
+            break
+        await core.sleep(BETWEEN_READS_S)
+        found = _unequal_in(core, await read_accounts(core, venue))
+        lasting = {key: found[key] for key in lasting if key in found}
+    return lasting
+
+
+def _unequal_in(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
+    for reading in readings:
+        snapshot = reading.snapshot
+        found |= _unequal(snapshot, reading.before, _ours(core, snapshot.venue, snapshot.market))
+    return found
+
+
+def _ours(core: EngineCore, venue: str, market: Market) -> Figures:
+    """Return our figures by (kind, subject)."""
+    prefix = f"{venue}|{market.value}|"
+    books = core.state.portfolio
+    figures = {
+        ("balance", key.removeprefix(prefix)): book.quantity
+        for key, book in books.holdings.items()
+        if key.startswith(prefix)
+    }
+    if market is Market.FUTURES:
+        suffix = f".{venue}"
+        figures |= {
+            ("position", symbol): position.book.quantity
+            for symbol, position in books.derivatives.items()
+            if symbol.endswith(suffix)
+        }
+    return figures
+
+
+@exactly
+def _unequal(
+    snapshot: AccountSnapshot,
+    before: Figures,
+    after: Figures,
+) -> dict[str, Difference]:
+    theirs: dict[tuple[str, str], tuple[Decimal, Decimal]] = {
+        ("balance", balance.asset): (balance.total, ZERO) for balance in snapshot.balances
+    }
+    theirs |= {
+        ("position", position.symbol): (position.signed_quantity, position.entry_price)
+        for position in snapshot.positions
+    }
+    found = {}
+    for kind, subject in {*theirs, *before, *after}:
+        quantity, price = theirs.get((kind, subject), (ZERO, ZERO))
+        was, now = before.get((kind, subject), ZERO), after.get((kind, subject), ZERO)
+        if quantity in (was, now):
+            continue
+        difference = Difference(
+            kind=kind,
+            venue=snapshot.venue,
+            market=snapshot.market,
+            subject=subject,
+            ours=now,
+            theirs=quantity,
+            price=price,
+        )
+        found[difference.break_id] = difference
+    return found

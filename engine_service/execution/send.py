@@ -1,0 +1,102 @@
+"""The one send of an approved order, and what its outcome means: placed, refused, or in doubt until it is read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import assert_never
+
+from engine_service.domain import events as e
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.apply_report import apply_words
+from engine_service.execution.core import EngineCore
+from engine_service.execution.resolve import await_acknowledgement, resolve_later
+from engine_service.execution.venue_words import from_accepted
+from engine_service.risk.gate import Approved
+from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome, VenueUnavailable
+
+SEND_TIMEOUT_S = 20.0
+FOREVER_S = 10.0 * 365 * 86_400
+
+
+async def send(core: EngineCore, approved: Approved, client_order_id: str) -> None:
+    """Send once, and record what came of it. Only an approved order gets here."""
+    order = core.state.order(client_order_id)
+    if order is None or order.status is not OrderStatus.SUBMITTED:
+        return
+    if core.state.halted and not order.reduce_only:
+        await core.commit(_not_sent(core, order, "TRADING_HALTED", "trading was halted before it was sent"))
+        return
+    outcome: SubmitOutcome = OutcomeUnknown(reason="the send was cut off")
+    try:
+        outcome = await asyncio.wait_for(core.venue_for(order.symbol).submit(order), SEND_TIMEOUT_S)
+    except (TimeoutError, OSError, VenueUnavailable) as error:
+        outcome = OutcomeUnknown(reason=type(error).__name__)
+    finally:
+        # Also when the adapter broke its promise and raised: what was begun must not be forgotten.
+        await _settle(core, order, outcome)
+
+
+async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
+    feed_breaker(core, sent.venue, outcome)
+    order = core.state.order(sent.client_order_id) or sent
+    match outcome:
+        case Accepted():
+            done = apply_words(core, order, from_accepted(outcome))
+            if outcome.status is OrderStatus.PENDING_ACK:
+                await_acknowledgement(core, order.client_order_id)
+            if done is not None:
+                await done
+        case Rejected():
+            await _refused(core, order, outcome)
+        case OutcomeUnknown():
+            # A stream report may have settled it while the answer was on its way.
+            if order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
+                await core.commit(
+                    e.OrderInDoubt(
+                        at_ms=core.clock.now_ms(),
+                        client_order_id=order.client_order_id,
+                        doubt=Doubt.SUBMIT,
+                        reason=outcome.reason,
+                    )
+                )
+                resolve_later(core, order.client_order_id)
+        case _:
+            assert_never(outcome)
+
+
+async def _refused(core: EngineCore, order: Order, outcome: Rejected) -> None:
+    if order.status is not OrderStatus.SUBMITTED:
+        return
+    if outcome.not_sent:
+        await core.commit(_not_sent(core, order, outcome.code, outcome.reason))
+        return
+    await core.commit(
+        e.OrderRejected(
+            at_ms=core.clock.now_ms(),
+            client_order_id=order.client_order_id,
+            code=outcome.code,
+            reason=outcome.reason,
+        )
+    )
+
+
+def _not_sent(core: EngineCore, order: Order, code: str, reason: str) -> e.OrderNotPlaced:
+    return e.OrderNotPlaced(
+        at_ms=core.clock.now_ms(),
+        client_order_id=order.client_order_id,
+        code=code,
+        reason=reason,
+        evidence=("not sent",),
+    )
+
+
+def feed_breaker(core: EngineCore, venue: str, outcome: SubmitOutcome) -> None:
+    """Tell the venue's breaker how a call ended; a venue that refuses our credentials or address is left alone."""
+    now_s = core.clock.monotonic_s()
+    failed = isinstance(outcome, OutcomeUnknown) and not outcome.duplicate
+    if isinstance(outcome, Rejected):
+        failed = outcome.not_sent or outcome.stop_venue
+        if outcome.stop_venue:
+            core.gate.pace.venue(venue).stop(now_s + (outcome.retry_after_s or FOREVER_S))
+    core.gate.venue_result(venue, ok=not failed, now_s=now_s)
