@@ -6,6 +6,7 @@ was sent or when its strategy is flat for another reason. Exits are reduce-only 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.execution.core import EngineCore
+from engine_service.execution.user_stream import restrict_after_stop_out
 from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.storage.port import Recorded
 from strategies.brackets import BracketLevels, BracketOptions, levels
@@ -26,6 +28,7 @@ from strategies.brackets import BracketLevels, BracketOptions, levels
 Submit = Callable[[OrderRequest, str], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
+STOP_OUTS_KEPT = 1_000
 
 
 class BracketWatcher:
@@ -37,6 +40,7 @@ class BracketWatcher:
         self._submit = submit
         self._firing: set[str] = set()
         self._attempts: dict[str, int] = {}
+        self._stop_outs: dict[str, deque[int]] = {}
 
     def on_event(self, recorded: Recorded) -> None:
         """Bus handler: an entry that ended with fills gets its bracket."""
@@ -121,12 +125,22 @@ class BracketWatcher:
             if quantity > 0:
                 await self._submit(request, f"{bracket.bracket_id}:{outcome}:{attempt}")
             self._close(bracket, outcome, "")
+            if outcome == "stop_loss":
+                self._note_stop_out(bracket)
         except EngineError as error:
             # The level still stands: the next mark tries again.
             _log.warning("bracket exit refused", symbol=bracket.symbol, code=error.code, detail=error.detail)
             await self._core.sleep(1.0)
         finally:
             self._firing.discard(bracket.bracket_id)
+
+    def _note_stop_out(self, bracket: e.BracketArmed) -> None:
+        """Let a symbol rest that stopped us out too often; the quarantine is journaled, the count is not."""
+        times = self._stop_outs.setdefault(bracket.symbol, deque(maxlen=STOP_OUTS_KEPT))
+        times.append(self._core.clock.now_ms())
+        if restrict_after_stop_out(self._core, bracket.symbol, bracket.market, list(times)):
+            _log.warning("symbol quarantined after stop-outs", symbol=bracket.symbol, stop_outs=len(times))
+            times.clear()
 
     def _held(self, bracket: e.BracketArmed) -> Decimal:
         """Return what the strategy still holds in the bracket's direction, and the account can part with."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
@@ -39,7 +39,6 @@ class SymbolDesk:
     cross: ma_cross.MovingAverageCross
     combined: ensembles.Ensemble
     policy: regime_policy.RegimePolicy | None = None
-    targets: dict[str, float] = field(default_factory=dict)
 
 
 class StrategyLoop:
@@ -99,7 +98,6 @@ class StrategyLoop:
         desk = self._desk(bar.symbol)
         for signal in self._signals(desk, bar):
             self._core.record(self._signal_event(signal, bar))
-            desk.targets[signal.strategy] = signal.target
             await self._act(signal, bar)
 
     async def take_external(self, signal: Signal) -> None:
@@ -113,7 +111,6 @@ class StrategyLoop:
             return
         bar = history[-1]
         await self._core.commit(self._signal_event(signal, bar))
-        self._desk(signal.symbol).targets[signal.strategy] = signal.target
         await self._act(signal, bar)
 
     def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
