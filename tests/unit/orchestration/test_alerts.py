@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+import orchestration.alerts as alerts_module
 from assets.settings import AlertSettings
-from orchestration.alerts import AlertBook, Condition
+from orchestration.alerts import AlertBook, Condition, Notice
 from orchestration.conditions import breakers_open, orders_in_doubt, reconcile_trouble
 
 SETTINGS = AlertSettings(urls=(), repeat_after_s=60, max_reconcile_lag_s=120, engine_timeout_s=1)
@@ -70,7 +72,14 @@ def test_a_line_cut_short_by_a_crash_spoils_no_other(book: AlertBook, tmp_path: 
     assert [line["key"] for line in whole] == ["breaker/venue", "breaker/equity"]
 
 
-def test_sensors_that_write_at_once_tell_each_thing_once(book: AlertBook, tmp_path: Path) -> None:
+def test_sensors_that_write_at_once_tell_each_thing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_look(file: IO[str]) -> dict[str, Notice]:
+        found = look(file)
+        time.sleep(0.02)
+        return found
+
+    look = alerts_module._last
+    monkeypatch.setattr(alerts_module, "_last", slow_look)
     books = [AlertBook(tmp_path / "alerts" / "alerts.jsonl", SETTINGS) for _ in range(8)]
     counts: list[int] = []
     threads = [
