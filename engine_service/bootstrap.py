@@ -1,11 +1,10 @@
-"""Builds the engine from its settings, brings it into service and takes it out again. The only place that wires."""
+"""Builds the engine from its settings: the only place that wires. ``runtime.lifecycle`` brings it into service."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -21,23 +20,19 @@ from engine_service.domain.order import OrderRequest
 from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
-from engine_service.execution.recover import start_up
 from engine_service.execution.risk_file import load_policy
-from engine_service.execution.user_stream import follow_user_events
 from engine_service.risk.gate import RiskGate
 from engine_service.risk.policy import RiskPolicy, parse
-from engine_service.runtime import jobs
 from engine_service.runtime.bracket_watcher import BracketWatcher
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.event_bus import EventBus
+from engine_service.runtime.lifecycle import note_stream
 from engine_service.runtime.market_feed import FeedPorts, MarketFeed
 from engine_service.runtime.metric_projection import MetricProjection, bus_drop_counter, bus_failure_counter
-from engine_service.runtime.model_bundle import read_bundle
 from engine_service.runtime.own_orders import submit_own
 from engine_service.runtime.regime_tape import RegimeTape
 from engine_service.runtime.strategy_config import load_strategies
 from engine_service.runtime.strategy_loop import StrategyLoop
-from engine_service.runtime.strategy_switches import StrategyChange, change_strategy
 from engine_service.runtime.supervisor import Job, Supervisor
 from engine_service.settings import EngineSettings
 from engine_service.storage.chain import load_key
@@ -50,7 +45,7 @@ from engine_service.storage.schema import has_wal_race
 from engine_service.storage.verify import verify_chain
 from engine_service.venues.factory import VenueOptions, make_venue
 from engine_service.venues.paper.venue import PaperState
-from engine_service.venues.port import StreamStatus, Venue
+from engine_service.venues.port import Venue
 from observability.metrics import Metrics
 from strategies.contracts import Bar
 
@@ -64,7 +59,6 @@ EXIT_BY_CODE: Final[Mapping[str, int]] = {
     "JOURNAL_UNSAFE": 78,
     "VENUE_UNREACHABLE": 1,
 }
-STOP_WITHIN_S = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -123,53 +117,6 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
     )
 
 
-async def start(engine: Engine) -> None:
-    """Bring the engine into service: market data, recovery, first comparison, then the strategies.
-
-    Raises:
-        EngineError: the journal failed.
-    """
-    core, supervisor = engine.core, engine.supervisor
-    venue = core.venue(core.default_venue)
-    supervisor.start(Job("market-data", _MarketData(engine).run))
-    report = await start_up(core, epoch=engine.epoch, version=VERSION)
-    _log.info(
-        "engine ready",
-        in_doubt=len(report.in_doubt),
-        unresolved=len(report.unresolved),
-        clean=report.reconciliation.ok,
-        seq=core.journal.last_seq,
-    )
-    supervisor.start(Job("user-stream", lambda: follow_user_events(core, venue, _stream_observer(engine)), "halt"))
-    supervisor.start(Job("reconcile", lambda: jobs.keep_reconciling(engine)))
-    supervisor.start(Job("equity", lambda: jobs.keep_recording_equity(engine)))
-    supervisor.start(Job("snapshots", lambda: jobs.keep_snapshotting(engine)))
-    supervisor.start(Job("audit-log", lambda: jobs.keep_audit_log(engine)))
-    supervisor.start(Job("instruments", lambda: jobs.keep_instruments_fresh(engine)))
-    await _journal_file_settings(engine)
-    engine.loop.running = engine.settings.strategies == "on"
-
-
-async def stop(engine: Engine) -> None:
-    """Refuse new work, let what is running end, write the last words and let go of everything."""
-    engine.stopping = True
-    engine.loop.running = False
-    engine.bus.close()
-    try:
-        await asyncio.wait_for(engine.core.settle(), STOP_WITHIN_S / 2)
-    except TimeoutError:
-        # What is still in doubt is in the journal; the next start settles it.
-        _log.warning("stopped with work under way", tasks=sorted(engine.core.tasks))
-    await engine.supervisor.stop()
-    for task in list(engine.core.tasks.values()):
-        task.cancel()
-    await jobs.last_words(engine)
-    for venue in engine.core.venues.values():
-        await venue.close()
-    engine.core.journal.close()
-    engine.lease.release()
-
-
 def _assemble(
     settings: EngineSettings,
     config_dir: Path,
@@ -205,7 +152,7 @@ def _assemble(
         feed=MarketFeed(venue, market, watched, settings.interval, FeedPorts(
             on_quote=core.update_quote,
             on_bar=lambda bar: _take_bar(engine, bar),
-            on_stream=lambda status: _note_stream(engine, venue.info.name, status),
+            on_stream=lambda status: note_stream(engine, venue.info.name, status),
         )),
         loop=loop,
         tape=tape,
@@ -228,40 +175,9 @@ def _assemble(
     return engine
 
 
-class _MarketData:
-    """The market-data job: history and warm-up once, then the stream for ever."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._warm = False
-
-    async def run(self) -> None:
-        if not self._warm:
-            await self._engine.feed.load_history()
-            stored = self._engine.core.state.image.models.get("hmm_regime")
-            if stored is not None:
-                self._engine.loop.swap_model(read_bundle(stored.bundle))
-            self._engine.loop.warm_up()
-            self._warm = True
-        await self._engine.feed.run()
-
-
 async def _take_bar(engine: Engine, bar: Bar) -> None:
     engine.metrics.counter("nhmm_bars_total").labels(bar.symbol).inc()
     await engine.loop.on_bar(bar)
-
-
-def _stream_observer(engine: Engine) -> Callable[[str, StreamStatus], None]:
-    return lambda venue, status: _note_stream(engine, venue, status)
-
-
-def _note_stream(engine: Engine, venue: str, status: StreamStatus) -> None:
-    engine.metrics.gauge("nhmm_stream_connected").labels(venue, status.stream).set(float(status.connected))
-    if status.connected:
-        _log.info("stream connected", venue=venue, stream=status.stream)
-    else:
-        engine.metrics.counter("nhmm_stream_gaps_total").labels(venue, status.stream).inc()
-        _log.warning("stream lost", venue=venue, stream=status.stream, reason=status.reason)
 
 
 def _note_task_failure(metrics: Metrics, name: str, error: BaseException) -> None:
@@ -330,13 +246,6 @@ def _paper_state(state: EngineState) -> PaperState | None:
         if position.book.quantity != 0
     }
     return PaperState(balances=balances, positions=positions, working=tuple(state.working_orders()))
-
-
-async def _journal_file_settings(engine: Engine) -> None:
-    """Journal the file's switches of strategies that never had any, so that the journal alone explains every order."""
-    fresh = [name for name in engine.strategies if engine.core.state.strategy(name) is None]
-    for name in fresh:
-        await change_strategy(engine, name, StrategyChange(reason="config/strategies.yaml"), "config")
 
 
 def _git_sha() -> str:

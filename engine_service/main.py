@@ -19,8 +19,9 @@ import uvicorn
 from engine_service.api.app import create_app
 from engine_service.api.http_protocol import DeadlineProtocol
 from engine_service.api.tokens import TokenBook, load_or_create
-from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration, start, stop
+from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration
 from engine_service.domain.errors import ConfigurationError, EngineError
+from engine_service.runtime.lifecycle import start, stop
 from engine_service.settings import EngineSettings, default_config_dir, load_settings
 from engine_service.venues.port import VenueUnavailable
 from observability.log_config import configure
@@ -100,7 +101,7 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     serving = loop.create_task(server.serve(sockets=[listener]), name="http")
-    starting = loop.create_task(start(engine), name="start")
+    starting = loop.create_task(start(engine, VERSION), name="start")
     stopped = loop.create_task(stopping.wait(), name="signals")
     code = 0
     try:

@@ -41,7 +41,7 @@ class EngineSettings(BaseModel):
     interval: Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h"] = Field("1m", description="Bar length.")
     symbols: tuple[str, ...] = Field(
         ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT"),
-        description="Instruments the strategies watch, as the venue names them; empty: all that the venue lists.",
+        description="Instruments the strategies watch, as the venue names them.",
     )
     strategies: Literal["on", "off"] = Field("on", description="Whether the strategy loop runs.")
     reporting_asset: str = Field("USDT", pattern=r"^[A-Z0-9]{2,10}$", description="Currency of all valuations.")

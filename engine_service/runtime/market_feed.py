@@ -41,11 +41,16 @@ class MarketFeed:
         self._symbols = tuple(symbols)
         self._interval = interval
         self._ports = ports
+        self._quoted = self._symbols
         self._history: dict[str, deque[Bar]] = {symbol: deque(maxlen=HISTORY_BARS) for symbol in symbols}
 
     @property
     def symbols(self) -> tuple[str, ...]:
         return self._symbols
+
+    def quote_also(self, symbols: Sequence[str]) -> None:
+        """Follow the quotes of more instruments than the strategies watch, from the next connection on."""
+        self._quoted = tuple(dict.fromkeys((*self._symbols, *symbols)))
 
     def history(self, symbol: str) -> Sequence[Bar]:
         """Return the newest closed bars of an instrument, oldest first."""
@@ -62,7 +67,7 @@ class MarketFeed:
 
     async def run(self) -> None:
         """Consume the venue's market stream for ever."""
-        async for event in self._venue.market_events(self._market, self._symbols, self._interval):
+        async for event in self._venue.market_events(self._market, self._quoted, self._interval):
             if isinstance(event, Quote):
                 self._ports.on_quote(event)
             elif isinstance(event, BarReport):
