@@ -26,6 +26,8 @@ from engine_service.settings import EngineSettings, default_config_dir, load_set
 from engine_service.venues.port import VenueUnavailable
 from observability.log_config import configure
 
+#: A venue that is down for longer is the supervisor's matter: the process ends, and may be started again.
+START_WITHIN_S = 45.0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIGURATION = 4
@@ -105,8 +107,13 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     stopped = loop.create_task(stopping.wait(), name="signals")
     code = 0
     try:
-        await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
+        timeout = START_WITHIN_S
+        await asyncio.wait({starting, stopped, serving}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not (starting.done() or stopped.done() or serving.done()):
+            reasons = "; ".join(engine.core.not_ready_because)
+            print(f"engine: not ready after {timeout:.0f} s: {reasons}; is the venue's address right?", file=sys.stderr)
+            code = EXIT_FAILED
+        elif starting.done():
             starting.result()
             print(f"ready http://{settings.host}:{settings.port}", flush=True)
             failed = loop.create_task(engine.failed.wait(), name="failed")
