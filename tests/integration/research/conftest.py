@@ -28,15 +28,16 @@ HISTORY = "35m"
 SYMBOLS = "BTCUSDT,ETHUSDT"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stack:
-    """A running exchange and engine, and the definitions that point at them."""
+    """A running exchange and engine, and the definitions that point at them. ``first`` is the first research run."""
 
     exchange: SimulatedExchange
     engine: EngineClient
     configuration: Configuration
     definitions: dg.Definitions
     instance: dg.DagsterInstance
+    first: dg.ExecuteInProcessResult | None = None
 
     @property
     def home(self) -> Path:
@@ -71,6 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     process = start_engine(home, port, exchange)
     try:
         engine = connect(f"http://127.0.0.1:{port}", home / "engine" / "tokens.json")
+        engine.put_risk_config({"duplicate_window_ms": "0"}, reason="tests trade the same again")
         configuration = load(
             {
                 "NHMM_HOME": str(home),
@@ -82,7 +84,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             }
         )
         with dg.DagsterInstance.ephemeral() as instance:
-            yield Stack(exchange, engine, configuration, build(configuration), instance)
+            running = Stack(exchange, engine, configuration, build(configuration), instance)
+            running.first = running.run("research_job")
+            yield running
         engine.close()
     finally:
         process.send_signal(signal.SIGTERM)
