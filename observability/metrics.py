@@ -43,9 +43,7 @@ def _histogram(name: str, meaning: str, *labels: str) -> MetricSpec:
 
 ENGINE_METRICS: Sequence[MetricSpec] = (
     # orders
-    _counter(
-        "nhmm_orders_submitted_total", "Orders whose intent was made durable.", "venue", "market", "strategy"
-    ),
+    _counter("nhmm_orders_submitted_total", "Orders whose intent was made durable.", "venue", "market", "strategy"),
     _counter("nhmm_orders_accepted_total", "Orders the venue took.", "venue", "market"),
     _counter("nhmm_orders_rejected_total", "Orders the venue refused.", "venue", "market", "code"),
     _counter("nhmm_orders_denied_total", "Orders refused by a rail before anything was sent.", "code"),

@@ -310,9 +310,7 @@ class Venue(Protocol):
     def user_events(self) -> AsyncIterator[UserEvent]:
         """Yield private events for ever, reconnecting by itself; a gap is told by ``StreamStatus``."""
 
-    def market_events(
-        self, market: Market, symbols: Sequence[str], interval: str
-    ) -> AsyncIterator[MarketEvent]:
+    def market_events(self, market: Market, symbols: Sequence[str], interval: str) -> AsyncIterator[MarketEvent]:
         """Yield quotes and bars for ever, reconnecting by itself."""
 
 

@@ -1,0 +1,71 @@
+"""From a wanted exposure to an order: never more than asked, held or allowed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from engine_service.domain.ids import Market
+from engine_service.domain.instrument import Instrument
+from engine_service.domain.order_status import OrderSide
+from engine_service.runtime.sleeve import Sleeve, order_for
+
+BTC = Instrument(
+    symbol="BTCUSDT.BINANCE",
+    market=Market.SPOT,
+    base="BTC",
+    quote="USDT",
+    tick=Decimal("0.01"),
+    step=Decimal("0.00001"),
+    min_quantity=Decimal("0.00001"),
+    min_notional=Decimal(5),
+)
+MARK = Decimal(100_000)
+
+
+def _sleeve(held: str = "0", free: str = "0", *, short: bool = False, market: Market = Market.SPOT) -> Sleeve:
+    return Sleeve(
+        strategy="ma_cross",
+        symbol="BTCUSDT.BINANCE",
+        market=market,
+        held=Decimal(held),
+        free=Decimal(free),
+        full_notional=Decimal(200),
+        may_short=short,
+    )
+
+
+def test_full_exposure_buys_the_full_notional() -> None:
+    order = order_for(_sleeve(), BTC, MARK, 1.0, {})
+    assert order is not None
+    assert (order.side, order.quantity, order.reduce_only, order.leg) == (
+        OrderSide.BUY,
+        Decimal("0.00200"),
+        False,
+        "entry",
+    )
+
+
+def test_leaving_sells_what_is_held_and_no_more_than_is_free() -> None:
+    order = order_for(_sleeve("0.002", "0.0019985"), BTC, MARK, 0.0, {})
+    assert order is not None
+    assert (order.side, order.quantity, order.reduce_only) == (OrderSide.SELL, Decimal("0.00199"), True)
+
+
+def test_a_short_wish_on_spot_only_goes_flat() -> None:
+    assert order_for(_sleeve(), BTC, MARK, -1.0, {}) is None
+    order = order_for(_sleeve("0.002", "0.002"), BTC, MARK, -1.0, {})
+    assert order is not None
+    assert order.quantity == Decimal("0.00200")
+
+
+def test_futures_may_go_short() -> None:
+    order = order_for(_sleeve(short=True, market=Market.FUTURES), BTC, MARK, -0.5, {})
+    assert order is not None
+    assert (order.side, order.quantity) == (OrderSide.SELL, Decimal("0.00100"))
+
+
+@pytest.mark.parametrize("target", [0.0, 0.02])
+def test_what_is_too_small_for_the_venue_is_left_out(target: float) -> None:
+    assert order_for(_sleeve(), BTC, MARK, target, {}) is None
