@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from orchestration.cli import operate, research
-from orchestration.cli.layout import DAGSTER_PORT, ENGINE_PORT, EXCHANGE_PORT, Exit, Home
+from orchestration.cli.layout import (
+    CODE_SERVER_PORT,
+    DAGSTER_PORT,
+    ENGINE_PORT,
+    EXCHANGE_PORT,
+    Exit,
+    Home,
+    Ports,
+    Refused,
+)
 from orchestration.cli.processes import ProcessFailed, child_environment
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -25,6 +34,12 @@ app = typer.Typer(
 app.add_typer(operate.audit_app, name="audit")
 app.add_typer(operate.risk_app, name="risk")
 app.add_typer(operate.config_app, name="config")
+
+
+def _port(text: str) -> Any:
+    """Return the option of one port."""
+    return typer.Option(min=1, max=65535, help=text)
+
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Data folder (NHMM_HOME, else ./data).")]
 
@@ -52,12 +67,18 @@ def up(
     ] = None,
     venue_url: Annotated[str | None, typer.Option(help="Replaces every host of the venue.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated market.")] = 7,
+    engine_port: Annotated[int, _port("The engine's port.")] = ENGINE_PORT,
+    exchange_port: Annotated[int, _port("The simulated exchange's port.")] = EXCHANGE_PORT,
+    web_port: Annotated[int, _port("Port of Dagster's web page.")] = DAGSTER_PORT,
+    code_server_port: Annotated[int, _port("Port of Dagster's code server.")] = CODE_SERVER_PORT,
     home: HomeOption = None,
 ) -> None:
     """Run engine, Dagster and (without another venue) the simulated exchange until Ctrl-C."""
     from orchestration.cli import up as up_run  # noqa: PLC0415  # as above
 
-    raise typer.Exit(up_run.run(Home.resolve(home), venue=venue, venue_url=venue_url, seed=seed))
+    ports = Ports(exchange_port, engine_port, web_port, code_server_port)
+    options = up_run.UpOptions(venue=venue, venue_url=venue_url, seed=seed, ports=ports)
+    raise typer.Exit(up_run.run(options, Home.resolve(home)))
 
 
 @app.command(context_settings=PASS_ON, add_help_option=False)
@@ -74,13 +95,14 @@ def exchange(context: typer.Context) -> None:
 
 @app.command()
 def dagster(
-    port: Annotated[int, typer.Option(help="Port of the web page.")] = DAGSTER_PORT,
+    port: Annotated[int, _port("Port of the web page.")] = DAGSTER_PORT,
+    code_server_port: Annotated[int, _port("Port of the code server.")] = CODE_SERVER_PORT,
     home: HomeOption = None,
 ) -> None:
     """Run Dagster's code server, web page and daemon until Ctrl-C."""
     from orchestration.cli import up as up_run  # noqa: PLC0415  # as above
 
-    raise typer.Exit(up_run.run_dagster(Home.resolve(home), port))
+    raise typer.Exit(up_run.run_dagster(Home.resolve(home), Ports(web=port, code_server=code_server_port)))
 
 
 @app.command()
@@ -88,7 +110,7 @@ def doctor(home: HomeOption = None) -> None:
     """Check Python, ports, disk, clock and configuration; say what to do about each failure."""
     from orchestration.cli import doctor as checks  # noqa: PLC0415  # as above
 
-    raise typer.Exit(checks.run(Home.resolve(home), (ENGINE_PORT, EXCHANGE_PORT, DAGSTER_PORT)))
+    raise typer.Exit(checks.run(Home.resolve(home), (ENGINE_PORT, EXCHANGE_PORT, DAGSTER_PORT, CODE_SERVER_PORT)))
 
 
 app.command()(research.backfill)
@@ -107,8 +129,11 @@ def _become(arguments: list[str]) -> None:
 def main() -> int:
     """Run the command line; return the exit code."""
     try:
-        app(standalone_mode=True)
+        app(prog_name="nhmm")
+    except Refused as refusal:
+        print(f"nhmm: {refusal}", file=sys.stderr)
+        return refusal.exit_code
     except ProcessFailed as failure:
         print(f"nhmm: {failure}", file=sys.stderr)
-        return failure.exit_code or Exit.FAILED
+        return Exit.FAILED
     return Exit.OK

@@ -16,16 +16,8 @@ from engine_service.client.errors import EngineClientError
 from orchestration.cli.dagster_stack import Dagster, DagsterRefused, StepNews, start_dagster
 from orchestration.cli.demo_engine import DemoEngine, Sample
 from orchestration.cli.demo_result import DemoResult, collect, write_report
-from orchestration.cli.layout import (
-    CODE_SERVER_PORT,
-    DAGSTER_PORT,
-    ENGINE_PORT,
-    EXCHANGE_PORT,
-    Exit,
-    Home,
-    choose_port,
-    url,
-)
+from orchestration.cli.layout import DAGSTER_PORT, Exit, Home, Ports, url
+from orchestration.cli.preflight import require_configuration, require_home
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
 from orchestration.cli.simulated import (
     DEMO_INTERVAL,
@@ -53,21 +45,6 @@ class DemoOptions:
     as_json: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The documented ports where they are free, others where they are not."""
-
-    exchange: int
-    engine: int
-    web: int
-    code_server: int
-
-    @classmethod
-    def choose(cls) -> Ports:
-        preferred = (EXCHANGE_PORT, ENGINE_PORT, DAGSTER_PORT, CODE_SERVER_PORT)
-        return cls(*(choose_port(port) for port in preferred))
-
-
 class Progress:
     """One line per thing that happened, with the seconds since the start."""
 
@@ -88,7 +65,13 @@ class Progress:
 
 
 def run(options: DemoOptions, home: Home) -> int:
-    """Run the demo; return the exit code. Everything it starts is stopped again, unless ``keep``."""
+    """Run the demo; return the exit code. Everything it starts is stopped again, unless ``keep``.
+
+    Raises:
+        Refused: configuration or data folder do not allow it; nothing was started.
+    """
+    require_configuration(["-m", "engine_service.main", "--venue", "binance"], {"NHMM_VENUE": "binance"})
+    require_home(home)
     progress = Progress()
     group = log_file_sink(home.demo / "logs")
     try:
@@ -117,7 +100,8 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     symbols = listed_symbols(venue_url)
     research = research_environment(home, venue_url, interval=DEMO_INTERVAL, engine_port=ports.engine)
     # The demo launches its own runs: a schedule that fired in between would only be in the way.
-    research |= {"NHMM_SYMBOLS": symbols, "NHMM_SCHEDULES": "off"}
+    # Recorded bars may be of any market: its turnover is not what decides.
+    research |= {"NHMM_SYMBOLS": symbols, "NHMM_SCHEDULES": "off", "NHMM_MIN_TURNOVER": "0"}
     engine_process = group.start(
         "engine", engine_arguments(home, "binance", venue_url, DEMO_INTERVAL, ports.engine, symbols), SIMULATED_KEYS
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,8 @@ from typing import Literal
 
 from rich.console import Console
 
-from orchestration.cli.layout import ROOT, Exit, Home, port_is_free
-from orchestration.cli.processes import child_environment
+from orchestration.cli.layout import Exit, Home, Refused, port_is_free
+from orchestration.cli.preflight import require_configuration
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -145,15 +144,8 @@ def _tokens(home: Home) -> Finding:
 
 
 def _configuration() -> Finding:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine_service.main", "--check-config"],
-        env=child_environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        words = done.stderr.strip().splitlines() or ["no reason given"]
-        return Finding("configuration", "fail", words[-1], "Mend the named key in config/, then run this again")
-    return Finding("configuration", "ok", "every file in config/ is valid")
+    try:
+        require_configuration(("-m", "engine_service.main"))
+    except Refused as refusal:
+        return Finding("configuration", "fail", str(refusal), "Mend the named key, then run this again")
+    return Finding("configuration", "ok", "every file and variable is valid")

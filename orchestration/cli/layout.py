@@ -16,7 +16,6 @@ EXCHANGE_PORT = 8010
 DAGSTER_PORT = 3000
 CODE_SERVER_PORT = 4266
 
-
 ENGINE_URL = f"http://{HOST}:{ENGINE_PORT}"
 
 
@@ -28,6 +27,14 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_RUNNING = 3
     CONFIGURATION = 4
+
+
+class Refused(Exception):
+    """A command cannot begin; the message says why and what to do. ``exit_code`` is the command's."""
+
+    def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,10 @@ class Home:
     @property
     def engine(self) -> Path:
         return self.path / "engine"
+
+    @property
+    def journal(self) -> Path:
+        return self.engine / "journal.sqlite3"
 
     @property
     def dagster(self) -> Path:
@@ -89,3 +100,18 @@ def choose_port(preferred: int) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the platform's processes listen; the documented ports unless chosen otherwise."""
+
+    exchange: int = EXCHANGE_PORT
+    engine: int = ENGINE_PORT
+    web: int = DAGSTER_PORT
+    code_server: int = CODE_SERVER_PORT
+
+    @classmethod
+    def choose(cls) -> Ports:
+        """Return the documented ports where they are free, others where they are not."""
+        return cls(*(choose_port(port) for port in (EXCHANGE_PORT, ENGINE_PORT, DAGSTER_PORT, CODE_SERVER_PORT)))

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.cli.layout import ENGINE_URL, ROOT, Exit, Home
+from orchestration.cli.layout import ENGINE_URL, ROOT, Exit, Home, Refused
+from orchestration.cli.preflight import require_configuration
 from orchestration.cli.processes import child_environment
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Data folder (NHMM_HOME, else ./data).")]
 EngineOption = Annotated[str, typer.Option("--engine-url", envvar="NHMM_ENGINE_URL", help="The engine's address.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on the last line.")]
+ConfigOption = Annotated[Path, typer.Option("--config", envvar="NHMM_CONFIG", help="Folder of the files.")]
+DEFAULT_CONFIG = ROOT / "config"
+ENGINE_MODULE = ("-m", "engine_service.main")
 
 audit_app = typer.Typer(help="Prove that the journal and the audit log are whole.", no_args_is_help=True)
 risk_app = typer.Typer(help="Read and change the risk limits of a running engine.", no_args_is_help=True)
@@ -73,20 +77,20 @@ def risk_set(
 
 
 @config_app.command("show")
-def config_show() -> None:
-    """Print every configuration file with the values in force."""
-    for path in sorted((ROOT / "config").glob("*.yaml")):
-        Console().rule(f"config/{path.name}")
+def config_show(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Print every configuration file."""
+    if not config.is_dir():
+        raise Refused(f"{config} is not a folder of configuration files", Exit.CONFIGURATION)
+    for path in sorted(config.glob("*.yaml")):
+        Console().rule(str(path))
         print(path.read_text(encoding="utf-8").rstrip())
 
 
 @config_app.command("check")
-def config_check() -> None:
-    """Validate every configuration file; exit 4 names the file, key, value and allowed range."""
-    done = subprocess.run(
-        [sys.executable, "-m", "engine_service.main", "--check-config"], env=child_environment(), check=False
-    )
-    raise typer.Exit(done.returncode)
+def config_check(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Validate every file and NHMM_ variable; exit 4 names the file, key, value and allowed range."""
+    require_configuration(ENGINE_MODULE, {"NHMM_CONFIG": str(config.resolve())})
+    print("configuration ok")
 
 
 @config_app.command("scrape-token")

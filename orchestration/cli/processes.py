@@ -19,6 +19,7 @@ from orchestration.cli.layout import ROOT
 
 STOP_GRACE_S = 12.0
 READY_PREFIX = "ready "
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ProcessFailed(Exception):
@@ -128,10 +129,17 @@ class ProcessGroup:
         child = self.dead()
         if child is not None:
             self._drain()
-            raise ProcessFailed(child.name, f"ended; {_last_words(child)}", child.exit_code or 1)
+            raise ProcessFailed(child.name, f"{_how_it_ended(child)}; {_last_words(child)}", child.exit_code or 1)
 
     def stop(self) -> dict[str, int]:
-        """Ask each process to end, newest first; force those that do not. Return exit codes by name."""
+        """Ask each process to end, newest first; force those that do not. Return exit codes by name.
+
+        A second Ctrl-C does not cut this short: it would leave processes behind that nobody stops.
+        """
+        with _deaf_to_signals():
+            return self._stop_all()
+
+    def _stop_all(self) -> dict[str, int]:
         for child in reversed(self._children):
             if child.exit_code is None:
                 _signal_group(child, signal.SIGTERM)
@@ -155,9 +163,14 @@ class ProcessGroup:
             reader.join(timeout=0.5)
 
 
+def _how_it_ended(child: Child) -> str:
+    code = child.exit_code or 0
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
 def _last_words(child: Child) -> str:
     words = [line for line in child.last_lines if line.strip()]
-    return words[-1] if words else "it said nothing"
+    return f"last line: {words[-1]}" if words else "it said nothing"
 
 
 def _signal_group(child: Child, number: signal.Signals) -> None:
@@ -166,19 +179,31 @@ def _signal_group(child: Child, number: signal.Signals) -> None:
 
 
 class StopRequested(BaseException):
-    """Ctrl-C or SIGTERM reached the command; everything it started has to end."""
+    """Ctrl-C, SIGTERM or a closed terminal reached the command; everything it started has to end."""
 
 
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into ``StopRequested`` inside the block."""
+def stop_on_signals() -> contextlib.AbstractContextManager[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into ``StopRequested`` inside the block."""
 
     def raise_stop(_number: int, _frame: FrameType | None) -> None:
         raise StopRequested
 
-    previous = {number: signal.signal(number, raise_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    return _handling_signals(raise_stop)
+
+
+def _deaf_to_signals() -> contextlib.AbstractContextManager[None]:
+    return _handling_signals(signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handling_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    """Handle the stop signals so inside the block; outside the main thread Python allows no handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

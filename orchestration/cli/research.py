@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.layout import ROOT, Exit, Home
+from orchestration.cli.preflight import require_home, require_research_configuration
 from orchestration.cli.processes import child_environment
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Data folder (NHMM_HOME, else ./data).")]
@@ -61,8 +62,11 @@ def _materialise(given: Path | None, selection: str, days: str | None = None) ->
 
     Raises:
         typer.Exit: with 1 where an asset or one of its checks failed.
+        Refused: configuration or data folder do not allow it; nothing was started.
     """
     home = Home.resolve(given)
+    require_research_configuration()
+    require_home(home)
     _prepare(home)
     command = [
         sys.executable, "-m", "dagster", "asset", "materialize", "--select", selection,

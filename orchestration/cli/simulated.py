@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
-from orchestration.cli.layout import Home
+from orchestration.cli.layout import Home, Refused
 from orchestration.cli.processes import ProcessGroup
 
 DEMO_INTERVAL = "1s"
@@ -17,6 +18,8 @@ API_SECRET = "demo-secret"  # noqa: S105  # the loopback exchange's documented d
 SIMULATED_KEYS = {"BINANCE_API_KEY": API_KEY, "BINANCE_API_SECRET": API_SECRET}
 BALANCE = "USDT=100000"
 KEPT_MARKETS = 3
+#: Stands beside a journal that a simulated market made. Only what belongs to one is ever moved or removed.
+SIMULATED_MARK = "simulated-market"
 
 
 def start_exchange(group: ProcessGroup, *, port: int, seed: int, bars: Path | None) -> str:
@@ -48,11 +51,32 @@ def fresh_market(home: Home) -> None:
     The exchange keeps market and accounts in memory, so a new exchange is a new account with other prices. The
     engine would rightly refuse to explain the old positions' disappearance, and bars of two markets must not
     mix in one table. The last few are kept, for reading and replay. Dagster's record of runs stays where it is.
+
+    Raises:
+        Refused: what is there was not made by a simulated market, so it is not ours to move.
     """
     belongings = [folder for folder in (home.engine, home.warehouse, home.registry) if folder.exists()]
-    if not belongings:
-        return
-    archive = home.path / "archive"
+    precious = [path for path in (home.journal, home.warehouse, home.registry) if path.exists()]
+    marker = home.engine / SIMULATED_MARK
+    if precious and not marker.exists():
+        raise Refused(f"{precious[0]} belongs to another venue than the simulated one; choose a folder: --home DIR")
+    if belongings:
+        _archive(belongings, home.path / "archive")
+    home.engine.mkdir(parents=True)
+    marker.touch()
+
+
+def refuse_simulated(home: Home) -> None:
+    """Keep another venue's account away from a journal that a simulated market made.
+
+    Raises:
+        Refused: there is one.
+    """
+    if home.journal.exists() and (home.engine / SIMULATED_MARK).exists():
+        raise Refused(f"{home.journal} belongs to the simulated exchange; choose another folder: --home DIR")
+
+
+def _archive(belongings: Sequence[Path], archive: Path) -> None:
     place = archive / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     place.mkdir(parents=True)
     for folder in belongings:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from orchestration.cli.dagster_stack import Dagster, start_dagster
-from orchestration.cli.layout import (
-    CODE_SERVER_PORT,
-    DAGSTER_PORT,
-    ENGINE_PORT,
-    EXCHANGE_PORT,
-    Exit,
-    Home,
-    port_is_free,
-    url,
+from orchestration.cli.dagster_stack import Dagster, DagsterRefused, start_dagster
+from orchestration.cli.layout import ENGINE_PORT, Exit, Home, Ports, url
+from orchestration.cli.preflight import (
+    require_configuration,
+    require_home,
+    require_ports,
+    require_research_configuration,
 )
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
-from orchestration.cli.simulated import DEMO_INTERVAL, SIMULATED_KEYS, fresh_market, start_exchange
+from orchestration.cli.simulated import DEMO_INTERVAL, SIMULATED_KEYS, fresh_market, refuse_simulated, start_exchange
 
 COLOURS = {"exchange": 36, "engine": 32, "code-server": 35, "webserver": 34, "daemon": 33}
 
@@ -33,46 +33,75 @@ def print_line(name: str, line: str) -> None:
     sys.stdout.flush()
 
 
-def run(home: Home, *, venue: str | None, venue_url: str | None, seed: int) -> int:
-    """Run everything until Ctrl-C (exit 0) or until one process dies (its name, and exit 1)."""
-    simulated = venue is None and not os.environ.get("NHMM_VENUE") and not os.environ.get("NHMM_VENUE_URL")
-    taken = [
-        port
-        for port in (ENGINE_PORT, DAGSTER_PORT, CODE_SERVER_PORT, *([EXCHANGE_PORT] if simulated else []))
-        if not port_is_free(port)
-    ]
-    if taken:
-        print(f"nhmm: port {taken[0]} is in use; stop the other program (nhmm doctor lists them)", file=sys.stderr)
-        return Exit.FAILED
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What the person asked for. Without a venue, here or in the environment, it is the simulated exchange."""
+
+    venue: str | None
+    venue_url: str | None
+    seed: int
+    ports: Ports
+
+    @property
+    def simulated(self) -> bool:
+        chosen = self.venue or self.venue_url or os.environ.get("NHMM_VENUE") or os.environ.get("NHMM_VENUE_URL")
+        return not chosen
+
+    @property
+    def venue_in_force(self) -> str:
+        return "binance" if self.simulated else self.venue or os.environ.get("NHMM_VENUE") or "paper"
+
+
+def run(options: UpOptions, home: Home) -> int:
+    """Run everything until Ctrl-C (exit 0) or until one process dies (its name, and exit 1).
+
+    Raises:
+        Refused: configuration, ports or data folder do not allow it; nothing was started.
+    """
+    ports = options.ports
+    engine = engine_arguments(
+        home, options.venue_in_force, options.venue_url, DEMO_INTERVAL if options.simulated else None, ports.engine
+    )
+    require_configuration(engine, research_environment(home, options.venue_url, venue=options.venue_in_force))
+    require_ports((ports.engine, ports.web, ports.code_server, *([ports.exchange] if options.simulated else [])))
+    require_home(home)
+    if not options.simulated:
+        refuse_simulated(home)
+    return _foreground(lambda group: _start_all(group, home, options))
+
+
+def run_dagster(home: Home, ports: Ports) -> int:
+    """Run Dagster's three processes alone until Ctrl-C.
+
+    Raises:
+        Refused: configuration, ports or data folder do not allow it; nothing was started.
+    """
+    require_research_configuration()
+    require_ports((ports.web, ports.code_server))
+    require_home(home)
+
+    def start(group: ProcessGroup) -> None:
+        environment = {"NHMM_HOME": str(home.path)}
+        prepare_dagster(home)
+        start_dagster(group, home, environment, web_port=ports.web, code_server_port=ports.code_server)
+        wait_for_dagster(group, ports.web)
+        print_line("up", f"Dagster {url(ports.web)}   Ctrl-C stops it")
+
+    return _foreground(start)
+
+
+def _foreground(start: Callable[[ProcessGroup], None]) -> int:
+    """Start, watch, and whatever happens stop everything again."""
     group = ProcessGroup(print_line)
     try:
         with stop_on_signals():
-            _start_all(group, home, simulated=simulated, venue=venue, venue_url=venue_url, seed=seed)
-            return _watch(group)
+            start(group)
+            _watch(group)
     except StopRequested:
         print_line("up", "stopping everything")
         return Exit.OK
-    except ProcessFailed as failure:
+    except (ProcessFailed, DagsterRefused) as failure:
         print_line("up", f"{failure}; stopping the others")
-        return Exit.FAILED
-    finally:
-        group.stop()
-
-
-def run_dagster(home: Home, port: int) -> int:
-    """Run Dagster's three processes alone until Ctrl-C."""
-    group = ProcessGroup(print_line)
-    try:
-        with stop_on_signals():
-            environment = research_environment(home, os.environ.get("NHMM_VENUE_URL"), interval=None)
-            prepare_dagster(home)
-            start_dagster(group, home, environment, web_port=port, code_server_port=CODE_SERVER_PORT)
-            print_line("up", f"Dagster: {url(port)}")
-            return _watch(group)
-    except StopRequested:
-        return Exit.OK
-    except ProcessFailed as failure:
-        print_line("up", str(failure))
         return Exit.FAILED
     finally:
         group.stop()
@@ -86,10 +115,15 @@ def prepare_dagster(home: Home) -> None:
 
 
 def research_environment(
-    home: Home, venue_url: str | None, *, interval: str | None, engine_port: int = ENGINE_PORT
+    home: Home,
+    venue_url: str | None,
+    *,
+    interval: str | None = None,
+    engine_port: int = ENGINE_PORT,
+    venue: str = "binance",
 ) -> dict[str, str]:
     """Return the variables that point the Dagster processes at this engine and venue."""
-    environment = {"NHMM_HOME": str(home.path), "NHMM_ENGINE_URL": url(engine_port)}
+    environment = {"NHMM_HOME": str(home.path), "NHMM_ENGINE_URL": url(engine_port), "NHMM_VENUE": venue}
     if venue_url:
         environment["NHMM_VENUE_URL"] = venue_url
     if interval:
@@ -111,28 +145,38 @@ def engine_arguments(
     return arguments
 
 
-def _start_all(
-    group: ProcessGroup, home: Home, *, simulated: bool, venue: str | None, venue_url: str | None, seed: int
-) -> None:
+def _start_all(group: ProcessGroup, home: Home, options: UpOptions) -> None:
+    ports, venue, venue_url = options.ports, options.venue_in_force, options.venue_url
     keys: dict[str, str] = {}
     interval = None
-    if simulated:
-        venue, interval, keys = "binance", DEMO_INTERVAL, SIMULATED_KEYS
-        venue_url = start_exchange(group, port=EXCHANGE_PORT, seed=seed, bars=None)
+    if options.simulated:
+        interval, keys = DEMO_INTERVAL, SIMULATED_KEYS
         fresh_market(home)
+        venue_url = start_exchange(group, port=ports.exchange, seed=options.seed, bars=None)
     prepare_dagster(home)
-    research = research_environment(home, venue_url, interval=interval)
-    start_dagster(group, home, research, web_port=DAGSTER_PORT, code_server_port=CODE_SERVER_PORT)
-    chosen = venue or os.environ.get("NHMM_VENUE", "paper")
-    engine = group.start("engine", engine_arguments(home, chosen, venue_url, interval, ENGINE_PORT), keys)
+    research = research_environment(home, venue_url, interval=interval, engine_port=ports.engine, venue=venue)
+    start_dagster(group, home, research, web_port=ports.web, code_server_port=ports.code_server)
+    engine = group.start("engine", engine_arguments(home, venue, venue_url, interval, ports.engine), keys)
     group.wait_ready(engine, timeout_s=120)
-    dagster = Dagster(DAGSTER_PORT)
-    dagster.wait_loaded(group)
-    dagster.close()
-    print_line("up", f"engine {url(ENGINE_PORT)}/docs   Dagster {url(DAGSTER_PORT)}   Ctrl-C stops all")
+    wait_for_dagster(group, ports.web)
+    print_line("up", f"engine {url(ports.engine)}/docs   Dagster {url(ports.web)}   Ctrl-C stops all")
 
 
-def _watch(group: ProcessGroup) -> int:
+def wait_for_dagster(group: ProcessGroup, port: int) -> None:
+    """Wait until the web page serves the definitions.
+
+    Raises:
+        DagsterRefused: they do not load.
+        ProcessFailed: a process ended meanwhile.
+    """
+    dagster = Dagster(port)
+    try:
+        dagster.wait_loaded(group)
+    finally:
+        dagster.close()
+
+
+def _watch(group: ProcessGroup) -> NoReturn:
     while True:
         group.require_alive()
         time.sleep(0.5)
