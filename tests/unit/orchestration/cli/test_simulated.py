@@ -1,0 +1,78 @@
+"""A new simulated market puts the old one's belongings aside, and touches nothing that is not a simulated market's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestration.cli.layout import Home, Refused
+from orchestration.cli.simulated import KEPT_MARKETS, fresh_market, refuse_simulated
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def trade(home: Home, text: str = "journal") -> None:
+    """Leave behind what a run leaves behind."""
+    home.engine.mkdir(exist_ok=True)
+    home.journal.write_text(text)
+    home.warehouse.mkdir(exist_ok=True)
+    home.dagster.mkdir(exist_ok=True)
+    (home.dagster / "runs.db").touch()
+
+
+def archived(home: Home) -> list[Path]:
+    archive = home.path / "archive"
+    return sorted(archive.iterdir()) if archive.exists() else []
+
+
+def test_an_empty_folder_needs_nothing_put_aside(home: Home) -> None:
+    fresh_market(home)
+    assert archived(home) == []
+
+
+def test_the_earlier_market_is_kept_and_the_record_of_runs_stays(home: Home) -> None:
+    fresh_market(home)
+    trade(home)
+    fresh_market(home)
+    assert [(place / "engine" / "journal.sqlite3").read_text() for place in archived(home)] == ["journal"]
+    assert not home.journal.exists()
+    assert not home.warehouse.exists()
+    assert (home.dagster / "runs.db").exists()
+
+
+def test_only_the_newest_markets_are_kept(home: Home) -> None:
+    for number in range(KEPT_MARKETS + 3):
+        fresh_market(home)
+        trade(home, str(number))
+    kept = [(place / "engine" / "journal.sqlite3").read_text() for place in archived(home)]
+    assert kept == [str(number) for number in range(2, KEPT_MARKETS + 2)]
+
+
+@pytest.mark.parametrize("belonging", ["engine/journal.sqlite3", "warehouse/bars", "registry/rm-1"])
+def test_what_another_venue_left_is_not_moved(home: Home, belonging: str) -> None:
+    precious = home.path / belonging
+    precious.parent.mkdir()
+    precious.touch()
+    with pytest.raises(Refused, match="--home DIR"):
+        fresh_market(home)
+    assert precious.exists()
+
+
+def test_tokens_of_an_engine_that_never_traded_are_in_nobodys_way(home: Home) -> None:
+    home.engine.mkdir()
+    home.tokens.touch()
+    fresh_market(home)
+    assert not home.tokens.exists()
+
+
+def test_another_venue_does_not_go_on_with_a_simulated_journal(home: Home) -> None:
+    refuse_simulated(home)
+    fresh_market(home)
+    refuse_simulated(home)
+    trade(home)
+    with pytest.raises(Refused, match="--home DIR"):
+        refuse_simulated(home)
