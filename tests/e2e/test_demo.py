@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import RunningDemo
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo"), pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 
 def _get(demo: RunningDemo, path: str) -> httpx.Response:
