@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from orchestration.cli.layout import Exit, Home, Refused, port_is_free
 from orchestration.cli.processes import child_environment
-from orchestration.environment import ConfigurationInvalid, load
 
 
 def require_configuration(engine: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
@@ -34,6 +33,8 @@ def require_research_configuration(variables: Mapping[str, str] | None = None) -
     Raises:
         Refused: with 4; names file, key, value and what is allowed.
     """
+    from orchestration.environment import ConfigurationInvalid, load  # noqa: PLC0415  # most commands do without
+
     try:
         load(os.environ if variables is None else variables)
     except ConfigurationInvalid as error:
