@@ -26,7 +26,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def run(cwd: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [*NHMM, *arguments], cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=60, check=False
+        [*NHMM, *arguments], cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=90, check=False
     )
 
 
