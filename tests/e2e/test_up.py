@@ -111,7 +111,6 @@ def test_everything_serves_a_run_is_kept_and_ctrl_c_leaves_nothing(tmp_path: Pat
     first.wait_serving()
     assert httpx.get(f"{url(first.ports.engine)}/readyz", trust_env=False).json()["ready"] is True
     assert httpx.get(f"{url(first.ports.exchange)}/api/v3/ping", trust_env=False).status_code == 200
-    assert {line.partition("|")[0].strip() for line in first.lines} >= PROCESSES - {"webserver"}
 
     dagster = Dagster(first.ports.web)
     run_id = dagster.launch("universe_job")
@@ -121,6 +120,7 @@ def test_everything_serves_a_run_is_kept_and_ctrl_c_leaves_nothing(tmp_path: Pat
 
     assert first.end(signal.SIGINT) == Exit.OK
     assert first.of("up")[-1] == "stopping everything"
+    assert {line.partition("|")[0].strip() for line in first.lines} >= PROCESSES - {"webserver"}
     assert first.pids() == []
 
     second = Up(tmp_path, home)
