@@ -82,18 +82,19 @@ class ProcessGroup:
     def start(self, name: str, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Child:
         """Start ``python ARGUMENTS`` (or a program beside this interpreter when the first is absolute)."""
         command = list(arguments) if Path(arguments[0]).is_absolute() else [sys.executable, *arguments]
-        popen = subprocess.Popen(
-            command,
-            env=child_environment(env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        child = Child(name, popen)
-        self._children.append(child)
+        with _signals_held_back():
+            popen = subprocess.Popen(
+                command,
+                env=child_environment(env),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            child = Child(name, popen)
+            self._children.append(child)
         for stream in (popen.stdout, popen.stderr):
             if stream is not None:
                 reader = threading.Thread(target=self._pump, args=(child, stream), daemon=True)
@@ -193,6 +194,16 @@ def stop_on_signals() -> contextlib.AbstractContextManager[None]:
 
 def _deaf_to_signals() -> contextlib.AbstractContextManager[None]:
     return _handling_signals(signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Deliver a stop signal after the block: a process started but not yet in the list would outlive us."""
+    held: list[int] = []
+    with _handling_signals(lambda number, _frame: held.append(number)):
+        yield
+    if held:
+        signal.raise_signal(held[0])
 
 
 @contextlib.contextmanager

@@ -184,3 +184,17 @@ def test_what_a_child_is_given_beats_what_it_inherits(monkeypatch: pytest.Monkey
     monkeypatch.setenv("NHMM_VENUE", "binance")
     assert child_environment({"NHMM_VENUE": "paper"})["NHMM_VENUE"] == "paper"
     assert child_environment()["DAGSTER_DISABLE_TELEMETRY"] == "1"
+
+
+def test_a_stop_in_the_moment_of_a_start_leaves_no_process_behind(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    script = 'echo $$ >> "$1"; kill -TERM $PPID; exec sleep 60'
+    for _ in range(20):
+        group = ProcessGroup(lambda _name, _line: None)
+        with pytest.raises(StopRequested), stop_on_signals():
+            group.start("early", ["/bin/sh", "-c", script, "sh", str(note)])
+            time.sleep(5)
+        group.stop()
+    pids = [int(line) for line in note.read_text(encoding="utf-8").split()]
+    assert len(pids) == 20
+    assert [pid for pid in pids if alive(pid)] == []
