@@ -26,7 +26,7 @@ class Condition:
     key: str
     severity: Severity
     summary: str
-    runbook: str = ""
+    runbook: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from orchestration.environment import Configuration
 from orchestration.resources import EngineNotStarted, connect
 
 EVERY_S = 30
-ENGINE_RUNBOOK = "docs/runbooks/engine-down.md"
+RUN_FAILED = "docs/runbooks/run-failed.md"
+CHECK_FAILED = "docs/runbooks/check-failed.md"
 
 
 def build_sensors(
@@ -101,7 +102,7 @@ def _failed_run_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     ) -> None:
         run = context.dagster_run
         summary = f"Run {run.run_id} of {run.job_name} failed: {context.failure_event.message or ''}"[:500]
-        condition = Condition(key=run.job_name, severity="warn", summary=summary)
+        condition = Condition(key=run.job_name, severity="warn", summary=summary, runbook=RUN_FAILED)
         alert_book.raise_once("run-failed", condition, clock.now_ms())
 
     return failed_run_sensor
@@ -137,8 +138,8 @@ def _failing_check_sensor(checks: Sequence[dg.AssetCheckKey], status: dg.Default
         clock: dg.ResourceParam[Clock],
     ) -> dg.SkipReason:
         conditions = [
-            Condition(key=key.to_user_string(), severity="warn", summary=f"The check {key.to_user_string()} fails.")
-            for key in checks
+            Condition(key=name, severity="warn", summary=f"The check {name} fails.", runbook=CHECK_FAILED)
+            for name, key in ((key.to_user_string(), key) for key in checks)
             if check_fails(context.instance, key)
         ]
         return _said(alert_book.update("check", conditions, clock.now_ms()))

@@ -15,6 +15,7 @@ PATH = re.compile(
 )
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 MAKE = re.compile(r"`make ([a-z-]+)")
+RUNBOOK = re.compile(r"docs/runbooks/[a-z-]+\.md")
 NHMM = re.compile(r"`(?:\.venv/bin/)?nhmm ([a-z]+)")
 
 
@@ -31,6 +32,12 @@ def test_named_files_exist() -> None:
         if not (ROOT / name).exists() and "<" not in name
     ]
     assert missing == []
+
+
+def test_every_runbook_that_the_code_names_exists_and_none_is_forgotten() -> None:
+    sources = [*(ROOT / "orchestration").glob("*.py"), *(ROOT / "observability").rglob("*.yml")]
+    named = {name for path in sources for name in RUNBOOK.findall(path.read_text(encoding="utf-8"))}
+    assert named == {f"docs/runbooks/{page.name}" for page in (ROOT / "docs" / "runbooks").glob("*.md")}
 
 
 def test_links_lead_somewhere() -> None:

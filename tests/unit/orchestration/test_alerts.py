@@ -15,11 +15,11 @@ import pytest
 import orchestration.alerts as alerts_module
 from assets.settings import AlertSettings
 from orchestration.alerts import AlertBook, Condition, Notice
-from orchestration.conditions import breakers_open, orders_in_doubt, reconcile_trouble
+from orchestration.conditions import BREAKER_OPEN, breakers_open, orders_in_doubt, reconcile_trouble
 
 SETTINGS = AlertSettings(urls=(), repeat_after_s=60, max_reconcile_lag_s=120, engine_timeout_s=1)
-VENUE = Condition(key="venue", severity="page", summary="The breaker is open.")
-EQUITY = Condition(key="equity", severity="page", summary="The breaker is open.")
+VENUE = Condition(key="venue", severity="page", summary="The breaker is open.", runbook=BREAKER_OPEN)
+EQUITY = Condition(key="equity", severity="page", summary="The breaker is open.", runbook=BREAKER_OPEN)
 
 
 @pytest.fixture
