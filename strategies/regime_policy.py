@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from strategies.contracts import Bar, Signal
 from strategies.features import WARM_UP, FeatureStream
-from strategies.regimes.filtering import ForwardFilter
+from strategies.regimes.filtering import open_filter
 from strategies.regimes.model import RegimeModel
 
 STRATEGY_ID = "hmm_regime"
@@ -61,7 +61,7 @@ class RegimePolicy:
         self._model = model
         self._version = version
         self._features = FeatureStream()
-        self._filter = ForwardFilter(model)
+        self._filter = open_filter(model)
         self._exposures = regime_exposures(model, self._options)
         self._target = 0.0
         self._acted_at_ms: int | None = None

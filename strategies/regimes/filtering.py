@@ -7,14 +7,36 @@ densities are scaled by their maximum before they leave log space, so that no st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.regimes.model import RegimeModel
+from strategies.regimes.emission import emission, log_density
+from strategies.regimes.jump_filter import JumpFilter, jump_filter_batch
+from strategies.regimes.model import JUMP, RegimeModel
 
 Array = NDArray[np.float64]
+#: Per regime its constant and one entry per whitened feature; what the entry holds depends on the covariance.
+Diagonal = tuple[tuple[float, tuple[tuple[float, float], ...]], ...]
+Full = tuple[tuple[float, tuple[tuple[float, tuple[float, ...]], ...]], ...]
+
+
+class RegimeFilter(Protocol):
+    """What a strategy needs of a live filter, whatever the kind of the model."""
+
+    @property
+    def posterior(self) -> tuple[float, ...] | None:
+        """The newest filtered posterior, length K; ``None`` before the first bar."""
+
+    def step(self, row: Sequence[float]) -> tuple[float, ...]:
+        """Take the next bar's feature row and return the posterior."""
+
+
+def open_filter(model: RegimeModel) -> RegimeFilter:
+    """Return a fresh live filter of the model's kind."""
+    return JumpFilter(model) if model.kind == JUMP else ForwardFilter(model)
 
 
 class ForwardFilter:
@@ -24,13 +46,13 @@ class ForwardFilter:
     overhead.
     """
 
-    __slots__ = ("_columns", "_density", "_posterior", "_start", "_transitions")
+    __slots__ = ("_columns", "_logs", "_posterior", "_start", "_transitions")
 
     def __init__(self, model: RegimeModel) -> None:
         self._columns = tuple(model.columns)
         self._transitions = tuple(tuple(column) for column in model.transmat.T.tolist())
         self._start = tuple(model.startprob.tolist())
-        self._density = _densities(model)
+        self._logs = _full_logs(model) if model.full_covariance else _diagonal_logs(model)
         self._posterior: tuple[float, ...] | None = None
 
     @property
@@ -44,76 +66,103 @@ class ForwardFilter:
         Raises:
             ValueError: a feature is not finite.
         """
-        values = [row[column] for column in self._columns]
-        logs = []
-        for regime in self._density:
-            total = regime[0]
-            for value, (mean, factor) in zip(values, regime[1], strict=True):
-                distance = value - mean
-                total -= factor * distance * distance
-            logs.append(total)
+        logs = self._logs([row[column] for column in self._columns])
         highest = max(logs)
         if not math.isfinite(highest):
             raise ValueError("a feature is not finite")
-        before = self._posterior
-        if before is None:
-            weights = [start * math.exp(log - highest) for start, log in zip(self._start, logs, strict=True)]
-        else:
-            weights = [
-                sum(map(float.__mul__, before, column)) * math.exp(log - highest)
-                for column, log in zip(self._transitions, logs, strict=True)
-            ]
-        total = sum(weights)
-        # All mass on regimes that cannot explain the bar: fall back to what the bar alone says.
-        if total <= 0.0:
-            weights = [math.exp(log - highest) for log in logs]
-            total = sum(weights)
-        self._posterior = tuple(weight / total for weight in weights)
+        densities = [math.exp(log - highest) for log in logs]
+        self._posterior, _ = advance(self._posterior, densities, self._start, self._transitions)
         return self._posterior
 
 
-def _densities(model: RegimeModel) -> tuple[tuple[float, tuple[tuple[float, float], ...]], ...]:
-    """Fold the scaler into the Gaussians: per regime its log constant and (mean, 1 / (2 variance)) per raw feature."""
-    means = model.means * model.scaler_scale + model.scaler_mean
-    variances = model.covars * model.scaler_scale**2
-    constants = -0.5 * np.log(2.0 * math.pi * model.covars).sum(axis=1)
-    return tuple(
-        (float(constant), tuple(zip(mean.tolist(), (0.5 / variance).tolist(), strict=True)))
-        for constant, mean, variance in zip(constants, means, variances, strict=True)
+def advance(
+    before: tuple[float, ...] | None,
+    densities: Sequence[float],
+    start: tuple[float, ...],
+    transitions: tuple[tuple[float, ...], ...],
+) -> tuple[tuple[float, ...], float]:
+    """Return the posterior after one bar and what the bar's likelihood is in units of its likeliest regime.
+
+    ``transitions`` holds, by regime reached, the probabilities of coming from each.
+    """
+    if before is None:
+        weights = [share * density for share, density in zip(start, densities, strict=True)]
+    else:
+        weights = [
+            sum(map(float.__mul__, before, column)) * density
+            for column, density in zip(transitions, densities, strict=True)
+        ]
+    total = sum(weights)
+    # All mass on regimes that cannot explain the bar: fall back to what the bar alone says.
+    if total <= 0.0:
+        weights = list(densities)
+        total = sum(weights)
+    return tuple([weight / total for weight in weights]), total
+
+
+def _diagonal_logs(model: RegimeModel) -> Callable[[list[float]], list[float]]:
+    """Return log b_k of one bar's features, for regimes whose features move on their own."""
+    gaussians = emission(model)
+    factors = np.diagonal(gaussians.whiten, axis1=1, axis2=2) ** 2
+    regimes: Diagonal = tuple(
+        (float(constant), tuple(zip(centre.tolist(), factor.tolist(), strict=True)))
+        for constant, centre, factor in zip(gaussians.constant, gaussians.centre, factors, strict=True)
     )
 
+    def logs(values: list[float]) -> list[float]:
+        found = []
+        for constant, terms in regimes:
+            for value, (mean, factor) in zip(values, terms, strict=True):
+                distance = value - mean
+                constant -= factor * distance * distance  # noqa: PLW2901  # the sum starts at the constant
+            found.append(constant)
+        return found
 
-def log_density(model: RegimeModel, rows: Array) -> Array:
-    """Return log b_k(x_t) of the standardised features, shape (T, K), for feature rows of shape (T, 7)."""
-    standard = (rows[:, model.columns] - model.scaler_mean) / model.scaler_scale
-    distance = standard[:, None, :] - model.means[None, :, :]
-    terms = np.log(2.0 * math.pi * model.covars)[None, :, :] + distance**2 / model.covars[None, :, :]
-    density: Array = -0.5 * terms.sum(axis=2)
-    return density
+    return logs
+
+
+def _full_logs(model: RegimeModel) -> Callable[[list[float]], list[float]]:
+    """Return log b_k of one bar's features, for regimes whose features move together."""
+    gaussians = emission(model)
+    offsets = np.einsum("kde,ke->kd", gaussians.whiten, gaussians.centre)
+    regimes: Full = tuple(
+        (float(constant), tuple((float(at), tuple(row)) for at, row in zip(offset, whiten.tolist(), strict=True)))
+        for constant, offset, whiten in zip(gaussians.constant, offsets, gaussians.whiten, strict=True)
+    )
+
+    def logs(values: list[float]) -> list[float]:
+        found = []
+        for constant, terms in regimes:
+            for offset, weights in terms:
+                distance = sum(map(float.__mul__, weights, values)) - offset
+                constant -= distance * distance  # noqa: PLW2901  # as above
+            found.append(constant)
+        return found
+
+    return logs
 
 
 def filter_batch(model: RegimeModel, rows: Array) -> tuple[Array, float]:
     """Return the filtered posteriors, shape (T, K), of complete feature rows (T, 7), and the log-likelihood.
 
+    The likelihood is the sum over bars of log p(bar | bars before), in nats, of features in standard units.
+
     Raises:
         ValueError: a feature is not finite.
     """
+    if model.kind == JUMP:
+        return jump_filter_batch(model, rows)
     logs = log_density(model, rows)
     if not np.isfinite(logs).all():
         raise ValueError("a feature is not finite")
     highest = logs.max(axis=1, keepdims=True)
-    density = np.exp(logs - highest)
-    posteriors = np.empty_like(density)
-    likelihood = 0.0
-    state = model.startprob
-    for index in range(len(density)):
-        prior = state if index == 0 else state @ model.transmat
-        weights = prior * density[index]
-        total = weights.sum()
-        if total <= 0.0:
-            weights = density[index]
-            total = weights.sum()
-        likelihood += math.log(total) + float(highest[index, 0])
-        state = weights / total
-        posteriors[index] = state
-    return posteriors, likelihood
+    start = tuple(model.startprob.tolist())
+    transitions = tuple(map(tuple, model.transmat.T.tolist()))
+    posteriors = np.empty_like(logs)
+    state: tuple[float, ...] | None = None
+    totals = []
+    for at, densities in enumerate(np.exp(logs - highest).tolist()):
+        state, total = advance(state, densities, start, transitions)
+        posteriors[at] = state
+        totals.append(total)
+    return posteriors, float(np.log(totals).sum() + highest.sum())

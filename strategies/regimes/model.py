@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 
 MAX_REGIMES = 8
 SUM_TOLERANCE = 1e-6
+GAUSSIAN_HMM = "gaussian_hmm"
+JUMP = "jump"
+KINDS = (GAUSSIAN_HMM, JUMP)
 
 
 class ModelRefused(ValueError):
@@ -28,11 +31,13 @@ class ModelRefused(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RegimeModel:
-    """A Gaussian hidden Markov model of one symbol's standardised features.
+    """A hidden Markov model or a jump model of one symbol's standardised features.
 
-    Shapes: ``startprob`` (K,), ``transmat`` (K, K), ``means`` and ``covars`` (K, D; diagonal), ``scaler_mean`` and
-    ``scaler_scale`` (D,), ``expected_return`` and ``volatility`` (K,; per bar, log return). Regimes stand in
-    canonical order. ``trained_from_ms`` and ``trained_to_ms`` are bar open times, the latter exclusive.
+    Shapes: ``startprob`` (K,), ``transmat`` (K, K), ``means`` (K, D), ``covars`` (K, D; diagonal) or (K, D, D; full),
+    ``scaler_mean`` and ``scaler_scale`` (D,), ``expected_return`` and ``volatility`` (K,; per bar, log return).
+    Regimes stand in canonical order. ``trained_from_ms`` and ``trained_to_ms`` are bar open times, the latter
+    exclusive. A jump model pays ``jump_penalty`` per change of regime (squared standard units);
+    ``jump_temperature`` turns its costs into shares.
     """
 
     features: tuple[str, ...]
@@ -51,6 +56,9 @@ class RegimeModel:
     data_hash: str
     seed: int
     feature_schema: str = FEATURE_SCHEMA
+    kind: str = GAUSSIAN_HMM
+    jump_penalty: float = 0.0
+    jump_temperature: float = 0.0
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -65,19 +73,32 @@ class RegimeModel:
         """Where this model's features stand in a feature row."""
         return [FEATURES.index(name) for name in self.features]
 
+    @property
+    def full_covariance(self) -> bool:
+        """Whether the features of a regime may move together."""
+        return self.covars.ndim == 3
+
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; floats survive the round trip bit for bit."""
+        """Return what JSON can hold; floats survive the round trip bit for bit.
+
+        The parts of a jump model stand only in a jump model, so that the versions of other models do not change.
+        """
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
-        return arrays | {
-            "features": list(self.features),
-            "labels": list(self.labels),
-            "trained_from_ms": self.trained_from_ms,
-            "trained_to_ms": self.trained_to_ms,
-            "bars": self.bars,
-            "data_hash": self.data_hash,
-            "seed": self.seed,
-            "feature_schema": self.feature_schema,
-        }
+        jump = {name: getattr(self, name) for name in _JUMP_ONLY} if self.kind == JUMP else {}
+        return (
+            arrays
+            | jump
+            | {
+                "features": list(self.features),
+                "labels": list(self.labels),
+                "trained_from_ms": self.trained_from_ms,
+                "trained_to_ms": self.trained_to_ms,
+                "bars": self.bars,
+                "data_hash": self.data_hash,
+                "seed": self.seed,
+                "feature_schema": self.feature_schema,
+            }
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RegimeModel:
@@ -86,7 +107,8 @@ class RegimeModel:
         Raises:
             ModelRefused: a part is missing, unknown, of the wrong shape, or no probability.
         """
-        expected = {*_ARRAYS, *_PLAIN}
+        is_jump = values.get("kind", GAUSSIAN_HMM) == JUMP
+        expected = {*_ARRAYS, *_PLAIN, *(_JUMP_ONLY if is_jump else ())}
         if set(values) != expected:
             raise ModelRefused("MODEL_INVALID", f"a model has exactly these parts: {', '.join(sorted(expected))}")
         try:
@@ -97,6 +119,7 @@ class RegimeModel:
                 "data_hash": str(values["data_hash"]),
                 "feature_schema": str(values["feature_schema"]),
                 **{name: int(values[name]) for name in ("trained_from_ms", "trained_to_ms", "bars", "seed")},
+                **({"kind": JUMP, **{name: float(values[name]) for name in _JUMP_ONLY[1:]}} if is_jump else {}),
             }
         except (TypeError, ValueError, OverflowError) as error:
             raise ModelRefused("MODEL_INVALID", "a part of the model has the wrong type") from error
@@ -114,6 +137,7 @@ _ARRAYS = (
     "volatility",
 )
 _PLAIN = ("features", "labels", "trained_from_ms", "trained_to_ms", "bars", "data_hash", "seed", "feature_schema")
+_JUMP_ONLY = ("kind", "jump_penalty", "jump_temperature")
 
 
 def _texts(values: Sequence[Any]) -> tuple[str, ...]:
@@ -132,7 +156,7 @@ def _validate(model: RegimeModel) -> None:
         "startprob": (regimes,),
         "transmat": (regimes, regimes),
         "means": (regimes, width),
-        "covars": (regimes, width),
+        "covars": (regimes, width, width) if model.full_covariance else (regimes, width),
         "scaler_mean": (width,),
         "scaler_scale": (width,),
         "expected_return": (regimes,),
@@ -144,11 +168,27 @@ def _validate(model: RegimeModel) -> None:
             raise ModelRefused("MODEL_INVALID", f"{name} must be finite and of shape {shape}")
     if len(model.labels) != regimes:
         raise ModelRefused("MODEL_INVALID", "every regime needs a label")
-    if (model.covars <= 0).any() or (model.scaler_scale <= 0).any() or (model.volatility < 0).any():
+    if not _spreads_are_positive(model):
         raise ModelRefused("MODEL_INVALID", "variances and scales must be positive")
+    if model.kind not in KINDS or (model.kind == JUMP and not _jumps_are_priced(model)):
+        raise ModelRefused("MODEL_INVALID", "a jump model needs a penalty of 0 or more and a positive temperature")
     for name in ("startprob", "transmat"):
         array = getattr(model, name)
         if (array < 0).any() or (abs(array.sum(axis=-1) - 1.0) > SUM_TOLERANCE).any():
             raise ModelRefused("MODEL_INVALID", f"{name} must hold probabilities that sum to 1")
     if not 0 <= model.trained_from_ms < model.trained_to_ms:
         raise ModelRefused("MODEL_INVALID", "the training span must not be empty")
+
+
+def _spreads_are_positive(model: RegimeModel) -> bool:
+    if (model.scaler_scale <= 0).any() or (model.volatility < 0).any():
+        return False
+    if not model.full_covariance:
+        return bool((model.covars > 0).all())
+    symmetric = np.allclose(model.covars, model.covars.transpose(0, 2, 1), rtol=1e-9, atol=1e-12)
+    return symmetric and bool((np.linalg.eigvalsh(model.covars) > 0).all())
+
+
+def _jumps_are_priced(model: RegimeModel) -> bool:
+    finite = np.isfinite([model.jump_penalty, model.jump_temperature]).all()
+    return bool(finite and model.jump_penalty >= 0 and model.jump_temperature > 0)
