@@ -11,10 +11,10 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(PY) --require-hashes
 
-.PHONY: help install install-dev demo up test lint unit bench docs lock clean
+.PHONY: help install install-dev demo up test lint unit bench bench-research docs lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed $(BIN)/nhmm ## Create .venv with the locked packages and the nhmm command
 
@@ -41,6 +41,9 @@ unit: install-dev ## The quick tests only
 
 bench: install-dev ## Measure ourselves against peers in one run (ARGS=--json)
 	@$(PY) -m tests.benchmarks $(ARGS)
+
+bench-research: install-dev ## Measure the research half against peers in one run (ARGS=--json)
+	@$(PY) -m tests.research_benchmarks $(ARGS)
 
 docs: install-dev ## Write the generated pages of docs/ again
 	@$(PY) -m tests.architecture.reference

@@ -1,0 +1,56 @@
+"""``make bench-research``: the research half beside its peers, in one run on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import machine
+from tests.benchmarks.row import Row
+from tests.research_benchmarks.peers import PeerMissing
+from tests.research_benchmarks.registry import rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, then print a table, or with ``--json`` one object on the last line.
+
+    A row whose peer cannot be installed is named on standard error and left out; the exit code is then 1.
+    """
+    known = rows()
+    parser = argparse.ArgumentParser(prog="make bench-research", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+    parser.add_argument("--only", action="append", choices=sorted(known), metavar="ROW", help="measure this row")
+    options = parser.parse_args(arguments)
+    console = Console(stderr=options.json, highlight=False)
+    measured: dict[str, Row] = {}
+    for name in options.only or known:
+        try:
+            measured[name] = known[name]()
+        except PeerMissing as missing:
+            print(f"{name}: {missing}", file=sys.stderr)
+    console.print(_table(measured))
+    for name, value in machine.describe():
+        console.print(f"{name}: {value}")
+    if options.json:
+        print(json.dumps({name: row.as_json() for name, row in measured.items()}), flush=True)
+    return 0 if len(measured) == len(options.only or known) else 1
+
+
+def _table(measured: dict[str, Row]) -> Table:
+    table = Table("row", "ours", "peer", "ratio", "unit")
+    for name, row in measured.items():
+        table.add_row(name, _short(row.ours), _short(row.peer), f"{row.ratio:.3g}", row.unit)
+    return table
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
