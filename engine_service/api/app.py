@@ -7,13 +7,23 @@ from collections.abc import Iterable
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from engine_service.api import control, health, market, orders, portfolio, strategies, stream
+from engine_service.api import (
+    conditional_orders,
+    control,
+    health,
+    market,
+    order_check,
+    orders,
+    portfolio,
+    strategies,
+    stream,
+)
 from engine_service.api.gate import Gate
 from engine_service.api.routes import ROUTES
 from engine_service.api.tokens import TokenBook
 from engine_service.runtime.engine import Engine
 
-MODULES = (orders, portfolio, strategies, market, control, stream, health)
+MODULES = (orders, conditional_orders, order_check, portfolio, strategies, market, control, stream, health)
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from engine_service.api.fields import Fields, wrong
@@ -30,22 +31,76 @@ _COMMON: dict[str, Any] = {
 }
 
 
-def _schema(required: list[str], **more: Any) -> dict[str, Any]:
+class StopKind(StrEnum):
+    """What a conditional order is for: ``stop`` fires as the price gets worse, ``take_profit`` as it gets better."""
+
+    STOP = "stop"
+    TAKE_PROFIT = "take_profit"
+
+
+class CheckedType(StrEnum):
+    """What ``POST /orders/check`` can be asked about: the three routes' bodies."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+
+
+def _schema(required: list[str], examples: dict[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
     schema = {
         "type": "object",
         "additionalProperties": False,
         "required": required,
         "properties": {**_COMMON, **more},
     }
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    named = {name: {"value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "examples": named}}}}
 
 
-MARKET_SCHEMA = _schema(["symbol", "side"], quote={**_AMOUNT, "description": "Amount in the quote asset."})
+_QUOTE = {**_AMOUNT, "description": "Amount in the quote asset."}
+_TIME_IN_FORCE = {"type": "string", "enum": ["GTC", "IOC", "FOK"]}
+_STOP_FIELDS: dict[str, Any] = {
+    "stop_price": {**_AMOUNT, "description": "Price at which the order starts to work."},
+    "kind": {"type": "string", "enum": ["stop", "take_profit"], "default": "stop"},
+}
+_BUY = {"symbol": "BTCUSDT.BINANCE", "side": "BUY"}
+_SELL = {"symbol": "BTCUSDT.BINANCE", "side": "SELL"}
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "market": {**_BUY, "quote": "100"},
+    "limit": {**_BUY, "quantity": "0.001", "price": "59000.5", "time_in_force": "GTC", "post_only": True},
+    "stop": {**_SELL, "quantity": "0.001", "stop_price": "58000"},
+    "take_profit_limit": {
+        **_SELL,
+        "quantity": "0.001",
+        "kind": "take_profit",
+        "stop_price": "62000",
+        "price": "61990",
+    },
+}
+MARKET_SCHEMA = _schema(["symbol", "side"], {"market": _EXAMPLES["market"]}, quote=_QUOTE)
 LIMIT_SCHEMA = _schema(
     ["symbol", "side", "quantity", "price"],
+    {"limit": _EXAMPLES["limit"]},
     price=_AMOUNT,
-    time_in_force={"type": "string", "enum": ["GTC", "IOC", "FOK"]},
+    time_in_force=_TIME_IN_FORCE,
     post_only={"type": "boolean"},
+)
+STOP_SCHEMA = _schema(
+    ["symbol", "side", "quantity", "stop_price"],
+    {name: _EXAMPLES[name] for name in ("stop", "take_profit_limit")},
+    price={**_AMOUNT, "description": "Makes it a limit order once the stop price was reached; without one: market."},
+    time_in_force=_TIME_IN_FORCE,
+    **_STOP_FIELDS,
+)
+CHECK_SCHEMA = _schema(
+    ["symbol", "side", "type"],
+    {name: {"type": name, **_EXAMPLES[name]} for name in ("market", "limit", "stop")},
+    type={"type": "string", "enum": ["market", "limit", "stop"]},
+    quote=_QUOTE,
+    price=_AMOUNT,
+    time_in_force=_TIME_IN_FORCE,
+    post_only={"type": "boolean"},
+    **_STOP_FIELDS,
 )
 KEY_HEADER = {
     "parameters": [
@@ -106,6 +161,49 @@ def limit_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     )
 
 
+def stop_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+    """Read the body of ``POST /orders/stop``: with ``price`` a limit order once triggered, without one a market order.
+
+    Raises:
+        InvalidRequest: by field.
+    """
+    fields = Fields(body)
+    fields.forbid(("quote",), "QUANTITY_OR_QUOTE_REQUIRED", "A conditional order is sized by quantity.")
+    fields.forbid(("post_only",), "TIF_INVALID", "A conditional order cannot be post-only: it takes when it triggers.")
+    quantity = fields.take_decimal("quantity", not_positive="QUANTITY_NOT_POSITIVE")
+    if quantity is None:
+        raise wrong("quantity", "QUANTITY_OR_QUOTE_REQUIRED", "Give a quantity.")
+    stop_price = fields.take_decimal("stop_price", not_positive="PRICE_NOT_POSITIVE")
+    if stop_price is None:
+        raise wrong("stop_price", "STOP_PRICE_REQUIRED", "A conditional order needs a stop price.")
+    price = fields.take_decimal("price", not_positive="PRICE_NOT_POSITIVE")
+    kind = fields.take_choice("kind", StopKind, "KIND_INVALID", default=StopKind.STOP)
+    if price is None and fields.has("time_in_force"):
+        raise wrong("time_in_force", "TIF_INVALID", "Only a conditional order with a price has a time in force.")
+    time_in_force = fields.take_choice("time_in_force", TimeInForce, "TIF_INVALID", default=TimeInForce.GTC)
+    return _request(
+        fields,
+        _CONDITIONAL[kind, price is not None],
+        default_market,
+        quantity=quantity,
+        limit_price=price,
+        stop_price=stop_price,
+        time_in_force=time_in_force,
+    )
+
+
+def checked_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+    """Read the body of ``POST /orders/check``: a ``type``, and the fields of that type's own route.
+
+    Raises:
+        InvalidRequest: by field.
+    """
+    fields = Fields(body)
+    kind = fields.take_choice("type", CheckedType, "TYPE_INVALID")
+    rest = {name: value for name, value in body.items() if name != "type"}
+    return _READERS[kind](rest, default_market)
+
+
 def amendment(body: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
     """Read the body of ``PATCH /orders/{id}``: (price, quantity), at least one.
 
@@ -129,6 +227,7 @@ def _request(
     quantity: Decimal | None,
     quote: Decimal | None = None,
     limit_price: Decimal | None = None,
+    stop_price: Decimal | None = None,
     time_in_force: TimeInForce = TimeInForce.GTC,
     post_only: bool = False,
 ) -> OrderRequest:
@@ -149,6 +248,7 @@ def _request(
         quantity=quantity,
         quote_quantity=quote,
         limit_price=limit_price,
+        stop_price=stop_price,
         time_in_force=time_in_force,
         post_only=post_only,
         reduce_only=fields.take_flag("reduce_only") if fields.has("reduce_only") else False,
@@ -160,3 +260,12 @@ def _request(
     )
     fields.finish()
     return request
+
+
+_CONDITIONAL = {
+    (StopKind.STOP, False): OrderType.STOP_MARKET,
+    (StopKind.STOP, True): OrderType.STOP_LIMIT,
+    (StopKind.TAKE_PROFIT, False): OrderType.TAKE_PROFIT_MARKET,
+    (StopKind.TAKE_PROFIT, True): OrderType.TAKE_PROFIT_LIMIT,
+}
+_READERS = {CheckedType.MARKET: market_order, CheckedType.LIMIT: limit_order, CheckedType.STOP: stop_order}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any, assert_never
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine, request_id_of
+from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine
 from engine_service.api.idempotency import mark_of
+from engine_service.api.order_answers import answered
 from engine_service.api.order_bodies import (
     KEY_HEADER,
     LIMIT_SCHEMA,
@@ -20,17 +20,16 @@ from engine_service.api.order_bodies import (
     limit_order,
     market_order,
 )
-from engine_service.api.problems import json_response, problem
+from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
-from engine_service.api.views import event_view, fill_view, order_view
-from engine_service.contract.codes import CODES
-from engine_service.domain.errors import InvalidRequest, NotFound, Refused, Unavailable, VenueRefused
+from engine_service.api.views import event_view, order_view
+from engine_service.domain.errors import InvalidRequest, NotFound
 from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend import AmendStatus, amend
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
-from engine_service.execution.submit import SubmitResult, SubmitStatus, submit
+from engine_service.execution.submit import submit
 from engine_service.runtime.engine import Engine
 from engine_service.storage.port import FillFilter, OrderFilter
 
@@ -150,36 +149,7 @@ async def amend_order(request: Request, client_order_id: str) -> Response:
 
 async def _submitted(request: Request, engine: Engine, order: OrderRequest, mark: IdempotencyMark) -> Response:
     Query(request)
-    result = await submit(engine.core, order, mark)
-    location = f"/orders/{result.order.client_order_id}"
-    headers = {"Location": location}
-    if result.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    match result.status:
-        case SubmitStatus.CREATED:
-            return json_response(_answer(result, mark), 201, headers)
-        case SubmitStatus.IN_DOUBT:
-            body = {**_answer(result, mark), "status": "IN_DOUBT", "poll": location}
-            return json_response(body, 202, headers)
-        case SubmitStatus.DENIED:
-            error = Refused(result.code, result.reason, numbers=result.numbers)
-            return problem(error, request_id_of(request), instance=location)
-        case SubmitStatus.REJECTED:
-            code = result.code if result.code in CODES else "VENUE_REJECTED"
-            return problem(VenueRefused(code, result.reason), request_id_of(request), instance=location)
-        case SubmitStatus.NOT_PLACED:
-            return problem(Unavailable("VENUE_UNREACHABLE", result.reason), request_id_of(request), instance=location)
-        case _:
-            assert_never(result.status)
-
-
-def _answer(result: SubmitResult, mark: IdempotencyMark) -> dict[str, Any]:
-    return {
-        "order": order_view(result.order, result.fills),
-        "fills": [fill_view(fill) for fill in result.fills],
-        "key": mark.key,
-        "as_of": result.answered_at_ms,
-    }
+    return answered(request, await submit(engine.core, order, mark), mark)
 
 
 def _known_form(client_order_id: str) -> str:

@@ -55,6 +55,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/risk/config"): READ,
     ("POST", "/orders/market"): TRADE,
     ("POST", "/orders/limit"): TRADE,
+    ("POST", "/orders/stop"): TRADE,
+    ("POST", "/orders/check"): READ,
     ("DELETE", "/orders/{client_order_id}"): TRADE,
     ("DELETE", "/orders"): TRADE,
     ("PATCH", "/orders/{client_order_id}"): TRADE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
@@ -148,6 +148,19 @@ class Quote:
     @property
     def mid(self) -> Decimal:
         return (self.bid + self.ask) / 2
+
+
+PriceLevel = tuple[Decimal, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookReport:
+    """Displayed (price, quantity) levels, best first, as the venue gave them."""
+
+    symbol: str
+    market: Market
+    bids: tuple[PriceLevel, ...]
+    asks: tuple[PriceLevel, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +325,14 @@ class Venue(Protocol):
 
     def market_events(self, market: Market, symbols: Sequence[str], interval: str) -> AsyncIterator[MarketEvent]:
         """Yield quotes and bars for ever, reconnecting by itself."""
+
+
+@runtime_checkable
+class BookSource(Protocol):
+    """A venue that can show its order book on demand; not every one can."""
+
+    async def order_book(self, market: Market, symbol: str, levels: int) -> BookReport | ReadFailed:
+        """Return up to ``levels`` displayed levels of either side, read anew."""
 
 
 class VenueUnavailable(Exception):

@@ -23,6 +23,7 @@ from engine_service.venues.binance.session import WINDOW, BinanceSession, Call
 from engine_service.venues.port import (
     Accepted,
     BarReport,
+    BookReport,
     MarketEvent,
     NotFoundReport,
     OrderReport,
@@ -117,6 +118,11 @@ class BinanceVenue(ABC):
     async def bars(self, market: Market, symbol: str, interval: str, limit: int) -> Sequence[BarReport]:
         self._own(market)
         return await self._public.bars(symbol, interval, limit)
+
+    async def order_book(self, market: Market, symbol: str, levels: int) -> BookReport | ReadFailed:
+        if market is not self._session.market:
+            return ReadFailed(reason=f"this account trades {self._session.market.value}")
+        return await self._public.order_book(symbol, levels)
 
     async def market_events(
         self, market: Market, symbols: Sequence[str], interval: str

@@ -20,7 +20,7 @@ from engine_service.venues.binance.parse import (
     symbol_key,
     text,
 )
-from engine_service.venues.port import BarReport, Quote
+from engine_service.venues.port import BarReport, BookReport, PriceLevel, Quote
 
 BarRow = tuple[int, float, float, float, float, float, float, int]
 
@@ -54,6 +54,27 @@ def instruments(payload: object, market: Market) -> list[Instrument]:
         except ParseError:
             continue
     return found
+
+
+def book(payload: Payload, symbol: str, market: Market) -> BookReport:
+    """Read ``depth``: levels of ``[price, quantity]``, best first.
+
+    Raises:
+        ParseError: a side is missing or a level cannot be read.
+    """
+    return BookReport(
+        symbol=symbol,
+        market=market,
+        bids=_levels(payload.get("bids")),
+        asks=_levels(payload.get("asks")),
+    )
+
+
+def _levels(value: object) -> tuple[PriceLevel, ...]:
+    if not isinstance(value, list) or not all(isinstance(row, list) and len(row) >= 2 for row in value):
+        raise ParseError("a side of the book is not a list of levels")
+    named = [{"price": row[0], "quantity": row[1]} for row in value]
+    return tuple((decimal(row, "price"), decimal(row, "quantity")) for row in named)
 
 
 def weight_limits(payload: object) -> tuple[int, dict[int, int]]:

@@ -16,7 +16,14 @@ from engine_service.venues.binance.rest import MAX_BULK_BYTES
 from engine_service.venues.binance.session import BinanceSession, Call, unreadable
 from engine_service.venues.binance.sign import Scalar
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
-from engine_service.venues.port import BarReport, MarketEvent, StreamStatus, VenueUnavailable
+from engine_service.venues.port import (
+    BarReport,
+    BookReport,
+    MarketEvent,
+    ReadFailed,
+    StreamStatus,
+    VenueUnavailable,
+)
 
 _STREAMS_PER_SOCKET = 100
 _QUEUE_EVENTS = 20_000
@@ -25,6 +32,8 @@ _PATHS = {
     Market.SPOT: ("/api/v3/exchangeInfo", 20, "/api/v3/klines"),
     Market.FUTURES: ("/fapi/v1/exchangeInfo", 1, "/fapi/v1/klines"),
 }
+_DEPTH = {Market.SPOT: Call("GET", "/api/v3/depth", 5), Market.FUTURES: Call("GET", "/fapi/v1/depth", 5)}
+_MAX_DEPTH = 100
 MAX_BARS = {Market.SPOT: 1000, Market.FUTURES: 1500}
 Reader = Callable[[Any], MarketEvent | None]
 
@@ -78,6 +87,17 @@ class BinancePublic:
         self._session.budget.weight_per_minute = allowance or self._session.budget.weight_per_minute
         self._session.budget.orders.limits = orders
         return found
+
+    async def order_book(self, symbol: str, levels: int) -> BookReport | ReadFailed:
+        """Return the displayed book, up to 100 levels of either side."""
+        asked: dict[str, Scalar] = {"symbol": local_symbol(symbol), "limit": min(levels, _MAX_DEPTH)}
+        try:
+            body = await self._session.public(_DEPTH[self._session.market], asked)
+            return parse_market.book(mapping(body), symbol, self._session.market)
+        except VenueUnavailable as error:
+            return ReadFailed(reason=error.code, retry_after_s=error.retry_after_s)
+        except ParseError as error:
+            return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
 
     async def bars(self, symbol: str, interval: str, limit: int) -> Sequence[BarReport]:
         """Return the last ``limit`` closed bars, oldest first.

@@ -27,6 +27,7 @@ from engine_service.venues.port import (
     AccountSnapshot,
     AmendRequest,
     BarReport,
+    BookReport,
     MarketEvent,
     NotFoundReport,
     OrderReport,
@@ -212,6 +213,17 @@ class PaperVenue:
 
     async def bars(self, market: Market, symbol: str, interval: str, limit: int) -> Sequence[BarReport]:
         return await self._source.bars(symbol, interval, limit)
+
+    async def order_book(self, market: Market, symbol: str, levels: int) -> BookReport | ReadFailed:
+        book = self._opened().book(symbol)
+        if book is None or market is not self._source.market:
+            return ReadFailed(reason="no book of this symbol is known yet")
+        return BookReport(
+            symbol=symbol,
+            market=market,
+            bids=tuple((level.price, level.quantity) for level in book.bids[:levels]),
+            asks=tuple((level.price, level.quantity) for level in book.asks[:levels]),
+        )
 
     # --- streams ------------------------------------------------------------------------------------------------
 
