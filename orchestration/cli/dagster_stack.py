@@ -66,13 +66,14 @@ def start_dagster(
         ],
         environment,
     )  # fmt: skip
+    # The others print a stack trace when they come before it.
+    _wait_listening(group, code_server_port, timeout_s=120)
     shared = ["-w", str(workspace)]
     group.start(
         "webserver",
         [str(tool / "dagster-webserver"), *shared, "-h", HOST, "-p", str(web_port)],
         environment,
     )
-    _wait_listening(group, code_server_port, timeout_s=120)
     group.start("daemon", [str(tool / "dagster-daemon"), "run", *shared], environment)
 
 
