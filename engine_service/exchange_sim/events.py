@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from engine_service.exchange_sim.enums import Market
-from engine_service.exchange_sim.model import AlgoOrder, Balance, Position, SimOrder, SimTrade
+from engine_service.exchange_sim.model import AlgoOrder, Balance, OrderList, Position, SimOrder, SimTrade
 from engine_service.exchange_sim.public_data import (
     AggTrade,
     Bar,
@@ -203,4 +203,16 @@ class AlgoEvent:
     at_ms: int
 
 
-AccountEvent = OrderEvent | SpotPositionEvent | SpotBalanceEvent | FuturesAccountEvent | LeverageEvent | AlgoEvent
+@dataclass(frozen=True, slots=True)
+class ListEvent:
+    """listStatus: a spot order list was taken in, or is done."""
+
+    account_id: str
+    order_list: OrderList
+    legs: tuple[SimOrder, ...]
+    at_ms: int
+
+
+AccountEvent = (
+    OrderEvent | SpotPositionEvent | SpotBalanceEvent | FuturesAccountEvent | LeverageEvent | AlgoEvent | ListEvent
+)

@@ -3,6 +3,7 @@
     exchange.accounts      keys and accounts                       accounts.AccountBook
     exchange.market_data   everything public                        market_data.MarketData
     exchange.orders        orders of both markets                   order_desk.OrderDesk
+    exchange.lists         spot order lists (OCO)                  order_lists.OrderLists
     exchange.algo          conditional USD-M orders                 algo_desk.AlgoDesk
     exchange.spot          spot balances                            ledger.SpotLedger
     exchange.futures       USD-M wallets, positions, settings       futures_desk.FuturesDesk
@@ -45,6 +46,7 @@ from engine_service.exchange_sim.market_data import MarketData, ticker_of
 from engine_service.exchange_sim.market_setup import Member
 from engine_service.exchange_sim.matching_engine import MatchingEngine
 from engine_service.exchange_sim.order_desk import OrderDesk
+from engine_service.exchange_sim.order_lists import OrderLists
 from engine_service.exchange_sim.order_store import OrderStore
 from engine_service.exchange_sim.price_paths import PathBlock, PathSource
 from engine_service.exchange_sim.public_data import RegimePoint
@@ -99,6 +101,9 @@ class Exchange:
         self._stops = SpotStops(self.store, engine, spot_money, self.spot)
         self.orders = OrderDesk(
             self.store, self.listings, engine, self._stops, settings, self.server_time_ms, self._catch_up
+        )
+        self.lists = OrderLists(
+            self.store, self.listings, engine, self._stops, self.orders, self.spot, bus, self.server_time_ms
         )
         self.algo = AlgoDesk(self.listings, self.orders, margin, settings, bus, self.server_time_ms)
         self.futures = FuturesDesk(

@@ -204,6 +204,7 @@ class MatchingEngine(OrderLifecycle):
             is_maker=is_maker,
             realised_pnl=settled.realised_pnl,
             position_side=order.position_side,
+            order_list_id=order.order_list_id,
         )
         self._store.add_trade(trade)
         self.report(order, ExecutionType.TRADE, at_ms, trade)

@@ -155,6 +155,7 @@ class SimOrder:
     strategy_type: int | None = None
     prevented_quantity: Decimal = ZERO
     algo_id: int = 0  # conditional order that made it, 0 for none
+    order_list_id: int = -1  # spot order list it is a leg of, -1 for none
 
     @property
     def remaining(self) -> Decimal:
@@ -165,6 +166,19 @@ class SimOrder:
     def average_price(self) -> Decimal:
         """Quote per base over the fills so far, zero before the first."""
         return self.executed_quote / self.executed_quantity if self.executed_quantity else ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class OrderList:
+    """A spot order list (one-cancels-other) as it stands; `order_ids` are its legs, below and above the market."""
+
+    account_id: str
+    symbol: str
+    list_id: int
+    client_id: str
+    order_ids: tuple[int, int]
+    at_ms: int
+    is_done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +201,7 @@ class SimTrade:
     is_maker: bool
     realised_pnl: Decimal = ZERO
     position_side: PositionSide = PositionSide.BOTH
+    order_list_id: int = -1
 
     @property
     def is_buyer(self) -> bool:

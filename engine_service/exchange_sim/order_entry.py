@@ -104,6 +104,22 @@ class OrderEntry(OrderQueries):
         check_futures_filters(ticket, spec, listing.mark_price)
         return listing
 
+    def check_list(self, account_id: str, tickets: tuple[NewOrder, NewOrder]) -> Listing:
+        """All checks of two orders that come in together. Raises ExchangeError."""
+        self._catch_up()
+        listing = self.check(account_id, tickets[0])
+        for ticket in tickets:
+            self.check(account_id, ticket)
+            self._check_room(account_id, ticket, listing.spec)
+        ids = [ticket.client_order_id for ticket in tickets if ticket.client_order_id]
+        if len(set(ids)) < len(ids):
+            raise order_rejected("Duplicate order sent.")
+        return listing
+
+    def make(self, account_id: str, ticket: NewOrder, spec: SymbolSpec) -> SimOrder:
+        """Make the order of a checked ticket."""
+        return self._make(account_id, ticket, spec, 0, None)
+
     def _check_room(self, account_id: str, ticket: NewOrder, spec: SymbolSpec) -> None:
         """Order count filters and the uniqueness of open client ids."""
         market, symbol = ticket.market, ticket.symbol
@@ -186,7 +202,12 @@ class OrderEntry(OrderQueries):
         mine = self._store.open_orders(account_id, market, symbol)
         if not mine and market is Market.SPOT:
             raise unknown_order()
-        return [self._end(listing, order, "") for order in mine]
+        # ending a leg of an order list ends the other too, so each is looked at anew
+        for order in mine:
+            current = self._store.get(market, symbol, order.order_id)
+            if current is not None and current.status.is_open:
+                self._end(listing, current, "")
+        return [self._store.get(market, symbol, order.order_id) or order for order in mine]
 
     def expire_due(self, now_ms: int) -> None:
         """End the good-till-date orders whose date has come."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 from engine_service.exchange_sim.enums import Market, OrderStatus
 from engine_service.exchange_sim.errors import ExchangeError, order_rejected
@@ -27,6 +29,8 @@ class SpotStops:
         self._settlement = settlement
         self._ledger = ledger
         self._waiting: dict[str, list[int]] = defaultdict(list)
+        #: Hears of an order that is about to work, before it needs its money.
+        self.on_trigger: Callable[[Listing, SimOrder, int], None] = lambda listing, order, at_ms: None
 
     def place(self, listing: Listing, order: SimOrder, at_ms: int) -> SimOrder:
         """Take a stop order in and lock its money. Raises -2010 (would trigger at once, money short)."""
@@ -38,6 +42,17 @@ class SpotStops:
         self._engine.report(order, ExecutionType.NEW, at_ms)
         self._engine.flush(Market.SPOT, at_ms)
         return order
+
+    def take_in(self, listing: Listing, order: SimOrder, at_ms: int, lock: Decimal | None = None) -> None:
+        """Take in a leg of an order list. `lock`: quote it needs beyond the other leg; `None`: all it needs."""
+        if lock is None:
+            self._settlement.reserve(listing, order, MatchPlan())
+        elif lock:
+            self._ledger.lock(order.account_id, order.symbol, order.order_id, listing.spec.quote_asset, lock)
+        self._store.put(order)
+        self._waiting[order.symbol].append(order.order_id)
+        self._engine.report(order, ExecutionType.NEW, at_ms)
+        self._engine.flush(Market.SPOT, at_ms)
 
     def check(self, listing: Listing, at_ms: int) -> None:
         """Trigger what the last price has reached, oldest first."""
@@ -54,6 +69,7 @@ class SpotStops:
                 self._trigger(listing, order, at_ms)
 
     def _trigger(self, listing: Listing, order: SimOrder, at_ms: int) -> None:
+        self.on_trigger(listing, order, at_ms)
         # the lock was sized at the trigger price; the working order locks what it needs now
         self._ledger.shrink_lock(order.symbol, order.order_id, order.quantity * 0)
         working = replace(order, is_working=True, working_ms=at_ms, updated_ms=at_ms)

@@ -16,6 +16,7 @@ from engine_service.exchange_sim.binance_wire import (
     futures_market,
     futures_orders,
     futures_settings,
+    order_lists,
     spot_account,
     spot_market,
     spot_orders,
@@ -34,6 +35,7 @@ _REST_PREFIXES = ("/api/", "/fapi/", "/sapi/", "/dapi/")
 ROUTES: tuple[Route, ...] = (
     *spot_market.ROUTES,
     *spot_orders.ROUTES,
+    *order_lists.ROUTES,
     *spot_queries.ROUTES,
     *spot_account.ROUTES,
     *spot_wallet.ROUTES,

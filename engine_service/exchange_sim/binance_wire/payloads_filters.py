@@ -36,7 +36,7 @@ def spot_symbol(spec: SymbolSpec, show_permission_sets: bool = True) -> Payload:
         "quoteCommissionPrecision": ASSET_DECIMALS,
         "orderTypes": [kind.value for kind in spec.order_types],
         "icebergAllowed": False,
-        "ocoAllowed": False,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "opoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,

@@ -11,7 +11,6 @@ from engine_service.exchange_sim.enums import OrderStatus, OrderType
 from engine_service.exchange_sim.model import Balance, SimOrder, SimTrade
 
 Payload = dict[str, object]
-_NO_LIST = -1
 _ZERO = fixed(Decimal(0))
 _STOPS = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 
@@ -34,7 +33,7 @@ def placed(order: SimOrder, trades: Sequence[SimTrade], kind: ResponseType) -> P
     body: Payload = {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": _NO_LIST,
+        "orderListId": order.order_list_id,
         "clientOrderId": order.client_order_id,
         "transactTime": order.updated_ms,
     }
@@ -66,7 +65,7 @@ def cancelled(order: SimOrder, request_client_id: str) -> Payload:
         "symbol": order.symbol,
         "origClientOrderId": order.client_order_id,
         "orderId": order.order_id,
-        "orderListId": _NO_LIST,
+        "orderListId": order.order_list_id,
         "clientOrderId": request_client_id,
         "transactTime": order.updated_ms,
         **_state(order),
@@ -80,7 +79,7 @@ def queried(order: SimOrder) -> Payload:
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": _NO_LIST,
+        "orderListId": order.order_list_id,
         "clientOrderId": order.client_order_id,
         "price": fixed(order.price),
         "origQty": fixed(order.quantity),
@@ -111,7 +110,7 @@ def amended(order: SimOrder, original_client_id: str, execution_id: int) -> Payl
         "amendedOrder": {
             "symbol": order.symbol,
             "orderId": order.order_id,
-            "orderListId": _NO_LIST,
+            "orderListId": order.order_list_id,
             "origClientOrderId": original_client_id,
             "clientOrderId": order.client_order_id,
             "price": fixed(order.price),
@@ -136,7 +135,7 @@ def my_trade(trade: SimTrade) -> Payload:
         "symbol": trade.symbol,
         "id": trade.trade_id,
         "orderId": trade.order_id,
-        "orderListId": _NO_LIST,
+        "orderListId": trade.order_list_id,
         "price": fixed(trade.price),
         "qty": fixed(trade.quantity),
         "quoteQty": fixed(trade.quote_quantity),

@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from engine_service.exchange_sim.binance_wire import errors, payloads_spot
+from engine_service.exchange_sim.binance_wire import errors, payloads_lists, payloads_spot
 from engine_service.exchange_sim.binance_wire.app_context import Call, Route, Security
 from engine_service.exchange_sim.binance_wire.params import SPOT_CLIENT_ID_RANGE, Params, one_id
 from engine_service.exchange_sim.binance_wire.payloads_spot import ResponseType
@@ -74,6 +74,9 @@ def cancel(call: Call) -> object:
     order = call.exchange.orders.cancel(
         call.account_id, Market.SPOT, symbol, order_id, client_id, request_client_id=request_id
     )
+    found = call.exchange.lists.list_of(order)
+    if found is not None:
+        return payloads_lists.cancelled(found, call.exchange.lists.legs(found), request_id)
     return payloads_spot.cancelled(order, request_id)
 
 
@@ -83,7 +86,7 @@ def cancel_all(call: Call) -> object:
     call.params.finish()
     request_id = random_client_id()
     gone = call.exchange.orders.cancel_all(call.account_id, Market.SPOT, symbol)
-    return [payloads_spot.cancelled(order, request_id) for order in gone]
+    return payloads_lists.cancelled_all(call.exchange.lists, gone, request_id)
 
 
 def cancel_replace(call: Call) -> object:

@@ -9,6 +9,7 @@ from engine_service.exchange_sim.events import (
     ExecutionType,
     FuturesAccountEvent,
     LeverageEvent,
+    ListEvent,
     OrderEvent,
     SpotBalanceEvent,
     SpotPositionEvent,
@@ -33,7 +34,7 @@ def execution_report(event: OrderEvent, unit: TimeUnit = MILLISECOND) -> Payload
         "p": fixed(order.price),
         "P": fixed(order.stop_price),
         "F": fixed(ZERO),
-        "g": -1,
+        "g": order.order_list_id,
         "C": order.client_order_id if request_id else "",
         "x": event.execution_type.value,
         "X": order.status.value,
@@ -51,6 +52,24 @@ def execution_report(event: OrderEvent, unit: TimeUnit = MILLISECOND) -> Payload
     if order.working_ms > 0:
         report["W"] = order.working_ms * unit
     return report | _strategy(order) | _prevention(event)
+
+
+def list_status(event: ListEvent, unit: TimeUnit = MILLISECOND) -> Payload:
+    """Spot `listStatus`: an order list was taken in, or all of it is done."""
+    found = event.order_list
+    return {
+        "e": "listStatus",
+        "E": event.at_ms * unit,
+        "s": found.symbol,
+        "g": found.list_id,
+        "c": "OCO",
+        "l": "ALL_DONE" if found.is_done else "EXEC_STARTED",
+        "L": "ALL_DONE" if found.is_done else "EXECUTING",
+        "r": "NONE",
+        "C": found.client_id,
+        "T": event.at_ms * unit,
+        "O": [{"s": leg.symbol, "i": leg.order_id, "c": leg.client_order_id} for leg in event.legs],
+    }
 
 
 def _spot_execution(order: SimOrder, trade: SimTrade | None) -> Payload:

@@ -19,6 +19,7 @@ from engine_service.exchange_sim.events import (
     ExecutionType,
     FuturesAccountEvent,
     LeverageEvent,
+    ListEvent,
     MarketEvent,
     OrderEvent,
     SpotBalanceEvent,
@@ -90,13 +91,15 @@ def reports_of(event: AccountEvent) -> list[Report]:
 
 
 def _named_builder(
-    event: SpotPositionEvent | SpotBalanceEvent | FuturesAccountEvent | LeverageEvent | AlgoEvent,
+    event: SpotPositionEvent | SpotBalanceEvent | FuturesAccountEvent | LeverageEvent | AlgoEvent | ListEvent,
 ) -> tuple[str, Callable[[TimeUnit], payloads.Payload]]:
     match event:
         case SpotPositionEvent():
             return "outboundAccountPosition", partial(payloads.outbound_account_position, event)
         case SpotBalanceEvent():
             return "balanceUpdate", partial(payloads.balance_update, event)
+        case ListEvent():
+            return "listStatus", partial(payloads.list_status, event)
         case FuturesAccountEvent():
             return "ACCOUNT_UPDATE", lambda _: payloads.account_update(event)
         case LeverageEvent():
@@ -122,10 +125,12 @@ def _report(event: AccountEvent, name: str, build: Callable[[TimeUnit], payloads
 def _market_of(event: AccountEvent) -> Market:
     if isinstance(event, OrderEvent):
         return event.market
-    return Market.SPOT if isinstance(event, SpotPositionEvent | SpotBalanceEvent) else Market.FUTURES
+    return Market.SPOT if isinstance(event, SpotPositionEvent | SpotBalanceEvent | ListEvent) else Market.FUTURES
 
 
 def _symbol_of(event: AccountEvent) -> str:
     if isinstance(event, OrderEvent | AlgoEvent):
         return event.order.symbol
+    if isinstance(event, ListEvent):
+        return event.order_list.symbol
     return event.symbol if isinstance(event, LeverageEvent) else ""
