@@ -1,4 +1,8 @@
-"""Moving average crossover: long when the fast average crosses above the slow one on a closed bar, out below."""
+"""Moving average crossover: long when the fast average crosses above the slow one on a closed bar, out below.
+
+The averages are compared as whole numbers of 1e-8 quote: exact, so that a tie is a tie, and the bar-by-bar reading and
+the one over all bars at once (``crossings``) agree whatever the order of the sums.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,44 @@ import math
 from collections import deque
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from strategies.contracts import Bar, Signal
 
 STRATEGY_ID = "ma_cross"
+#: Price units per quote unit; venues write prices with at most eight decimals.
+UNITS = 1e8
+_LARGEST = 2.0**62
+
+
+def crossings(closes: NDArray[np.float64], fast: int, slow: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return (bars, up): at which of the closes, shape (T,), the averages cross, and whether upwards.
+
+    Raises:
+        ValueError: not 1 <= fast < slow, or prices too large to be summed exactly.
+    """
+    _check_windows(fast, slow)
+    if len(closes) <= slow:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+    if float(closes.max()) * UNITS * fast * slow >= _LARGEST:
+        raise ValueError("the prices are too large for these windows")
+    # A running total may wrap around; differences of it do not.
+    total = np.zeros(len(closes) + 1, dtype=np.int64)
+    np.cumsum(np.rint(closes * UNITS).astype(np.int64), out=total[1:])
+    newest = total[slow:]
+    fast_sum = newest - total[slow - fast : -fast]
+    slow_sum = newest - total[:-slow]
+    fast_sum *= slow
+    slow_sum *= fast
+    above = fast_sum > slow_sum
+    flips = np.flatnonzero(above[1:] != above[:-1])
+    return flips + slow, above[flips + 1]
+
+
+def _check_windows(fast: int, slow: int) -> None:
+    if not 1 <= fast < slow:
+        raise ValueError("the fast window must be at least 1 and shorter than the slow one")
 
 
 class MovingAverageCross:
@@ -20,11 +59,13 @@ class MovingAverageCross:
         Raises:
             ValueError: not 1 <= fast < slow.
         """
-        if not 1 <= fast < slow:
-            raise ValueError("the fast window must be at least 1 and shorter than the slow one")
+        _check_windows(fast, slow)
         self._fast = fast
         self._slow = slow
         self._closes: deque[float] = deque(maxlen=slow)
+        self._units: deque[int] = deque(maxlen=slow)
+        self._fast_sum = 0
+        self._slow_sum = 0
         self._was_above: bool | None = None
 
     @property
@@ -37,13 +78,10 @@ class MovingAverageCross:
 
     def on_bar(self, bar: Bar) -> Signal | None:
         """Take a closed bar; a signal comes only at the bar of a crossing."""
-        self._closes.append(bar.close)
+        self._take(bar.close)
         if len(self._closes) < self._slow:
             return None
-        closes = list(self._closes)
-        fast = sum(closes[-self._fast :]) / self._fast
-        slow = sum(closes) / self._slow
-        above = fast > slow
+        above = self._fast_sum * self._slow > self._slow_sum * self._fast
         crossed = self._was_above is not None and above != self._was_above
         self._was_above = above
         if not crossed:
@@ -53,9 +91,24 @@ class MovingAverageCross:
             symbol=bar.symbol,
             at_ms=bar.close_at_ms,
             target=1.0 if above else -1.0,
-            confidence=self._confidence(closes),
-            why={"fast": f"{fast:.10g}", "slow": f"{slow:.10g}", "crossed": "up" if above else "down"},
+            confidence=self._confidence(list(self._closes)),
+            why={
+                "fast": f"{self._fast_sum / self._fast / UNITS:.10g}",
+                "slow": f"{self._slow_sum / self._slow / UNITS:.10g}",
+                "crossed": "up" if above else "down",
+            },
         )
+
+    def _take(self, close: float) -> None:
+        units = round(close * UNITS)
+        if len(self._units) >= self._fast:
+            self._fast_sum -= self._units[-self._fast]
+        if len(self._units) == self._slow:
+            self._slow_sum -= self._units[0]
+        self._fast_sum += units
+        self._slow_sum += units
+        self._units.append(units)
+        self._closes.append(close)
 
     @staticmethod
     def _confidence(closes: list[float]) -> float:

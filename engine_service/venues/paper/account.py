@@ -69,6 +69,10 @@ class PaperAccount(ABC):
             if total
         )
 
+    def credit(self, asset: str, amount: Decimal) -> None:
+        """Book a payment that no trade made, such as funding; negative where it was paid by us."""
+        self._add(asset, amount)
+
     @abstractmethod
     def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
         """Return the asset and the amount that an order needs free."""

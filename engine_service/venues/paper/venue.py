@@ -100,6 +100,11 @@ class PaperVenue:
     def info(self) -> VenueInfo:
         return self._info
 
+    @property
+    def exchange(self) -> PaperExchange:
+        """Return the exchange behind an open venue, for a caller that drives the market itself."""
+        return self._opened()
+
     async def open(self) -> None:
         await self._source.open()
         found = await self._source.instruments()
@@ -123,6 +128,10 @@ class PaperVenue:
 
     async def submit(self, order: Order) -> SubmitOutcome:
         await self._travel()
+        return self.place(order)
+
+    def place(self, order: Order) -> SubmitOutcome:
+        """Answer an order at once: what ``submit`` does when the order has arrived, and the backtest's whole wire."""
         exchange, now_ms = self._opened(), self._source.now_ms()
         book = exchange.book(order.symbol)
         if book is not None and now_ms - book.at_ms > self._stale_ms:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine_service.backtest import BacktestOptions, run_backtest, wide_open_limits
+from engine_service.backtest.event_path import run_backtest
+from engine_service.backtest.options import BacktestOptions, wide_open_limits
 from engine_service.domain import events as e
 from engine_service.domain.clock import SystemClock
 from engine_service.domain.fill import Fill

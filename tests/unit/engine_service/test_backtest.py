@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine_service.backtest import BacktestOptions, run_backtest
+from engine_service.backtest.event_path import run_backtest
+from engine_service.backtest.options import BacktestOptions
+from engine_service.backtest.series import BadBars
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from strategies.contracts import Bar, Signal
 from strategies.features import FEATURES, compute
@@ -163,13 +165,14 @@ def test_equity_is_opening_plus_realised_plus_open_profit_minus_fees_at_every_ba
     cash, held = D(100_000), D(0)
     fills = list(result.fills)
     closes = {bar.close_at_ms: bar for bar in bars(walk(600))}
-    for at_ms, equity in result.equity:
+    for at_ms, equity in zip(result.times.tolist(), result.equity.tolist(), strict=True):
         while fills and fills[0].at_ms <= at_ms:
             fill = fills.pop(0)
             cash -= fill.notional * fill.side.sign + fill.fee
             held += fill.quantity * fill.side.sign
         mark = D(repr(closes[at_ms].close))
-        assert abs(equity - (cash + held * mark)) < D("0.05")
+        assert abs(D(equity) - (cash + held * mark)) < D("0.000001")
+    assert abs(D(result.equity[-1]) - result.equity_final) < D("0.05")
 
 
 def test_a_regime_policy_trades_the_regimes_it_filters_and_pays_for_it() -> None:
@@ -195,7 +198,8 @@ def test_the_same_bars_give_the_same_result_digit_for_digit_in_any_order_given()
     first = run_backtest(one + other, lambda _: [MovingAverageCross(5, 13)], options)
     second = run_backtest(list(reversed(other + one)), lambda _: [MovingAverageCross(5, 13)], options)
     assert {fill.symbol for fill in first.fills} == {SYMBOL, "ETHUSDT.BINANCE"}
-    assert first == second
+    assert (first.orders, first.fills, first.equity_final) == (second.orders, second.fills, second.equity_final)
+    assert first.equity.tolist() == second.equity.tolist()
 
 
 @pytest.mark.parametrize("sizes", [{}, {"quantity": D(1), "notional": D(1)}])
@@ -204,7 +208,10 @@ def test_the_size_is_said_once(sizes: dict[str, Any]) -> None:
         run_backtest(bars([100.0]), lambda _: [], replace(BacktestOptions(), **sizes))
 
 
-@pytest.mark.parametrize("price", [0.0, -1.0, math.nan, math.inf])
-def test_a_bar_that_cannot_be_is_refused_by_name(price: float) -> None:
-    with pytest.raises(ValueError, match="prices that cannot be"):
+@pytest.mark.parametrize(
+    ("price", "name"),
+    [(0.0, "BARS_IMPOSSIBLE"), (-1.0, "BARS_IMPOSSIBLE"), (math.nan, "BARS_NOT_FINITE"), (math.inf, "BARS_NOT_FINITE")],
+)
+def test_a_bar_that_cannot_be_is_refused_by_name(price: float, name: str) -> None:
+    with pytest.raises(BadBars, match=name):
         run_backtest(bars([100.0, price]), lambda _: [], BacktestOptions(quantity=D(1)))

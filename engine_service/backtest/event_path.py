@@ -1,0 +1,268 @@
+"""The event path: every order through the engine's own rails, order life, books and paper fills, on a simulated clock.
+
+Strategies see bars and nothing of the account, so their wishes are worked out first; then only the moments at which
+something happens are walked: an order, a funding payment, a sample of equity. A bar without any of them changes
+nothing but the marks, and what the marks do to equity is summed up at the end (``equity.curve``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal, localcontext
+from typing import NamedTuple
+
+import numpy as np
+
+from engine_service.backtest.desk import Desk
+from engine_service.backtest.equity import curve, flows_of
+from engine_service.backtest.options import BacktestOptions, BacktestResult
+from engine_service.backtest.series import BarSeries, series_of
+from engine_service.domain.ids import Market
+from engine_service.domain.money import EXACT, ZERO, from_float
+from engine_service.domain.order import OrderRequest
+from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.domain.portfolio import strategy_key
+from strategies.contracts import Bar, Strategy
+
+SHARE_STEP = Decimal("0.0001")
+
+
+class Wish(NamedTuple):
+    """What a strategy wants after the bar of that number: ``target`` is a share of its size, -1 (short) to 1 (long)."""
+
+    bar: int
+    target: float
+    strategy: str
+    why: Mapping[str, str] = {}
+
+
+class FundingRate(NamedTuple):
+    """A perpetual's funding: ``rate`` of the position's value, paid by longs where positive."""
+
+    at_ms: int
+    rate: Decimal
+
+
+#: Makes the strategies of one symbol: each symbol has its own, with their own state.
+StrategyMaker = Callable[[str], Sequence[Strategy]]
+Wishes = Mapping[str, Sequence[Wish]]
+Funding = Mapping[str, Sequence[FundingRate]]
+
+# What happens first at one and the same millisecond: funding is paid on what was held up to then, a bar's close comes
+# before the next bar's open.
+_FUNDING, _CLOSE, _SAMPLE, _OPEN = range(4)
+
+
+class _Moment(NamedTuple):
+    at_ms: int
+    phase: int
+    symbol: str
+    bar: int
+    wish: Wish | None = None
+    rate: Decimal = ZERO
+
+
+def run_backtest(bars: Iterable[Bar], strategies: StrategyMaker, options: BacktestOptions) -> BacktestResult:
+    """Trade recorded bars of any number of symbols, given in any order, with strategies made once per symbol.
+
+    Raises:
+        BadBars: the bars cannot be traded.
+        InvalidRequest: a risk limit is unknown or out of range.
+    """
+    series = series_of(bars)
+    wishes = {symbol: wishes_of(columns, strategies(symbol)) for symbol, columns in series.items()}
+    return trade_wishes(series, wishes, options)
+
+
+def wishes_of(series: BarSeries, strategies: Sequence[Strategy]) -> list[Wish]:
+    """Show every bar to the strategies, as the engine does live, and return what they want."""
+    wishes: list[Wish] = []
+    for index in range(len(series)):
+        bar = series.bar(index)
+        for strategy in strategies:
+            signal = strategy.on_bar(bar)
+            if signal is not None:
+                wishes.append(Wish(index, signal.target, signal.strategy, signal.why))
+    return wishes
+
+
+def trade_wishes(
+    series: Mapping[str, BarSeries], wishes: Wishes, options: BacktestOptions, funding: Funding | None = None
+) -> BacktestResult:
+    """Trade what was wished, moment by moment.
+
+    Args:
+        series: checked bars by symbol; all symbols are of one venue.
+        wishes: by symbol, in the order of their bars.
+        funding: rates by symbol, for futures.
+
+    Raises:
+        BadBars: there are no bars.
+        InvalidRequest: a risk limit is unknown or out of range.
+    """
+    with localcontext(EXACT):
+        return _Run(series, options).trade(_moments(series, wishes, options, funding or {}))
+
+
+class _Run:
+    """One backtest on its way."""
+
+    def __init__(self, series: Mapping[str, BarSeries], options: BacktestOptions) -> None:
+        self._series = series
+        self._options = options
+        self._desk = Desk(sorted(series), options, min(int(columns.open_at[0]) for columns in series.values()))
+        self._market = Market(options.market)
+        self._at_risk: dict[str, None] = {}
+        self._paid: list[tuple[int, float]] = []
+
+    def trade(self, moments: Sequence[_Moment]) -> BacktestResult:
+        alone = len(self._series) == 1
+        for moment in moments:
+            if not alone:
+                self._mark_held(moment)
+            if moment.wish is not None:
+                self._act(moment, moment.wish)
+            elif moment.phase == _FUNDING:
+                self._fund(moment)
+            else:
+                self._mark_close(moment.symbol, moment.bar)
+                self._desk.sample_equity(moment.at_ms)
+        return self._result()
+
+    # --- marks --------------------------------------------------------------------------------------------------
+
+    def _mark_close(self, symbol: str, index: int) -> None:
+        columns = self._series[symbol]
+        self._desk.mark(symbol, _exact(columns.close[index]), int(columns.close_at[index]))
+
+    def _mark_held(self, moment: _Moment) -> None:
+        """Bring what else is held to its newest price: the rails look at the whole account."""
+        for symbol in self._at_risk:
+            if symbol == moment.symbol:
+                continue
+            columns = self._series[symbol]
+            newest = int(np.searchsorted(columns.close_at, moment.at_ms, side="right")) - 1
+            if newest >= 0:
+                self._mark_close(symbol, newest)
+        self._desk.clock.set_ms(moment.at_ms)
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def _act(self, moment: _Moment, wish: Wish) -> None:
+        columns = self._series[moment.symbol]
+        prices = columns.open if moment.phase == _OPEN else columns.close
+        self._desk.mark(moment.symbol, _exact(prices[moment.bar]), moment.at_ms)
+        request = self._request(moment.symbol, wish)
+        if request is not None:
+            self._desk.trade(request)
+            self._at_risk[moment.symbol] = None
+
+    def _fund(self, moment: _Moment) -> None:
+        self._mark_close(moment.symbol, moment.bar)
+        before = self._desk.core.state.portfolio.funding
+        self._desk.pay_funding(moment.symbol, moment.rate, moment.at_ms)
+        self._paid.append((moment.at_ms, float(self._desk.core.state.portfolio.funding - before)))
+
+    def _request(self, symbol: str, wish: Wish) -> OrderRequest | None:
+        """Return the market order that brings the strategy to its target, or ``None`` where it is there."""
+        key = strategy_key(wish.strategy, self._market, symbol)
+        position = self._desk.core.state.portfolio.strategies.get(key)
+        held = position.book.quantity if position else ZERO
+        wanted = self._wanted(symbol, wish.target)
+        change = wanted - held
+        quantity = self._desk.instruments[symbol].round_quantity(abs(change), market_order=True)
+        if quantity <= 0:
+            return None
+        reduces = held != 0 and held * wanted >= 0 and abs(wanted) < abs(held)
+        return OrderRequest(
+            symbol=symbol,
+            market=self._market,
+            side=OrderSide.BUY if change > 0 else OrderSide.SELL,
+            type=OrderType.MARKET,
+            quantity=quantity,
+            reduce_only=reduces,
+            strategy=wish.strategy,
+            leg="exit" if abs(wanted) < abs(held) else "entry",
+            why=wish.why,
+        )
+
+    def _wanted(self, symbol: str, target: float) -> Decimal:
+        options = self._options
+        if target < 0 and (options.long_only or self._market is Market.SPOT):
+            return ZERO
+        share = _share(target)
+        if options.quantity is not None:
+            return share * options.quantity
+        price = self._desk.core.marks.price(symbol, self._market)
+        return share * (options.notional or ZERO) / price if price else ZERO
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def _result(self) -> BacktestResult:
+        desk = self._desk
+        for symbol, columns in self._series.items():
+            self._mark_close(symbol, len(columns) - 1)
+        books = desk.core.state.portfolio
+        if books.identity_error != 0:
+            raise AssertionError(f"the equity identity is off by {books.identity_error}")
+        fills = {symbol: [fill for fill in desk.fills if fill.symbol == symbol] for symbol in self._series}
+        times, equity, gross = curve(
+            self._series,
+            {symbol: flows_of(own) for symbol, own in fills.items()},
+            float(sum(self._options.balances.values(), ZERO)),
+            self._paid,
+            at_open=self._options.fill_at == "open",
+        )
+        return BacktestResult(
+            bars=sum(len(columns) for columns in self._series.values()),
+            orders=tuple(desk.orders),
+            fills=tuple(desk.fills),
+            times=times,
+            equity=equity,
+            exposure=gross / equity,
+            equity_final=desk.core.state.exposure.equity,
+            fees=books.fees,
+            realised=books.realised,
+            funding=books.funding,
+            refused=dict(desk.refused),
+        )
+
+
+def _moments(
+    series: Mapping[str, BarSeries], wishes: Wishes, options: BacktestOptions, funding: Funding
+) -> list[_Moment]:
+    moments: list[_Moment] = []
+    for symbol, columns in series.items():
+        moments += _wished(columns, wishes.get(symbol, ()), options)
+        moments += _funded(columns, funding.get(symbol, ()))
+        if options.sample_equity:
+            moments += [_Moment(at, _SAMPLE, symbol, index) for index, at in enumerate(columns.close_at.tolist())]
+    moments.sort(key=lambda moment: moment[:4])
+    return moments
+
+
+def _wished(columns: BarSeries, wishes: Sequence[Wish], options: BacktestOptions) -> list[_Moment]:
+    symbol = columns.symbol
+    if options.fill_at == "close":
+        closes = columns.close_at.tolist()
+        return [_Moment(closes[wish.bar], _CLOSE, symbol, wish.bar, wish) for wish in wishes]
+    opens = columns.open_at.tolist()
+    due = [wish for wish in wishes if wish.bar + 1 < len(columns)]
+    return [_Moment(opens[wish.bar + 1], _OPEN, symbol, wish.bar + 1, wish) for wish in due]
+
+
+def _funded(columns: BarSeries, rates: Sequence[FundingRate]) -> list[_Moment]:
+    newest = np.searchsorted(columns.close_at, [rate.at_ms for rate in rates], side="right") - 1
+    return [
+        _Moment(rate.at_ms, _FUNDING, columns.symbol, int(index), rate=rate.rate)
+        for rate, index in zip(rates, newest, strict=True)
+        if index >= 0 and rate.at_ms <= columns.close_at[-1]
+    ]
+
+
+def _exact(price: float) -> Decimal:
+    return Decimal(repr(float(price)))
+
+
+def _share(target: float) -> Decimal:
+    return from_float(abs(target), SHARE_STEP) * (1 if target >= 0 else -1)
