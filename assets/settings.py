@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -80,9 +80,11 @@ class TrainingSettings(_File):
     )
     starts: int = Field(ge=1, le=50, description="Starts per fit.")
     iterations: int = Field(ge=5, le=1000, description="Most iterations per start.")
+    covariance: Literal["diag", "full"] = Field(description="Whether features move on their own within a regime.")
     stickiness: float = Field(ge=0, description="Prior weight on staying in a regime.")
     min_occupancy_frac: Share = Field(description="Least share of bars in every regime.")
     min_dwell_bars: float = Field(ge=1, description="Least expected stay in every regime, in bars.")
+    min_refit_agreement: float = Field(ge=0, le=1, description="Least agreement of two refits (adjusted Rand).")
     seed: int = Field(ge=0, description="Seed of every random start.")
     folds: int = Field(ge=1, le=100, description="Walk-forward folds.")
     train_share: float = Field(gt=0, lt=1, description="Share of the window that is only trained on.")
@@ -96,9 +98,11 @@ class TrainingSettings(_File):
             features=self.features,
             starts=self.starts,
             iterations=self.iterations,
+            covariance=self.covariance,
             stickiness=self.stickiness,
             min_occupancy_frac=self.min_occupancy_frac,
             min_dwell_bars=self.min_dwell_bars,
+            min_refit_agreement=self.min_refit_agreement,
             seed=self.seed,
         )
 

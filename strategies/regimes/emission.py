@@ -28,21 +28,32 @@ class Emission:
 
 def emission(model: RegimeModel) -> Emission:
     """Return the Gaussians of a model over raw features."""
-    covars = model.covars if model.full_covariance else np.stack([np.diag(row) for row in model.covars])
-    lower = np.linalg.cholesky(covars)
+    return _emission(model.means, model.covars, model.scaler_mean, model.scaler_scale)
+
+
+def _emission(means: Array, covars: Array, centre: Array, scale: Array) -> Emission:
+    lower = np.linalg.cholesky(covars if covars.ndim == 3 else np.stack([np.diag(row) for row in covars]))
     logs = np.log(np.diagonal(lower, axis1=1, axis2=2))
-    constant = -0.5 * len(model.features) * math.log(2.0 * math.pi) - logs.sum(axis=1)
     return Emission(
-        constant=constant,
-        centre=model.means * model.scaler_scale + model.scaler_mean,
-        whiten=math.sqrt(0.5) * np.linalg.inv(lower) / model.scaler_scale,
+        constant=-0.5 * means.shape[1] * math.log(2.0 * math.pi) - logs.sum(axis=1),
+        centre=means * scale + centre,
+        whiten=math.sqrt(0.5) * np.linalg.inv(lower) / scale,
     )
 
 
 def log_density(model: RegimeModel, rows: Array) -> Array:
     """Return log b_k(x_t) of the standardised features, shape (T, K), for feature rows of shape (T, 7)."""
-    gaussians = emission(model)
-    distance = rows[:, None, model.columns] - gaussians.centre
+    return _log_density(emission(model), rows[:, model.columns])
+
+
+def standard_log_density(means: Array, covars: Array, standard: Array) -> Array:
+    """Return log b_k(x_t), (T, K), of standardised rows (T, D) under means (K, D) and covariances as in a model."""
+    width = means.shape[1]
+    return _log_density(_emission(means, covars, np.zeros(width), np.ones(width)), standard)
+
+
+def _log_density(gaussians: Emission, values: Array) -> Array:
+    distance = values[:, None, :] - gaussians.centre
     spread = np.einsum("kde,tke->tkd", gaussians.whiten, distance)
     density: Array = gaussians.constant - (spread * spread).sum(axis=2)
     return density

@@ -152,12 +152,20 @@ def filter_batch(model: RegimeModel, rows: Array) -> tuple[Array, float]:
     """
     if model.kind == JUMP:
         return jump_filter_batch(model, rows)
-    logs = log_density(model, rows)
+    return filter_densities(log_density(model, rows), model.startprob, model.transmat)
+
+
+def filter_densities(logs: Array, startprob: Array, transmat: Array) -> tuple[Array, float]:
+    """Return the filtered posteriors, (T, K), and the log-likelihood of bars with log densities ``logs`` (T, K).
+
+    Raises:
+        ValueError: a density is not finite.
+    """
     if not np.isfinite(logs).all():
         raise ValueError("a feature is not finite")
     highest = logs.max(axis=1, keepdims=True)
-    start = tuple(model.startprob.tolist())
-    transitions = tuple(map(tuple, model.transmat.T.tolist()))
+    start = tuple(startprob.tolist())
+    transitions = tuple(map(tuple, transmat.T.tolist()))
     posteriors = np.empty_like(logs)
     state: tuple[float, ...] | None = None
     totals = []

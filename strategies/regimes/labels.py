@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,19 +29,36 @@ def describe(expected_return: Array, volatility: Array, threshold: float = 0.05)
     return tuple(names)
 
 
-def match(previous: RegimeModel, means: Array) -> list[int]:
-    """Return, for each regime of ``previous``, the index of the nearest of the new regimes.
+def match(previous: RegimeModel, means: Array, covars: Array, rest: list[int] | None = None) -> list[int]:
+    """Return the new regimes' indices in the order of the previous regimes they continue.
 
-    ``means`` (K, D) are the new regimes' feature means in raw units. The assignment with the least total squared
-    distance in the previous model's standard units wins; K is small, so all are tried.
-
-    Raises:
-        ValueError: the numbers of regimes differ.
+    ``means`` (K, D) and ``covars`` (K, D) or (K, D, D) are the new regimes' in raw units. The assignment with the
+    least total Bhattacharyya distance wins (Hungarian method; Kuhn 1955). New regimes that continue none come last, in
+    the order of ``rest``, or else their own.
     """
-    if len(means) != previous.count:
-        raise ValueError("only models with the same number of regimes can be matched")
-    standard = (means - previous.scaler_mean) / previous.scaler_scale
-    distance = ((previous.means[:, None, :] - standard[None, :, :]) ** 2).sum(axis=2)
-    rows = range(previous.count)
-    best = min(permutations(rows), key=lambda order: sum(distance[row, order[row]] for row in rows))
-    return list(best)
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  # only training needs it
+
+    centres = previous.means * previous.scaler_scale + previous.scaler_mean
+    spreads = as_matrices(previous.covars) * np.outer(previous.scaler_scale, previous.scaler_scale)
+    distance = np.array(
+        [
+            [_distance(mean, spread, *ours) for ours in zip(means, as_matrices(covars), strict=True)]
+            for mean, spread in zip(centres, spreads, strict=True)
+        ]
+    )
+    _, chosen = linear_sum_assignment(distance)
+    kept = [int(regime) for regime in chosen]
+    return kept + [regime for regime in (rest or list(range(len(means)))) if regime not in kept]
+
+
+def as_matrices(covars: Array) -> Array:
+    """Return covariances as matrices, (K, D, D), from (K, D) or (K, D, D)."""
+    return covars if covars.ndim == 3 else np.stack([np.diag(row) for row in covars])
+
+
+def _distance(mean: Array, covar: Array, other_mean: Array, other_covar: Array) -> float:
+    """Return the Bhattacharyya distance of two Gaussians: it sees means and spreads, and no units."""
+    middle = 0.5 * (covar + other_covar)
+    apart = mean - other_mean
+    logs = [float(np.linalg.slogdet(matrix)[1]) for matrix in (middle, covar, other_covar)]
+    return float(apart @ np.linalg.solve(middle, apart)) / 8.0 + 0.5 * (logs[0] - 0.5 * (logs[1] + logs[2]))
