@@ -65,6 +65,7 @@ class Totals:
     worst: Decimal = ZERO
     by_venue: dict[str, Decimal] = field(default_factory=dict)
     by_strategy: dict[str, Decimal] = field(default_factory=dict)
+    derivatives: dict[str, Decimal] = field(default_factory=dict)
     worth: Decimal = ZERO
 
 
@@ -83,6 +84,8 @@ class ExposureBook:
         self.totals = Totals()
         self.reserved: dict[str, Decimal] = {}
         self._marks: MarkBook | None = None
+        self._asked: tuple[str, str, OrderSide, Decimal] | None = None
+        self._answer = (ZERO, ZERO, ZERO)
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -95,7 +98,19 @@ class ExposureBook:
     def after_order(
         self, order_line: str, venue: str, side: OrderSide, value: Decimal
     ) -> tuple[Decimal, Decimal, Decimal]:
-        """Return (line, venue, total) exposure if an order of ``value`` were added."""
+        """Return (line, venue, total) exposure if an order of ``value`` were added.
+
+        Several rails ask the same of one order: the last answer is kept until anything moves.
+        """
+        asked = (order_line, venue, side, value)
+        if asked != self._asked:
+            self._answer = self._after_order(order_line, venue, side, value)
+            self._asked = asked
+        return self._answer
+
+    def _after_order(
+        self, order_line: str, venue: str, side: OrderSide, value: Decimal
+    ) -> tuple[Decimal, Decimal, Decimal]:
         line = self.lines.get(order_line)
         before = ZERO if line is None else line.worst
         position, buys, sells = (ZERO, ZERO, ZERO) if line is None else (line.value, line.buys, line.sells)
@@ -135,14 +150,8 @@ class ExposureBook:
     @exactly
     def derivative_gross(self, venue: str = "") -> Decimal:
         """Return the gross value of futures positions and open futures orders."""
-        return sum(
-            (
-                line.worst
-                for line in self.lines.values()
-                if line.market is Market.FUTURES and line.at_risk and (not venue or line.venue == venue)
-            ),
-            ZERO,
-        )
+        by_venue = self.totals.derivatives
+        return by_venue.get(venue, ZERO) if venue else sum(by_venue.values(), ZERO)
 
     def line_of(self, order: Order) -> str:
         """Return the key of the line an order trades."""
@@ -195,10 +204,13 @@ class ExposureBook:
         for position in portfolio.strategies.values():
             key = line_key(position.symbol, position.market, position.base, self.reporting)
             self._take_strategy(portfolio, position.strategy, position.market, position.symbol, key)
+            self._refresh(self._line(key, venue_of(position.symbol), position.market, at_risk=True))
 
     def after_fill(self, portfolio: Portfolio, event: OrderFilled) -> None:
         """Follow a booked fill."""
         fill = event.fill
+        key = line_key(fill.symbol, fill.market, event.base, self.reporting)
+        self._take_strategy(portfolio, event.strategy, fill.market, fill.symbol, key)
         touched = {event.quote, fill.fee_asset}
         if fill.market is Market.SPOT:
             touched.add(event.base)
@@ -206,8 +218,9 @@ class ExposureBook:
             self.after_derivative(portfolio, fill.symbol)
         for asset in touched - {""}:
             self.after_holding(portfolio, fill.venue, fill.market, asset)
-        key = line_key(fill.symbol, fill.market, event.base, self.reporting)
-        self._take_strategy(portfolio, event.strategy, fill.market, fill.symbol, key)
+        if fill.market is Market.SPOT and event.base in {"", self.reporting}:
+            # No holding stands behind this line, so nothing above valued it anew.
+            self._refresh(self._line(key, fill.venue, fill.market, at_risk=True))
 
     @exactly
     def after_holding(self, portfolio: Portfolio, venue: str, market: Market, asset: str) -> None:
@@ -277,7 +290,6 @@ class ExposureBook:
     def _take_strategy(self, portfolio: Portfolio, strategy: str, market: Market, symbol: str, key: str) -> None:
         own, position = self._own(strategy, key), portfolio.strategies[strategy_key(strategy, market, symbol)]
         own.quantity, own.cost = position.book.quantity, position.book.cost
-        self._refresh(self._line(key, venue_of(symbol), market, at_risk=True))
 
     # --- totals -------------------------------------------------------------------------------------------
 
@@ -294,10 +306,14 @@ class ExposureBook:
     def _refresh(self, line: Line) -> None:
         worst, worth = line.worst, line.worth
         line.refresh()
-        totals = self.totals
-        totals.worst += line.worst - worst
+        self._asked = None
+        totals, added = self.totals, line.worst - worst
         totals.worth += line.worth - worth
-        totals.by_venue[line.venue] = totals.by_venue.get(line.venue, ZERO) + line.worst - worst
+        if added:
+            totals.worst += added
+            totals.by_venue[line.venue] = totals.by_venue.get(line.venue, ZERO) + added
+            if line.market is Market.FUTURES:
+                totals.derivatives[line.venue] = totals.derivatives.get(line.venue, ZERO) + added
         for strategy, lines in self.strategy_lines.items():
             own = lines.get(line.key)
             if own is None:

@@ -42,10 +42,9 @@ def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def quantise(value: Decimal) -> Decimal:
     """Round to 18 decimals, half to even; a value that has fewer stays as it is."""
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and exponent >= -18:
-        return value
-    return value.quantize(QUANTUM, rounding=ROUND_HALF_EVEN, context=EXACT)
+    rounded = value.quantize(QUANTUM, rounding=ROUND_HALF_EVEN, context=EXACT)
+    # Among equal numbers the total order ranks by exponent: not below means no more decimals than the quantum.
+    return value if value.compare_total_mag(rounded) >= 0 and value == rounded else rounded
 
 
 def multiple_down(value: Decimal, step: Decimal) -> Decimal:

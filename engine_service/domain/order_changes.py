@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from engine_service.domain import events as e
 from engine_service.domain.money import exactly
-from engine_service.domain.order import Order
+from engine_service.domain.order import Order, evolved
 from engine_service.domain.order_fsm import Trigger, resolve
 from engine_service.domain.order_status import Doubt, OrderStatus
 
@@ -46,7 +45,7 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
     if isinstance(event, e.OrderFilled):
         return _filled(order, event)
     if isinstance(event, e.OrderCancelRequested):
-        wish = replace(order, cancel_requested=True, updated_at_ms=event.at_ms)
+        wish = evolved(order, cancel_requested=True, updated_at_ms=event.at_ms)
         return wish if order.is_open else None
     trigger = TRIGGERS[type(event)]
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
@@ -58,7 +57,7 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
         fields.setdefault("doubt", None)
     if status not in _ASKED:
         fields.setdefault("resting_status", None)
-    return replace(order, status=status, updated_at_ms=event.at_ms, **fields)
+    return evolved(order, status=status, updated_at_ms=event.at_ms, **fields)
 
 
 @exactly
@@ -69,7 +68,7 @@ def _filled(order: Order, event: e.OrderFilled) -> Order:
     trigger = Trigger.FILL_ALL if complete else Trigger.FILL_PART
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     status = status or OrderStatus.QUARANTINED
-    return replace(
+    return evolved(
         order,
         status=status,
         filled_quantity=filled,

@@ -97,6 +97,7 @@ class EngineState:
         self.by_venue_id: dict[tuple[str, str], str] = {}
         for order in self.image.orders.values():
             self._index(order)
+            self.exposure.reserve(order)
         self.exposure.rebuild(self.image.portfolio)
 
     def set_reporting(self, asset: str) -> None:
@@ -158,8 +159,10 @@ class EngineState:
         """Replace an order and everything derived from it."""
         before = self.image.orders.get(order.client_order_id)
         self.image.orders[order.client_order_id] = order
-        if before is not None:
-            self.exposure.release(before)
+        if before is None or not _reserves_the_same(before, order):
+            if before is not None:
+                self.exposure.release(before)
+            self.exposure.reserve(order)
         self._index(order)
         if not order.is_open and (before is None or before.is_open):
             self._finished(order.client_order_id)
@@ -178,7 +181,6 @@ class EngineState:
         if order.is_open:
             self.open_orders[order.client_order_id] = order
             same_instrument[order.client_order_id] = order
-            self.exposure.reserve(order)
         else:
             self.open_orders.pop(order.client_order_id, None)
             same_instrument.pop(order.client_order_id, None)
@@ -196,3 +198,17 @@ class EngineState:
             del self.image.orders[client_order_id]
             self.image.fills.pop(client_order_id, None)
             self.by_venue_id.pop((order.symbol, order.venue_order_id), None)
+
+
+def _reserves_the_same(before: Order, after: Order) -> bool:
+    """Tell whether a change of an open order left alone what it holds back; most of an order's steps do."""
+    return (
+        after.is_open
+        and before.is_open
+        and before.quantity == after.quantity
+        and before.filled_quantity == after.filled_quantity
+        and before.unit_value == after.unit_value
+        and before.reserve_per_unit == after.reserve_per_unit
+        and before.reserve_asset == after.reserve_asset
+        and before.strategy == after.strategy
+    )
