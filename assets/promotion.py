@@ -25,8 +25,9 @@ class NotEvaluated(Exception):
 
 
 class PromotionConfig(dg.Config):
-    """``approved_by`` names the person who approves, where approval is asked for."""
+    """``version``: empty for the one evaluated last. ``approved_by`` names who approves, where that is asked for."""
 
+    version: str = ""
     approved_by: str = ""
 
 
@@ -49,7 +50,7 @@ def promotion(
 ) -> dg.MaterializeResult[None]:
     """Whether the version evaluated last replaces the champion; where it does, the engine gets it at once."""
     watch = Stopwatch()
-    decision = judge(warehouse, registry, settings, approved=bool(config.approved_by))
+    decision = judge(warehouse, registry, settings, version=config.version, approved=bool(config.approved_by))
     now_ms = clock.now_ms()
     _record(warehouse, decisions, decision, now_ms=now_ms, run_id=context.run_id, approved_by=config.approved_by)
     context.log.info(decision.summary)
@@ -75,16 +76,19 @@ def promotion(
     )
 
 
-def judge(warehouse: Warehouse, registry: ModelRegistry, settings: ResearchSettings, *, approved: bool) -> Decision:
-    """Put the version that was evaluated last through the gates.
+def judge(
+    warehouse: Warehouse, registry: ModelRegistry, settings: ResearchSettings, *, version: str = "", approved: bool
+) -> Decision:
+    """Put a version, the one evaluated last where none is named, through the gates.
 
     Raises:
-        NotEvaluated: there is none.
+        NotEvaluated: it has no out-of-sample figures, or nothing has.
     """
     evaluated = _overall_rows(warehouse)
-    if not evaluated:
-        raise NotEvaluated("no model version is evaluated; materialise evaluation first")
-    candidate = max(evaluated.values(), key=lambda row: (row["evaluated_at"], row["version"]))
+    if not evaluated or (version and version not in evaluated):
+        raise NotEvaluated(f"{version or 'no model version'} is not evaluated; materialise evaluation first")
+    newest = max(evaluated.values(), key=lambda row: (row["evaluated_at"], row["version"]))
+    candidate = evaluated[version] if version else newest
     champion = registry.champion()
     rival = evaluated.get(champion) if champion else None
     return decide(

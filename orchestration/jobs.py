@@ -36,6 +36,9 @@ backfill_job = _asset_job(
 training_job = _asset_job(
     "training_job", ("training", "evaluation", "promotion"), "Fit, judge and, where the gates allow, promote."
 )
+promotion_job = _asset_job(
+    "promotion_job", ("promotion",), "Put an evaluated version through the gates; the engine gets what they allow."
+)
 reconcile_job = _asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
 allocation_job = _asset_job("allocation_job", ("allocation",), "Move capital between the strategies.")
 
@@ -93,6 +96,7 @@ JOBS = [
     universe_job,
     backfill_job,
     training_job,
+    promotion_job,
     reconcile_job,
     allocation_job,
     rollback_job,

@@ -93,6 +93,12 @@ def exchange(context: typer.Context) -> None:
     _become(["-m", "engine_service.exchange_sim", *context.args])
 
 
+@app.command(context_settings=PASS_ON, add_help_option=False)
+def ops(context: typer.Context) -> None:
+    """Run the ops API alone: models, training, promotion (all its options: nhmm ops --help)."""
+    _become(["-m", "governance.ops_api.main", *context.args])
+
+
 @app.command()
 def dagster(
     port: Annotated[int, _port("Port of the web page.")] = DAGSTER_PORT,
@@ -117,6 +123,7 @@ app.command()(research.backfill)
 app.command()(research.train)
 app.command()(research.evaluate)
 app.command()(research.promote)
+app.command()(research.rollback)
 app.command()(operate.reconcile)
 
 

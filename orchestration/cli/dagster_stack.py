@@ -9,29 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import yaml
 
+from governance.dagster_runs import LOCATION, DagsterRefused, DagsterRuns, DagsterUnreachable
 from orchestration.cli.layout import HOST, ROOT, Home, url
 from orchestration.cli.processes import ProcessFailed, ProcessGroup
 
-LOCATION = "trading"
 FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 _LOCATION_QUERY = """{ workspaceOrError { ... on Workspace { locationEntries {
   locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
-_LAUNCH = """mutation($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) { __typename
-  ... on LaunchRunSuccess { run { runId } }
-  ... on PythonError { message }
-  ... on RunConfigValidationInvalid { errors { message } } } }"""
 _RUN = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after) {
   ... on EventConnection { cursor events { __typename ... on MessageEvent { message stepKey level } } } }
   runOrError(runId: $id) { ... on Run { status } } }"""
 _RUNS = "{ runsOrError { ... on Runs { results { runId jobName status } } } }"
-
-
-class DagsterRefused(Exception):
-    """Dagster did not take a run, or a run did not succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +84,11 @@ class Dagster:
     """The webserver's GraphQL, as far as the command line needs it."""
 
     def __init__(self, port: int) -> None:
-        self._http = httpx.Client(base_url=url(port), timeout=20.0, trust_env=False)
+        self._runs = DagsterRuns(url(port))
 
     def close(self) -> None:
         """Close the connection pool."""
-        self._http.close()
+        self._runs.close()
 
     def wait_loaded(self, group: ProcessGroup, timeout_s: float = 120.0) -> None:
         """Wait until the definitions are loaded.
@@ -123,16 +114,7 @@ class Dagster:
         Raises:
             DagsterRefused: Dagster did not take it.
         """
-        parameters = {
-            "selector": {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": job},
-            "runConfigData": {},
-            "mode": "default",
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]},
-        }
-        answer = self._ask(_LAUNCH, {"p": parameters})["launchPipelineExecution"]
-        if answer["__typename"] != "LaunchRunSuccess":
-            raise DagsterRefused(f"{job} was not started: {answer.get('message') or answer}")
-        return str(answer["run"]["runId"])
+        return self._runs.launch(job, tags=tags)
 
     def follow(self, run_id: str, group: ProcessGroup, tell: Callable[[StepNews], None], timeout_s: float) -> None:
         """Wait for a run to succeed and tell of each step that ends.
@@ -146,7 +128,7 @@ class Dagster:
         failures: list[str] = []
         while time.monotonic() < deadline:
             group.require_alive()
-            answer = self._ask(_RUN, {"id": run_id, "after": cursor})
+            answer = self._runs.ask(_RUN, {"id": run_id, "after": cursor})
             logs = answer["logsForRun"]
             cursor = logs["cursor"]
             for news in _step_news(logs["events"], failures):
@@ -161,22 +143,15 @@ class Dagster:
 
     def runs(self) -> dict[str, str]:
         """Return the status of every run by id."""
-        results = self._ask(_RUNS, {})["runsOrError"]["results"]
+        results = self._runs.ask(_RUNS, {})["runsOrError"]["results"]
         return {run["runId"]: run["status"] for run in results}
 
     def _location(self) -> Mapping[str, object]:
         try:
-            entries = self._ask(_LOCATION_QUERY, {})["workspaceOrError"].get("locationEntries", [])
-        except (httpx.HTTPError, DagsterRefused):
+            entries = self._runs.ask(_LOCATION_QUERY, {})["workspaceOrError"].get("locationEntries", [])
+        except (DagsterUnreachable, DagsterRefused):
             return {}
         return entries[0]["locationOrLoadError"] or {} if entries else {}
-
-    def _ask(self, query: str, variables: Mapping[str, object]) -> dict[str, dict]:  # type: ignore[type-arg]
-        response = self._http.post("/graphql", json={"query": query, "variables": dict(variables)})
-        payload = response.json() if response.headers.get("content-type", "").startswith("application/json") else {}
-        if "data" not in payload or payload["data"] is None:
-            raise DagsterRefused(f"GraphQL answered {response.status_code}: {payload.get('errors')}")
-        return dict(payload["data"])
 
 
 def _step_news(events: list[dict[str, str]], failures: list[str]) -> Iterator[StepNews]:

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from engine_service.client.errors import EngineClientError
-from orchestration.cli.dagster_stack import Dagster, DagsterRefused, StepNews, start_dagster
+from governance.dagster_runs import DagsterRefused, DagsterUnreachable
+from orchestration.cli.dagster_stack import Dagster, StepNews, start_dagster
 from orchestration.cli.demo_engine import DemoEngine, Sample
 from orchestration.cli.demo_result import DemoResult, collect, write_report
 from orchestration.cli.layout import DAGSTER_PORT, Exit, Home, Ports, url
@@ -84,7 +85,7 @@ def run(options: DemoOptions, home: Home) -> int:
     except StopRequested:
         progress.say("stopping everything")
         return Exit.OK if options.keep else Exit.FAILED
-    except (ProcessFailed, DagsterRefused, EngineClientError) as failure:
+    except (ProcessFailed, DagsterRefused, DagsterUnreachable, EngineClientError) as failure:
         progress.say(f"failed: {failure}")
         progress.say(f"logs: {home.demo / 'logs'}")
         return Exit.FAILED

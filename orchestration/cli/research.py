@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +50,19 @@ def promote(home: HomeOption = None) -> None:
     _materialise(home, "promotion")
 
 
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    by: Annotated[str, typer.Option(help="Who; it is recorded.")] = "operator",
+    home: HomeOption = None,
+) -> None:
+    """Make the previous champion the champion again, in the engine and in the registry."""
+    config = {"ops": {"roll_back": {"config": {"by": by, "reason": reason}}}}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(json.dumps(config))  # every JSON document is YAML, which Dagster reads
+        file.flush()
+        _dagster(home, ["job", "execute", "-j", "rollback_job", "--config", file.name])
+
+
 def _day(text: str | None, option: str) -> str | None:
     if text is None:
         return None
@@ -58,22 +73,22 @@ def _day(text: str | None, option: str) -> str | None:
 
 
 def _materialise(given: Path | None, selection: str, days: str | None = None) -> None:
+    """Materialise assets."""
+    _dagster(given, ["asset", "materialize", "--select", selection, *(["--partition-range", days] if days else [])])
+
+
+def _dagster(given: Path | None, words: list[str]) -> None:
     """Run Dagster's own command; its log is the progress display.
 
     Raises:
-        typer.Exit: with 1 where an asset or one of its checks failed.
+        typer.Exit: with 1 where the job, an asset or one of its checks failed.
         Refused: configuration or data folder do not allow it; nothing was started.
     """
     home = Home.resolve(given)
     require_research_configuration()
     require_home(home)
     _prepare(home)
-    command = [
-        sys.executable, "-m", "dagster", "asset", "materialize", "--select", selection,
-        "-m", "orchestration.definitions", "-d", str(ROOT),
-    ]  # fmt: skip
-    if days is not None:
-        command += ["--partition-range", days]
+    command = [sys.executable, "-m", "dagster", *words, "-m", "orchestration.definitions", "-d", str(ROOT)]
     environment = child_environment({"DAGSTER_HOME": str(home.dagster), "NHMM_HOME": str(home.path)})
     if subprocess.run(command, env=environment, check=False).returncode != 0:
         raise typer.Exit(Exit.FAILED)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from orchestration.cli.dagster_stack import Dagster, DagsterRefused, start_dagster
+from governance.dagster_runs import DagsterRefused, DagsterUnreachable
+from orchestration.cli.dagster_stack import Dagster, start_dagster
 from orchestration.cli.layout import ENGINE_PORT, Exit, Home, Ports, url
 from orchestration.cli.preflight import (
     require_configuration,
@@ -100,7 +101,7 @@ def _foreground(start: Callable[[ProcessGroup], None]) -> int:
     except StopRequested:
         print_line("up", "stopping everything")
         return Exit.OK
-    except (ProcessFailed, DagsterRefused) as failure:
+    except (ProcessFailed, DagsterRefused, DagsterUnreachable) as failure:
         print_line("up", f"{failure}; stopping the others")
         return Exit.FAILED
     finally:

@@ -1,0 +1,52 @@
+"""Training: starts Dagster's jobs and says how they stand. A result is a candidate, never the champion itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from governance.dagster_runs import DagsterRuns
+from governance.ops_api.access import TokenRequired
+from governance.ops_api.models import VERSION, StartedRun, started
+from governance.registry import ModelRegistry, NoChampion
+
+RunId = Annotated[str, Path(pattern=r"^[0-9a-f-]{8,64}$")]
+
+
+class PartialFitBody(BaseModel):
+    """``version``: the parent, empty for the champion. ``half_life_bars``: how fast the past is forgotten."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: str = Field("", pattern=rf"{VERSION}|^$")
+    half_life_bars: int = Field(5_000, ge=100, le=1_000_000)
+
+
+def router(registry: ModelRegistry, runs: DagsterRuns, token: TokenRequired) -> APIRouter:
+    """Return the routes about training."""
+    routes = APIRouter(tags=["training"])
+
+    @routes.post("/train", status_code=202, dependencies=[Depends(token)])
+    def train() -> StartedRun:
+        """Fit, judge and, where the gates allow, promote."""
+        return started(runs.launch("training_job"), "training_job")
+
+    @routes.post("/partial_fit", status_code=202, dependencies=[Depends(token)])
+    def partial_fit(body: PartialFitBody) -> StartedRun:
+        """Move a version's parameters toward the bars since its training; the result is a new candidate."""
+        version = body.version or registry.champion()
+        if version is None:
+            raise NoChampion("there is nothing to begin from")
+        registry.card(version)
+        config = {"ops": {"partial_fit": {"config": {"version": version, "half_life_bars": body.half_life_bars}}}}
+        return started(runs.launch("partial_fit_job", config=config), "partial_fit_job")
+
+    @routes.get("/runs/{run_id}")
+    def get_run(run_id: RunId) -> dict[str, Any]:
+        """Return how a run stands."""
+        return asdict(runs.run(run_id))
+
+    return routes

@@ -1,0 +1,205 @@
+"""The ops API as a process: what it answers, what it refuses, and who may change something."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from governance.model_card import ModelCard, content_version
+from governance.registry import ModelRegistry
+from strategies.features import WARM_UP, compute
+from strategies.regimes.filtering import filter_batch
+from tests.integration.simulated_exchange import ROOT, free_port
+from tests.unit.strategies.regimes.models import gaussian_model
+
+SYMBOL = "BTCUSDT.BINANCE"
+BARS = 200
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    symbols = {SYMBOL: gaussian_model().to_dict()}
+    version = content_version(symbols)
+    registry = ModelRegistry(folder / "registry")
+    bundle = {
+        "version": version,
+        "kind": "gaussian_hmm",
+        "interval": "1m",
+        "feature_schema": "bars-v1",
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "symbols": symbols,
+    }
+    card = ModelCard(
+        version=version,
+        kind="gaussian_hmm",
+        created_at="2026-01-01T00:00:00+00:00",
+        interval="1m",
+        feature_schema="bars-v1",
+        symbols=(SYMBOL,),
+        training_from_ms=0,
+        training_to_ms=60_000,
+        bars=1,
+        data_hash="0" * 64,
+        code_commit="",
+        seed=7,
+        run_id="r",
+        parent="",
+    )
+    registry.register(bundle, card)
+    registry.promote(version, at_ms=1, by="gates", reason="first")
+    return folder
+
+
+def start(home: Path, *, port: int | None = None) -> tuple[subprocess.Popen[str], str]:
+    """Start the process; return it and its first line of output."""
+    command = [sys.executable, "-m", "governance.ops_api.main", "--home", str(home), "--port", str(port or free_port())]
+    command += ["--dagster-url", f"http://127.0.0.1:{free_port()}"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NHMM_")}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def ops(home: Path) -> Iterator[httpx.Client]:
+    process, line = start(home)
+    assert line.startswith("ready http://127.0.0.1:")
+    token = (home / "ops" / "token").read_text(encoding="utf-8")
+    with httpx.Client(base_url=line.split()[1], headers={"X-OPS-TOKEN": token}, trust_env=False) as client:
+        yield client
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+
+
+def bars(count: int = BARS) -> list[dict[str, Any]]:
+    chance = np.random.default_rng(5)
+    close = 100.0 * np.exp(np.cumsum(chance.normal(0, 1e-3, count)))
+    return [
+        {"open_at_ms": at * 60_000, "open": p, "high": p * 1.001, "low": p * 0.999, "close": p, "volume": 1.0 + at % 7}
+        for at, p in enumerate(close.tolist())
+    ]
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code
+    return body
+
+
+def test_every_version_is_listed_with_the_champion_and_its_history(ops: httpx.Client) -> None:
+    listed = ops.get("/models").json()
+    (card,) = listed["versions"]
+    assert listed["champion"] == card["version"] == listed["history"][-1]["version"]
+    found = ops.get(f"/models/{card['version']}").json()
+    assert found["card"] == card
+    assert set(found["bundle"]["symbols"]) == {SYMBOL}
+
+
+def test_a_posterior_is_the_filters_own(ops: httpx.Client) -> None:
+    given = bars()
+    answer = ops.post("/infer", json={"symbol": SYMBOL, "bars": given}).json()
+    columns = [np.array([bar[name] for bar in given]) for name in ("open", "high", "low", "close", "volume")]
+    expected, _ = filter_batch(gaussian_model(), compute(*columns)[WARM_UP - 1 :])
+    assert [row["posterior"] for row in answer["posteriors"]] == expected.tolist()
+    assert answer["regime"] == int(expected[-1].argmax())
+    assert answer["as_of_ms"] == given[-1]["open_at_ms"]
+
+
+def test_a_posterior_does_not_change_when_the_future_is_cut(ops: httpx.Client) -> None:
+    whole = ops.post("/infer", json={"symbol": SYMBOL, "bars": bars()}).json()["posteriors"]
+    cut = ops.post("/infer", json={"symbol": SYMBOL, "bars": bars()[:120]}).json()["posteriors"]
+    assert whole[: len(cut)] == cut
+
+
+@pytest.mark.parametrize("path", ["/train", "/partial_fit", "/promote", "/rollback"])
+def test_a_change_needs_the_token(ops: httpx.Client, path: str) -> None:
+    for headers in ({"X-OPS-TOKEN": ""}, {"X-OPS-TOKEN": "x" * 43}):
+        refused(ops.post(path, json={"reason": "because"}, headers=headers), 401, "TOKEN_REQUIRED")
+
+
+def test_without_dagster_a_change_says_what_to_start(ops: httpx.Client) -> None:
+    answer = ops.post("/train")
+    assert "nhmm up" in refused(answer, 503, "DAGSTER_UNREACHABLE")["detail"]
+    assert answer.headers["retry-after"] == "2"
+
+
+def test_going_back_needs_an_earlier_champion(ops: httpx.Client) -> None:
+    refused(ops.post("/rollback", json={"reason": "worse than before"}), 409, "NO_CHAMPION")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"symbol": "ETHUSDT.BINANCE", "bars": bars()}, 404, "SYMBOL_UNKNOWN"),
+        ({"symbol": SYMBOL, "bars": bars(), "version": "rm-" + "0" * 12}, 404, "MODEL_UNKNOWN"),
+        ({"symbol": SYMBOL, "bars": bars()[::-1]}, 422, "BARS_UNORDERED"),
+        ({"symbol": SYMBOL, "bars": bars(5)}, 422, "REQUEST_INVALID"),
+        ({"symbol": SYMBOL, "bars": bars(), "extra": 1}, 422, "REQUEST_INVALID"),
+        ({"symbol": "\ud800", "bars": bars()}, 422, "REQUEST_INVALID"),
+    ],
+)
+def test_bad_requests_are_refused_by_name(ops: httpx.Client, body: dict[str, Any], status: int, code: str) -> None:
+    answer = ops.post("/infer", content=json.dumps(body), headers={"content-type": "application/json"})
+    refused(answer, status, code)
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-1", "1e999", '"x"', "null"])
+def test_a_price_that_is_none_names_its_field_and_repeats_nothing(ops: httpx.Client, literal: str) -> None:
+    body = json.dumps({"symbol": SYMBOL, "bars": bars()}).replace('"open": 1', f'"open": {literal}, "x": 1', 1)
+    answer = ops.post("/infer", content=body, headers={"content-type": "application/json"})
+    problem = refused(answer, 422, "REQUEST_INVALID")
+    assert any(error["field"].endswith(".open") for error in problem["errors"])
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(ops: httpx.Client) -> None:
+    refused(ops.post("/infer", content=b"[" * 1_100_000), 413, "BODY_TOO_LARGE")
+
+
+def test_a_foreign_host_gets_no_answer(ops: httpx.Client) -> None:
+    assert ops.get("/models", headers={"Host": "attacker.example"}).status_code == 400
+    assert refused(ops.get("/nothing"), 404, "ROUTE_UNKNOWN")
+
+
+def test_a_version_that_was_tampered_with_is_refused(home: Path, ops: httpx.Client) -> None:
+    (path,) = (home / "registry" / "versions").glob("*/model.json")
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"0.", b"1.", 1))
+    try:
+        refused(ops.get(f"/models/{path.parent.name}"), 409, "MODEL_UNTRUSTED")
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_token_file_that_others_can_read_stops_the_start(tmp_path: Path) -> None:
+    token = tmp_path / "ops" / "token"
+    token.parent.mkdir()
+    token.write_text("x" * 43, encoding="utf-8")
+    token.chmod(0o644)
+    process, line = start(tmp_path)
+    assert (line, process.wait(15)) == ("", 4)
+    assert process.stderr is not None
+    assert "chmod 600" in process.stderr.read()
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process, line = start(tmp_path, port=taken.getsockname()[1])
+        assert (line, process.wait(15)) == ("", 1)
+        assert process.stderr is not None
+        assert "choose --port" in process.stderr.read()
