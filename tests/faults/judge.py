@@ -1,0 +1,222 @@
+"""What the engine says against what the exchange knows. Pure: rows in, findings out; no finding means a pass.
+
+The exchange's ledger is the truth. Figures are compared as decimals, to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tests.faults.load import Answer, Intent
+
+Row = Mapping[str, Any]
+
+#: The exchange's words for an order in ours.
+STATUS = {"NEW": "ACCEPTED", "EXPIRED_IN_MATCH": "EXPIRED"}
+#: Orders that the exchange never took: it must know nothing of them.
+NEVER_TAKEN = frozenset({"DENIED", "REJECTED", "NOT_PLACED"})
+UNSETTLED = frozenset({"INITIALIZED", "SUBMITTED", "PENDING_ACK", "PENDING_CANCEL", "PENDING_UPDATE", "IN_DOUBT"})
+#: Answers without an order that a caller may get while the engine starts, stops or is asked twice at once.
+TRY_AGAIN = frozenset({"NOT_READY", "IDEMPOTENCY_IN_PROGRESS"})
+_FILL = ("trade_id", "client_order_id", "side", "price", "quantity", "fee", "fee_asset")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken promise: which, about what, and the figures."""
+
+    kind: str
+    subject: str
+    detail: str = ""
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """Everything that was said. ``ledger`` is the exchange's; orders, fills, portfolio and events the engine's."""
+
+    intents: Sequence[Intent]
+    cancels: Sequence[tuple[str, Answer]]
+    orders: Sequence[Row]
+    fills: Sequence[Row]
+    portfolio: Row
+    reconciliation: Row
+    events: Sequence[Row]
+    ledger: Mapping[str, Sequence[Row]]
+    account: str = "demo"
+    by_id: dict[str, Row] = field(init=False)
+    by_tag: dict[str, list[Row]] = field(init=False)
+    venue_orders: dict[str, Row] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_id = {order["client_order_id"]: order for order in self.orders}
+        self.by_tag = defaultdict(list)
+        for order in self.orders:
+            self.by_tag[order["tag"]].append(order)
+        self.venue_orders = {row["client_order_id"]: row for row in self.rows("orders")}
+
+    def rows(self, table: str) -> list[Row]:
+        """The account's spot rows of a ledger table."""
+        rows = self.ledger[table]
+        return [row for row in rows if row["account"] == self.account and row["market"] == "spot"]
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """Return every broken promise."""
+    return [
+        *_doubles(evidence),
+        *_answers(evidence),
+        *_cancels(evidence),
+        *_orders(evidence),
+        *_fills(evidence),
+        *_books(evidence),
+        *_journal(evidence),
+    ]
+
+
+def _doubles(evidence: Evidence) -> Iterator[Finding]:
+    """At most one order of the engine for a key, and at most one at the exchange for that."""
+    for client_order_id, times in Counter(row["client_order_id"] for row in evidence.rows("orders")).items():
+        if times > 1:
+            yield Finding("placed twice", client_order_id, f"{times} orders at the exchange")
+        if client_order_id not in evidence.by_id:
+            yield Finding("stranger", client_order_id, "at the exchange, not in the engine")
+    keys = {intent.key for intent in evidence.intents}
+    for tag, orders in evidence.by_tag.items():
+        if tag not in keys:
+            yield Finding("stranger", tag, "an order that nobody asked for")
+        if len(orders) > 1:
+            yield Finding("ordered twice", tag, f"{len(orders)} orders in the engine")
+
+
+def _answers(evidence: Evidence) -> Iterator[Finding]:
+    """Every answer was true: what was acknowledged is there, what was refused is not, and always the same order."""
+    trades = {(row["client_order_id"], str(row["trade_id"])): row for row in evidence.rows("trades")}
+    for intent in evidence.intents:
+        named = {answer.client_order_id for answer in intent.answers} - {""}
+        if len(named) > 1:
+            yield Finding("answers disagree", intent.key, ", ".join(sorted(named)))
+        for client_order_id in named - evidence.by_id.keys():
+            yield Finding("acknowledged and lost", intent.key, client_order_id)
+        for answer in intent.answers:
+            yield from _answer(evidence, intent, answer, trades)
+
+
+def _answer(
+    evidence: Evidence, intent: Intent, answer: Answer, trades: Mapping[tuple[str, str], Row]
+) -> Iterator[Finding]:
+    at_exchange = answer.client_order_id in evidence.venue_orders
+    if answer.status == 201 and not at_exchange:
+        yield Finding("acknowledged and absent", intent.key, answer.client_order_id)
+    if answer.status in {403, 422, 503} and answer.client_order_id and at_exchange:
+        yield Finding("refused and placed", intent.key, f"{answer.code} {answer.client_order_id}")
+    if not answer.client_order_id and answer.code not in TRY_AGAIN:
+        yield Finding("unexpected answer", intent.key, f"{answer.status} {answer.code} {answer.body.get('detail')}")
+    for fill in answer.body.get("fills", ()):
+        row = trades.get((answer.client_order_id, str(fill["trade_id"])))
+        if row is None or _fill(row) != _fill(fill):
+            yield Finding("answered a fill that is not", intent.key, str(fill["trade_id"]))
+
+
+def _cancels(evidence: Evidence) -> Iterator[Finding]:
+    for client_order_id, answer in evidence.cancels:
+        row = evidence.venue_orders.get(client_order_id)
+        is_open = row is not None and row["status"] in {"NEW", "PARTIALLY_FILLED"}
+        if answer.status == 200 and answer.body["status"] == "canceled" and is_open:
+            yield Finding("cancelled and working", client_order_id)
+        if answer.status == 404:
+            yield Finding("acknowledged and lost", client_order_id, "a cancel did not find it")
+        if answer.status >= 500 and answer.code not in TRY_AGAIN:
+            yield Finding("unexpected answer", client_order_id, f"{answer.status} {answer.code}")
+
+
+def _orders(evidence: Evidence) -> Iterator[Finding]:
+    """Each order stands as the exchange has it: status, side, symbol, size, executed quantity."""
+    wanted = {intent.key: intent for intent in evidence.intents}
+    for client_order_id, order in evidence.by_id.items():
+        intent, row = wanted.get(order["tag"]), evidence.venue_orders.get(client_order_id)
+        if order["status"] in UNSETTLED:
+            yield Finding("unsettled", client_order_id, order["status"])
+        if order["external"] or order["overfill"] or order["status"] in {"RESURRECTED", "QUARANTINED"}:
+            yield Finding("marked", client_order_id, str(dict(order)))
+        if intent is not None and not _as_wanted(order, intent.body):
+            yield Finding("another order", client_order_id, f"{dict(order)} for {intent.body}")
+        if row is None and order["status"] not in NEVER_TAKEN | UNSETTLED:
+            yield Finding("not at the exchange", client_order_id, order["status"])
+        if row is not None:
+            yield from _same_order(client_order_id, order, row)
+
+
+def _as_wanted(order: Row, body: Mapping[str, str]) -> bool:
+    asked = Decimal(body.get("quantity", "Infinity"))
+    fits = order["quantity"] is None or 0 < Decimal(order["quantity"]) <= asked
+    return fits and (order["symbol"], order["side"]) == (body["symbol"], body["side"])
+
+
+def _same_order(client_order_id: str, order: Row, row: Row) -> Iterator[Finding]:
+    ours = (order["status"], order["symbol"], order["side"], Decimal(order["filled_quantity"]))
+    theirs_status = STATUS.get(row["status"], row["status"])
+    theirs = (theirs_status, f"{row['symbol']}.BINANCE", row["side"], Decimal(row["executed_quantity"]))
+    if ours != theirs:
+        yield Finding("order differs", client_order_id, f"engine {ours}, exchange {theirs}")
+    if str(order["venue_order_id"]) != str(row["order_id"]):
+        yield Finding("order differs", client_order_id, f"{order['venue_order_id']} for {row['order_id']}")
+
+
+def _fills(evidence: Evidence) -> Iterator[Finding]:
+    """The engine's fills are the exchange's trades, each once: price, quantity, fee, fee asset."""
+    ours = Counter(_fill(fill) for fill in evidence.fills)
+    theirs = Counter(_fill(row) for row in evidence.rows("trades"))
+    for fill, times in (ours - theirs).items():
+        yield Finding("fill too many", fill[1], f"{times} x {fill}")
+    for fill, times in (theirs - ours).items():
+        yield Finding("fill missed", fill[1], f"{times} x {fill}")
+
+
+def _fill(row: Row) -> tuple[str, ...]:
+    numbers = {"price", "quantity", "fee"}
+    return tuple(str(Decimal(row[name]).normalize()) if name in numbers else str(row[name]) for name in _FILL)
+
+
+def _books(evidence: Evidence) -> Iterator[Finding]:
+    """Balances are the exchange's, and equity is the sum of its parts."""
+    portfolio = evidence.portfolio
+    held = {position["symbol"]: Decimal(position["signed_quantity"]) for position in portfolio["positions"]}
+    for row in evidence.rows("balances"):
+        theirs = Decimal(row["free"]) + Decimal(row["locked"])
+        if row["asset"] == portfolio["reporting_asset"]:
+            ours = Decimal(portfolio["cash"][f"{row['asset']}.BINANCE|spot"]["total"])
+        else:
+            ours = held.pop(f"{row['asset']}USDT.BINANCE", Decimal(0))
+        if ours != theirs:
+            yield Finding("balance differs", row["asset"], f"engine {ours}, exchange {theirs}")
+    for symbol, quantity in held.items():
+        yield Finding("balance differs", symbol, f"engine {quantity}, exchange has none")
+    error = equity_error(portfolio)
+    if error != 0:
+        yield Finding("equity identity", "portfolio", str(error))
+
+
+def equity_error(portfolio: Row) -> Decimal:
+    """Return equity less its parts: exactly zero in a sound book."""
+    gains = sum(Decimal(portfolio[name]) for name in ("realised_pnl", "unrealised_pnl", "transfers"))
+    costs = sum(Decimal(portfolio[name]) for name in ("fees", "funding"))
+    return Decimal(portfolio["equity"]) - Decimal(portfolio["starting_equity"]) - gains + costs
+
+
+def _journal(evidence: Evidence) -> Iterator[Finding]:
+    """Nothing was papered over on the way: no difference taken as a transfer, no halt, no contradiction."""
+    report = evidence.reconciliation
+    if not report["ok"] or report["breaks"] or report["adopted"]:
+        yield Finding("reconciliation", "last", str(dict(report))[:600])
+    for event in evidence.events:
+        body = event["event"]
+        if event["kind"] in {"BreakFound", "TradingHalted", "ExternalOrderAdopted", "OrderQuarantined"}:
+            yield Finding("in the journal", event["kind"], str(body)[:400])
+        if event["kind"] == "BalanceAdjusted" and body["kind"] != "opening":
+            yield Finding("in the journal", event["kind"], str(body)[:400])
+        if event["kind"] == "Anomaly":
+            yield Finding("in the journal", f"anomaly {body['kind']}", f"{body['subject']} {body['detail']}")

@@ -1,0 +1,49 @@
+"""A few kills of each way: nothing placed twice, nothing acknowledged and lost, books equal to the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults import failpoints
+from tests.faults.crash_lane import campaign
+from tests.faults.failpoints import PLACES, arm
+from tests.faults.figures import figures
+from tests.faults.kills import FailpointKill, RandomKill, SyscallKill, plan
+
+KILLS = int(os.environ.get("NHMM_TEST_KILLS", "6"))
+LANES = 3
+
+
+@pytest.mark.slow
+def test_kills_under_load_double_nothing_and_lose_nothing(tmp_path: Path) -> None:
+    share = KILLS // 3
+    kills = plan(1, randoms=KILLS - 2 * share, syscalls=share, failpoints=share)
+    lanes = asyncio.run(campaign(tmp_path, kills, seed=1, lanes=LANES))
+    assert [finding for lane in lanes for finding in lane.findings] == []
+    values = figures(lanes, 1.0)
+    assert values["kills"] == KILLS
+    # The load was real: orders were placed, and old keys were asked again.
+    assert values["at_exchange"] > 10 * KILLS
+    assert values["replayed"] > 0
+
+
+def test_a_plan_has_every_way_to_die_and_is_the_same_for_a_seed() -> None:
+    kills = plan(3, randoms=5, syscalls=16, failpoints=len(PLACES))
+    assert (
+        kills
+        == plan(3, randoms=5, syscalls=16, failpoints=len(PLACES))
+        != plan(4, randoms=5, syscalls=16, failpoints=3)
+    )
+    assert {type(kill) for kill in kills} <= {RandomKill, SyscallKill, FailpointKill}
+    assert {kill.place for kill in kills if isinstance(kill, FailpointKill)} == set(PLACES)
+
+
+@pytest.mark.parametrize("name", sorted(PLACES))
+def test_every_failpoint_is_a_place_of_the_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Wrapping is undone by the patches: arming must find each place under its name.
+    monkeypatch.setattr(failpoints, "_wrapped", lambda function, *_: function)
+    arm(name, 1)
