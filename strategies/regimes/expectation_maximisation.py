@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies.regimes.starts import Parameters
+from strategies.regimes.threads import one_thread
 
 Array = NDArray[np.float64]
 
@@ -49,12 +50,7 @@ def run(
 
     ``before`` counts the iterations behind the start already.
     """
-    from threadpoolctl import (  # type: ignore[import-untyped]  # noqa: PLC0415  # comes with sklearn, without types
-        threadpool_limits,
-    )
-
-    # The arrays are small: threads of BLAS only fight over the cores (25 times slower on a busy machine).
-    with threadpool_limits(limits=1), np.errstate(all="ignore"):
+    with one_thread(), np.errstate(all="ignore"):
         for implementation in ("scaling", "log"):
             try:
                 fitted = _attempt(standard, lengths, start, prior, iterations, implementation)

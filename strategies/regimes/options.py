@@ -31,6 +31,7 @@ class FitOptions:
         covariance_floor: least variance, in standardised units.
         min_occupancy_frac: least share of the bars in every regime.
         min_dwell_bars: least expected stay in every regime.
+        jump_penalties: of a jump model, from which one is chosen within the sample, in squared standard units.
         min_refit_agreement: least adjusted Rand index between two refits on parts of the bars; 0 asks for none.
     """
 
@@ -44,6 +45,7 @@ class FitOptions:
     min_occupancy_frac: float = 0.05
     min_dwell_bars: float = 3.0
     min_refit_agreement: float = 0.3
+    jump_penalties: tuple[float, ...] = (0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
     seed: int = 7
 
     def __post_init__(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.regimes.threads import one_thread
+
 Array = NDArray[np.float64]
 
 #: Centres found on so many bars are as good a beginning as those found on all.
@@ -58,7 +60,8 @@ def _clustered(standard: Array, count: int, chance: np.random.Generator, window:
     picked = np.arange(len(standard))
     if len(standard) > SAMPLE:
         picked = chance.choice(len(standard), SAMPLE, replace=False)
-    found = KMeans(count, n_init=1, random_state=int(chance.integers(2**31))).fit(seen[picked])
+    with one_thread():
+        found = KMeans(count, n_init=1, random_state=int(chance.integers(2**31))).fit(seen[picked])
     clusters = [standard[picked][found.labels_ == cluster] for cluster in range(count)]
     variances = np.stack([cluster.var(axis=0) for cluster in clusters])
     return np.stack([cluster.mean(axis=0) for cluster in clusters]), np.maximum(variances, LEAST_VARIANCE)
