@@ -72,11 +72,14 @@ class Load:
     broken: Counter[str] = field(default_factory=Counter)
     resting: list[str] = field(default_factory=list)
     away: bool = False
+    connections: int = 56
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
         self._resting_side = self._chance.choice(SIDES)
-        self._http = httpx.AsyncClient(timeout=8, trust_env=False, limits=httpx.Limits(max_connections=AT_ONCE + 8))
+        self._http = httpx.AsyncClient(
+            timeout=8, trust_env=False, limits=httpx.Limits(max_connections=self.connections)
+        )
 
     async def run(self) -> None:
         """Act for ever, also while the engine is down; cancel the task to stop. What is asked is seen through."""
@@ -113,7 +116,7 @@ class Load:
         elif what < 0.22 and waiting:
             await self.ask(self._chance.choice(waiting))
         else:
-            intent = self._new_intent()
+            intent = self.new_intent()
             self.intents.append(intent)
             copies = 2 if self._chance.random() < 0.06 else 1  # a nervous caller asks twice at once
             await asyncio.gather(*(self.ask(intent) for _ in range(copies)))
@@ -144,7 +147,8 @@ class Load:
         if order["status"] in {"ACCEPTED", "PARTIALLY_FILLED"}:
             self.resting.append(order["client_order_id"])
 
-    def _new_intent(self) -> Intent:
+    def new_intent(self) -> Intent:
+        """Think of the next order; it is not asked for and not remembered yet."""
         chance = self._chance
         kind, symbol = chance.random(), chance.choice(SYMBOLS)
         rests = kind >= 0.8

@@ -1,0 +1,60 @@
+"""One exchange, one engine on it, both real processes: where every row that needs sockets plays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.engine_process import SYMBOLS, WIDE_LIMITS, Engine
+from tests.faults.load import Load
+from tests.integration.simulated_exchange import SimulatedExchange
+
+BALANCES = ("USDT=10000000", "BTC=100", "ETH=1000", "BNB=10000")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What plays: the exchange is the judge's witness, the load remembers every answer."""
+
+    exchange: SimulatedExchange
+    engine: Engine
+    load: Load
+
+
+@asynccontextmanager
+async def stage(folder: Path, seed: int, *, per_s: float = 40.0, connections: int = 56) -> AsyncIterator[Stage]:
+    """Start an exchange and an engine with wide limits; end both.
+
+    Raises:
+        EngineFailed: the engine did not become ready.
+    """
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    exchange = await asyncio.to_thread(start_exchange, folder / "exchange.log", seed)
+    engine = Engine(folder / "home", exchange.url, folder / "engine.log")
+    try:
+        await engine.start()
+        await engine.call("PUT", "/risk/config", json={**WIDE_LIMITS, "reason": "load"})
+        load = Load(engine, seed, per_s, await asyncio.to_thread(prices, exchange), connections=connections)
+        try:
+            yield Stage(exchange, engine, load)
+        finally:
+            await load.close()
+    finally:
+        if engine.process is not None:
+            await engine.kill()
+        await asyncio.to_thread(exchange.stop)
+
+
+def start_exchange(log: Path, seed: int) -> SimulatedExchange:
+    """Start an exchange with money enough for any load."""
+    balances = [word for balance in BALANCES for word in ("--balance", balance)]
+    listing = ("--symbols", ",".join(SYMBOLS), "--history", "2m")
+    return SimulatedExchange.start("--seed", str(seed), *listing, *balances, log=log)
+
+
+def prices(exchange: SimulatedExchange) -> dict[str, float]:
+    """Return the exchange's last price of each symbol."""
+    return {symbol: float(exchange.public("/api/v3/ticker/price", symbol=symbol)["price"]) for symbol in SYMBOLS}
