@@ -29,6 +29,7 @@ class ModelCard:
         parent: the champion at the time, empty where there was none.
         fits: figures of the final fit by symbol, then by name.
         dropped: symbols left out, with the reason.
+        bars_dropped: by symbol, how many bars were left out or odd, by reason.
     """
 
     version: str
@@ -47,6 +48,7 @@ class ModelCard:
     parent: str
     fits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
+    bars_dropped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,19 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from governance.model_card import ModelCard, canonical, content_version
+from governance.model_card import ModelCard, content_version
+from governance.model_folder import CARD, MODEL, ModelUntrusted, sealed, write_durably, write_model
+
+__all__ = ["ModelRegistry", "ModelUnknown", "ModelUntrusted", "NoChampion", "Promotion"]
 
 _VERSION = re.compile(r"^rm-[0-9a-f]{12}$")
-_MAX_MODEL_BYTES = 50_000_000
 _HISTORY = 1000
 
 
 class ModelUnknown(Exception):
     """No such version is registered."""
-
-
-class ModelUntrusted(Exception):
-    """A registered version is not what was registered: its files do not match their seal."""
 
 
 class NoChampion(Exception):
@@ -71,10 +68,7 @@ class ModelRegistry:
             return False
         self._versions.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._versions))
-        files = {"model.json": canonical(dict(bundle)), "card.json": canonical(card.to_dict())}
-        seal = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        for name, content in {**files, "seal.json": canonical(seal)}.items():
-            _write_durably(draft / name, content)
+        write_model(draft, bundle, card)
         try:
             draft.rename(self._versions / version)
         except OSError:
@@ -109,7 +103,7 @@ class ModelRegistry:
             ModelUnknown: it is not registered.
             ModelUntrusted: its files do not match their seal.
         """
-        return ModelCard.from_dict(self._sealed(version, "card.json"))
+        return ModelCard.from_dict(self._sealed(version, CARD))
 
     def bundle(self, version: str) -> dict[str, Any]:
         """Return a version's arrays as they are sent to the engine.
@@ -118,7 +112,7 @@ class ModelRegistry:
             ModelUnknown: it is not registered.
             ModelUntrusted: its files do not match their seal.
         """
-        bundle = self._sealed(version, "model.json")
+        bundle = self._sealed(version, MODEL)
         if content_version(bundle["symbols"]) != version:
             raise ModelUntrusted(f"{version}: the arrays belong to another version")
         return bundle
@@ -180,16 +174,7 @@ class ModelRegistry:
         folder = self._versions / version
         if not _VERSION.fullmatch(version) or not folder.is_dir() or folder.is_symlink():
             raise ModelUnknown(f"no model {version[:64]!r} is registered")
-        try:
-            content = _read_bounded(folder / name)
-            seal = json.loads(_read_bounded(folder / "seal.json"))
-            sealed = seal[name] == hashlib.sha256(content).hexdigest()  # the bytes that are parsed below
-            parsed = json.loads(content)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelUntrusted(f"{version}: {name} cannot be read: {error}") from error
-        if not sealed or not isinstance(parsed, dict):
-            raise ModelUntrusted(f"{version}: {name} does not match its seal")
-        return parsed
+        return sealed(folder, name)
 
     def _point(self, history: list[Promotion]) -> None:
         entries = [
@@ -197,24 +182,9 @@ class ModelRegistry:
             for move in history[-_HISTORY:]
         ]
         temporary = self._folder / f".champion.{os.getpid()}"
-        _write_durably(temporary, json.dumps({"champion": entries[-1]["version"], "history": entries}).encode())
+        write_durably(temporary, json.dumps({"champion": entries[-1]["version"], "history": entries}).encode())
         temporary.replace(self._folder / "champion.json")
         _sync(self._folder)
-
-
-def _read_bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_MODEL_BYTES + 1)
-    if len(content) > _MAX_MODEL_BYTES:
-        raise ValueError(f"{path.name} is larger than {_MAX_MODEL_BYTES} bytes")
-    return content
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync(folder: Path) -> None:

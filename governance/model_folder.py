@@ -1,0 +1,80 @@
+"""A model version as a folder: ``model.json`` (arrays), ``card.json`` and ``seal.json`` (SHA-256 of both)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from governance.model_card import ModelCard, canonical, content_version
+
+MODEL, CARD, SEAL = "model.json", "card.json", "seal.json"
+_MAX_MODEL_BYTES = 50_000_000
+
+
+class ModelUntrusted(Exception):
+    """A version is not what was written: its files do not match their seal."""
+
+
+def write_model(folder: Path, bundle: Mapping[str, Any], card: ModelCard) -> None:
+    """Write arrays, card and seal into an existing folder and await the disk.
+
+    Raises:
+        ValueError: the version is not that of the arrays, or a value is not finite.
+    """
+    version = content_version(bundle["symbols"])
+    if not version == bundle["version"] == card.version:
+        raise ValueError(f"the arrays are {version}, bundle {bundle['version']}, card {card.version}")
+    files = {MODEL: canonical(dict(bundle)), CARD: canonical(card.to_dict())}
+    seal = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    for name, content in {**files, SEAL: canonical(seal)}.items():
+        write_durably(folder / name, content)
+
+
+def read_model_folder(folder: Path) -> tuple[dict[str, Any], ModelCard]:
+    """Return the bundle and the card of a folder that ``write_model`` made.
+
+    Raises:
+        ModelUntrusted: a file is missing, cannot be read, or does not match its seal.
+    """
+    bundle, card = sealed(folder, MODEL), ModelCard.from_dict(sealed(folder, CARD))
+    if content_version(bundle["symbols"]) != card.version:
+        raise ModelUntrusted(f"{folder.name}: the arrays belong to another version")
+    return bundle, card
+
+
+def sealed(folder: Path, name: str) -> dict[str, Any]:
+    """Return one file of a version, parsed from the very bytes that were checked.
+
+    Raises:
+        ModelUntrusted: it cannot be read or does not match its seal.
+    """
+    try:
+        content = _read_bounded(folder / name)
+        seal = json.loads(_read_bounded(folder / SEAL))
+        is_sealed = seal[name] == hashlib.sha256(content).hexdigest()
+        parsed = json.loads(content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelUntrusted(f"{folder.name}: {name} cannot be read: {error}") from error
+    if not is_sealed or not isinstance(parsed, dict):
+        raise ModelUntrusted(f"{folder.name}: {name} does not match its seal")
+    return parsed
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file and await the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_bounded(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_MAX_MODEL_BYTES + 1)
+    if len(content) > _MAX_MODEL_BYTES:
+        raise ValueError(f"{path.name} is larger than {_MAX_MODEL_BYTES} bytes")
+    return content
