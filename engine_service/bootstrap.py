@@ -23,6 +23,7 @@ from engine_service.execution.halt import halt
 from engine_service.execution.risk_file import load_policy
 from engine_service.risk.gate import RiskGate
 from engine_service.risk.policy import RiskPolicy, parse
+from engine_service.runtime.bracket_keeper import BracketKeeper
 from engine_service.runtime.bracket_watcher import BracketWatcher
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.event_bus import EventBus
@@ -31,6 +32,7 @@ from engine_service.runtime.market_feed import FeedPorts, MarketFeed
 from engine_service.runtime.metric_projection import MetricProjection, bus_drop_counter, bus_failure_counter
 from engine_service.runtime.own_orders import submit_own
 from engine_service.runtime.regime_tape import RegimeTape
+from engine_service.runtime.stop_outs import StopOuts
 from engine_service.runtime.strategy_config import load_strategies
 from engine_service.runtime.strategy_loop import StrategyLoop
 from engine_service.runtime.supervisor import Job, Supervisor
@@ -138,6 +140,7 @@ def _assemble(
         await submit_own(core, request, key)
 
     loop = StrategyLoop(core, lambda: engine.feed, market, configs, send, tape)
+    stop_outs = StopOuts(core)
     supervisor = Supervisor(
         lambda name: metrics.counter("nhmm_task_failures_total").labels(name).inc(),
         lambda name: _halt_later(core, f"the background task {name} failed; look at the log before resuming"),
@@ -155,6 +158,7 @@ def _assemble(
             on_stream=lambda status: note_stream(engine, venue.info.name, status),
         )),
         loop=loop,
+        brackets=BracketKeeper(core, stop_outs),
         tape=tape,
         strategies=configs,
         build={"version": VERSION, "git_sha": _git_sha(), "config_hash": _config_hash(config_dir)},
@@ -165,12 +169,14 @@ def _assemble(
         supervisor=supervisor,
         epoch=epoch,
     )  # fmt: skip
-    watcher = BracketWatcher(core, configs, send)
+    watcher = BracketWatcher(core, configs, send, stop_outs)
     projection = MetricProjection(engine)
     supervisor.start(Job("metrics", projection.run))
     bus.subscribe("metrics", projection.on_event)
     bus.subscribe("brackets", watcher.on_event)
+    bus.subscribe("bracket-keeper", engine.brackets.on_event)
     core.marks.listen(watcher.on_mark)
+    core.marks.listen(engine.brackets.on_mark)
     core.journal.on_failure(lambda _reason: engine.failed.set())
     return engine
 

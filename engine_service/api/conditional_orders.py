@@ -1,19 +1,29 @@
-"""Orders that wait for a price."""
+"""Orders that wait for a price, and entries that bring their protection with them."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine_service.api.bracket_view import bracket_view
 from engine_service.api.dependencies import json_body, ready_engine
 from engine_service.api.idempotency import mark_of
 from engine_service.api.order_answers import answered
-from engine_service.api.order_bodies import KEY_HEADER, STOP_SCHEMA, stop_order
+from engine_service.api.order_bodies import BRACKET_SCHEMA, KEY_HEADER, STOP_SCHEMA, bracket_order, stop_order
 from engine_service.api.queries import Query
+from engine_service.domain.order import Order
+from engine_service.execution.core import EngineCore
+from engine_service.execution.protect import is_entry, is_protected, refuse_unplaceable
 from engine_service.execution.submit import submit
 
 router = APIRouter(tags=["orders"])
+
+#: How long the answer to a bracket waits for its legs; they come in any case.
+LEGS_WITHIN_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.01
 
 
 @router.post("/orders/stop", status_code=201, openapi_extra={**STOP_SCHEMA, **KEY_HEADER})
@@ -24,3 +34,35 @@ async def place_stop(request: Request) -> Response:
     order = stop_order(json_body(request), engine.market)
     mark = mark_of(request, "/orders/stop", order)
     return answered(request, await submit(engine.core, order, mark), mark)
+
+
+@router.post("/orders/bracket", status_code=201, openapi_extra={**BRACKET_SCHEMA, **KEY_HEADER})
+async def place_bracket(request: Request) -> Response:
+    """Place an entry with a take-profit and a stop-loss, of which one cancels the other.
+
+    What has filled is protected within two seconds, also across a crash of the engine: by an order list or linked
+    orders resting at the venue, or by the engine where the venue has neither. Where the protection is refused for
+    good, the position is closed at market.
+    """
+    Query(request)
+    engine = ready_engine(request)
+    core = engine.core
+    order = bracket_order(json_body(request), engine.market)
+    mark = mark_of(request, "/orders/bracket", order)
+    if core.journal.answer(mark.scope, mark.key) is None:
+        refuse_unplaceable(core, order)
+    result = await submit(core, order, mark)
+    await _legs(core, result.order)
+    entry = core.state.order(result.order.client_order_id) or result.order
+    return answered(request, result, mark, {"bracket": bracket_view(core, entry)})
+
+
+async def _legs(core: EngineCore, entry: Order) -> None:
+    """Wait until what has filled is protected, a little while."""
+    deadline_s = core.clock.monotonic_s() + LEGS_WITHIN_S
+    while core.clock.monotonic_s() < deadline_s:
+        now = core.state.order(entry.client_order_id)
+        closed = entry.client_order_id in core.state.image.closed_brackets
+        if now is None or closed or not is_entry(now) or is_protected(core, now):
+            return
+        await core.sleep(_LOOK_EVERY_S)

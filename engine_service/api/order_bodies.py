@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from engine_service.api.fields import Fields, wrong
+from engine_service.domain.bracket import DEFAULT_STOP_LOSS_BPS, DEFAULT_TAKE_PROFIT_BPS, BracketPlan
 from engine_service.domain.ids import Market, venue_of
+from engine_service.domain.money import BPS
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
 
@@ -91,6 +94,28 @@ STOP_SCHEMA = _schema(
     price={**_AMOUNT, "description": "Makes it a limit order once the stop price was reached; without one: market."},
     time_in_force=_TIME_IN_FORCE,
     **_STOP_FIELDS,
+)
+_BPS = {**_AMOUNT, "description": "Distance from the average fill, basis points."}
+BRACKET_SCHEMA = _schema(
+    ["symbol", "side"],
+    {
+        "market_entry": {**_BUY, "quantity": "0.001", "take_profit_bps": "40", "stop_loss_bps": "25"},
+        "limit_entry": {
+            **_BUY,
+            "quantity": "0.001",
+            "price": "59000",
+            "take_profit_price": "61000",
+            "stop_loss_price": "58500",
+        },
+    },
+    quote=_QUOTE,
+    price={**_AMOUNT, "description": "Makes the entry a limit order; without one it is a market order."},
+    time_in_force=_TIME_IN_FORCE,
+    post_only={"type": "boolean"},
+    take_profit_price=_AMOUNT,
+    stop_loss_price=_AMOUNT,
+    take_profit_bps={**_BPS, "default": "20"},
+    stop_loss_bps={**_BPS, "default": "30"},
 )
 CHECK_SCHEMA = _schema(
     ["symbol", "side", "type"],
@@ -192,6 +217,41 @@ def stop_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     )
 
 
+def bracket_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+    """Read the body of ``POST /orders/bracket``: a market or limit entry and what protects it once it has filled.
+
+    Raises:
+        InvalidRequest: by field.
+    """
+    fields = Fields(body)
+    plan = BracketPlan(
+        take_profit=fields.take_decimal("take_profit_price", not_positive="PRICE_NOT_POSITIVE"),
+        stop_loss=fields.take_decimal("stop_loss_price", not_positive="PRICE_NOT_POSITIVE"),
+        take_profit_bps=_distance(fields, "take_profit", DEFAULT_TAKE_PROFIT_BPS, body),
+        stop_loss_bps=_distance(fields, "stop_loss", DEFAULT_STOP_LOSS_BPS, body),
+    )
+    rest = {name: value for name, value in body.items() if name not in _BRACKET_FIELDS}
+    entry = (limit_order if rest.get("price") is not None else market_order)(rest, default_market)
+    if entry.reduce_only:
+        raise wrong("reduce_only", "BRACKET_INVALID", "An entry that only reduces opens nothing to protect.")
+    if entry.market is Market.SPOT and entry.side is OrderSide.SELL:
+        raise wrong("side", "BRACKET_INVALID", "On spot a bracket protects what was bought.")
+    if entry.limit_price is not None and not plan.levels(entry.limit_price, entry.side).enclose(
+        entry.limit_price, entry.side
+    ):
+        raise wrong("price", "BRACKET_PRICES", "The entry must lie between its stop-loss and its take-profit.")
+    return replace(entry, bracket=plan)
+
+
+def _distance(fields: Fields, name: str, default: Decimal, body: dict[str, Any]) -> Decimal:
+    value = fields.take_decimal(f"{name}_bps", not_positive="FIELD_RANGE")
+    if value is not None and body.get(f"{name}_price") is not None:
+        raise wrong(f"{name}_bps", "BRACKET_INVALID", "Give a price or a distance, not both.")
+    if value is not None and value >= BPS:
+        raise wrong(f"{name}_bps", "FIELD_RANGE", "A distance is below 10,000 basis points.")
+    return default if value is None else value
+
+
 def checked_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     """Read the body of ``POST /orders/check``: a ``type``, and the fields of that type's own route.
 
@@ -268,4 +328,5 @@ _CONDITIONAL = {
     (StopKind.TAKE_PROFIT, False): OrderType.TAKE_PROFIT_MARKET,
     (StopKind.TAKE_PROFIT, True): OrderType.TAKE_PROFIT_LIMIT,
 }
+_BRACKET_FIELDS = frozenset({"take_profit_price", "stop_loss_price", "take_profit_bps", "stop_loss_bps"})
 _READERS = {CheckedType.MARKET: market_order, CheckedType.LIMIT: limit_order, CheckedType.STOP: stop_order}

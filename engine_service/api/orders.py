@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine_service.api.bracket_view import bracket_view
 from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine
 from engine_service.api.idempotency import mark_of
 from engine_service.api.order_answers import answered
@@ -96,7 +97,13 @@ async def get_order(request: Request, client_order_id: str) -> Response:
         raise NotFound("ORDER_UNKNOWN", "There is no such order.")
     fills = [row.fill for row in engine.core.journal.fills(FillFilter(client_order_id=client_order_id, limit=1_000))]
     history = engine.core.journal.order_history(client_order_id)
-    return json_response({"order": order_view(order, fills), "history": [event_view(event) for event in history]})
+    return json_response(
+        {
+            "order": order_view(order, fills),
+            "bracket": bracket_view(engine.core, order),
+            "history": [event_view(event) for event in history],
+        }
+    )
 
 
 @router.delete("/orders/{client_order_id}")

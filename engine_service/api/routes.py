@@ -56,6 +56,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/orders/market"): TRADE,
     ("POST", "/orders/limit"): TRADE,
     ("POST", "/orders/stop"): TRADE,
+    ("POST", "/orders/bracket"): TRADE,
     ("POST", "/orders/check"): READ,
     ("DELETE", "/orders/{client_order_id}"): TRADE,
     ("DELETE", "/orders"): TRADE,

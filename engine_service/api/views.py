@@ -76,6 +76,7 @@ def order_view(order: Order, fills: Sequence[Fill] = ()) -> dict[str, Any]:
         "external": order.external,
         "late_fill": order.late_fill,
         "overfill": order.overfill,
+        "bracket": None if order.bracket is None else _plain_value(order.bracket),
         "fills": [fill_view(fill) for fill in fills],
     }
 

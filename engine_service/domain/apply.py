@@ -14,7 +14,14 @@ from engine_service.domain.errors import EngineError
 from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order_changes import changed
-from engine_service.domain.state import FUNDING_IDS_KEPT, EngineState, Halt, Restriction, StrategySettings
+from engine_service.domain.state import (
+    CLOSED_BRACKETS_KEPT,
+    FUNDING_IDS_KEPT,
+    EngineState,
+    Halt,
+    Restriction,
+    StrategySettings,
+)
 
 
 class IllegalEvent(EngineError):
@@ -195,6 +202,8 @@ def _bracket_armed(state: EngineState, event: e.BracketArmed) -> None:
 
 def _bracket_closed(state: EngineState, event: e.BracketClosed) -> None:
     state.image.brackets.pop(event.bracket_id, None)
+    state.image.closed_brackets.append(event.bracket_id)
+    del state.image.closed_brackets[:-CLOSED_BRACKETS_KEPT]
 
 
 def _equity(state: EngineState, event: e.EquityRecorded) -> None:

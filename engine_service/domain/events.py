@@ -464,7 +464,11 @@ class IntentDryRun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BracketArmed(Event):
-    """Take-profit and stop-loss prices watched (or resting) for a filled entry."""
+    """Take-profit and stop-loss prices watched (or resting) for a filled entry.
+
+    ``mode`` is native (one list at the venue), linked (two orders that the engine pairs) or watched; empty for a
+    strategy's bracket, which the engine watches on its own.
+    """
 
     bracket_id: str
     symbol: str
@@ -475,11 +479,12 @@ class BracketArmed(Event):
     take_profit: Decimal | None
     stop_loss: Decimal | None
     entry_order_id: str = ""
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BracketClosed(Event):
-    """The bracket ended: ``outcome`` is take_profit, stop_loss, flat, replaced or canceled."""
+    """The bracket ended: ``outcome`` is take_profit, stop_loss, unprotected, flat, replaced or canceled."""
 
     bracket_id: str
     symbol: str

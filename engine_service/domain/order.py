@@ -8,6 +8,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
+from engine_service.domain.bracket import BracketPlan
 from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.money import ZERO
 from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType, TimeInForce
@@ -37,6 +38,7 @@ class OrderRequest:
     leg: str = "entry"
     client_order_id: str = ""
     why: Mapping[str, str] = field(default_factory=dict)
+    bracket: BracketPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class Order:
     returns to. The reservation made by the risk gate rides on the order: ``unit_value`` is the reporting currency
     value of one base unit that exposure counts until it is filled, ``reserve_per_unit`` the amount of
     ``reserve_asset`` each unfilled base unit holds back. ``cancel_requested`` remembers a wish that could not be
-    sent yet; ``pending_*`` is the change on its way.
+    sent yet; ``pending_*`` is the change on its way. ``bracket`` is what is to protect it once it has filled.
     """
 
     client_order_id: str
@@ -92,6 +94,7 @@ class Order:
     reserve_per_unit: Decimal = ZERO
     pending_limit_price: Decimal | None = None
     pending_quantity: Decimal | None = None
+    bracket: BracketPlan | None = None
 
     @property
     def venue(self) -> str:

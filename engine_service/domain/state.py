@@ -68,6 +68,7 @@ class StateImage:
     strategies: dict[str, StrategySettings] = field(default_factory=dict)
     models: dict[str, e.ModelStored] = field(default_factory=dict)
     brackets: dict[str, e.BracketArmed] = field(default_factory=dict)
+    closed_brackets: list[str] = field(default_factory=list)
     risk_version: int = 0
     risk_values: dict[str, str] = field(default_factory=dict)
     equity: e.EquityRecorded | None = None
@@ -80,6 +81,8 @@ class StateImage:
 
 
 FUNDING_IDS_KEPT = 2_000
+#: Closed brackets remembered, more than finished orders are: an entry in memory knows whether its bracket is over.
+CLOSED_BRACKETS_KEPT = 4_000
 #: Finished orders kept in memory; the oldest are let go in lots once there are a lot more.
 FINISHED_KEPT = 2_000
 FINISHED_LOT = 256

@@ -73,6 +73,7 @@ def order_of(core: EngineCore, ctx: RiskContext, client_order_id: str, reservati
         tag=request.tag,
         leg=request.leg,
         why=dict(request.why),
+        bracket=request.bracket,
         created_at_ms=ctx.now_ms,
         updated_at_ms=ctx.now_ms,
         policy_version=held.policy_version,

@@ -34,10 +34,11 @@ async def send(core: EngineCore, approved: Approved, client_order_id: str) -> No
         outcome = OutcomeUnknown(reason=type(error).__name__)
     finally:
         # Also when the adapter broke its promise and raised: what was begun must not be forgotten.
-        await _settle(core, order, outcome)
+        await settle_sent(core, order, outcome)
 
 
-async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
+async def settle_sent(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
+    """Record what came of a send: placed, refused, or in doubt until it is read."""
     feed_breaker(core, sent.venue, outcome)
     order = core.state.order(sent.client_order_id) or sent
     match outcome:

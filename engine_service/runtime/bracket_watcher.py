@@ -1,4 +1,4 @@
-"""Take-profit and stop-loss that the engine watches on the mark, for venues (and demos) without native brackets.
+"""Take-profit and stop-loss of a strategy's entries, watched by the engine on the mark.
 
 A bracket is armed in the journal when an entry has ended with fills, so it survives a restart; it closes when its exit
 was sent or when its strategy is flat for another reason. Exits are reduce-only and pass through the same door.
@@ -6,7 +6,6 @@ was sent or when its strategy is flat for another reason. Exits are reduce-only 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 
@@ -20,7 +19,7 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.execution.core import EngineCore
-from engine_service.execution.user_stream import restrict_after_stop_out
+from engine_service.runtime.stop_outs import StopOuts
 from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.storage.port import Recorded
 from strategies.brackets import BracketLevels, BracketOptions, levels
@@ -28,19 +27,20 @@ from strategies.brackets import BracketLevels, BracketOptions, levels
 Submit = Callable[[OrderRequest, str], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
-STOP_OUTS_KEPT = 1_000
 
 
 class BracketWatcher:
     """Arms on fills, fires on marks. The open brackets are the journal's own (``state.image.brackets``)."""
 
-    def __init__(self, core: EngineCore, configs: Mapping[str, StrategyConfig], submit: Submit) -> None:
+    def __init__(
+        self, core: EngineCore, configs: Mapping[str, StrategyConfig], submit: Submit, stop_outs: StopOuts
+    ) -> None:
         self._core = core
         self._configs = configs
         self._submit = submit
         self._firing: set[str] = set()
         self._attempts: dict[str, int] = {}
-        self._stop_outs: dict[str, deque[int]] = {}
+        self._stop_outs = stop_outs
 
     def on_event(self, recorded: Recorded) -> None:
         """Bus handler: an entry that ended with fills gets its bracket."""
@@ -57,7 +57,7 @@ class BracketWatcher:
         if price is None:
             return
         for bracket in tuple(self._core.state.image.brackets.values()):
-            if bracket.symbol == mark.symbol and bracket.market is mark.market:
+            if not bracket.mode and bracket.symbol == mark.symbol and bracket.market is mark.market:
                 self._check(bracket, price)
 
     def _wants_bracket(self, order: Order) -> bool:
@@ -66,6 +66,7 @@ class BracketWatcher:
             config is not None
             and config.brackets
             and order.leg == "entry"
+            and order.bracket is None
             and not order.is_open
             and order.filled_quantity > 0
             and order.client_order_id not in self._core.state.image.brackets
@@ -126,21 +127,13 @@ class BracketWatcher:
                 await self._submit(request, f"{bracket.bracket_id}:{outcome}:{attempt}")
             self._close(bracket, outcome, "")
             if outcome == "stop_loss":
-                self._note_stop_out(bracket)
+                self._stop_outs.note(bracket.symbol, bracket.market)
         except EngineError as error:
             # The level still stands: the next mark tries again.
             _log.warning("bracket exit refused", symbol=bracket.symbol, code=error.code, detail=error.detail)
             await self._core.sleep(1.0)
         finally:
             self._firing.discard(bracket.bracket_id)
-
-    def _note_stop_out(self, bracket: e.BracketArmed) -> None:
-        """Let a symbol rest that stopped us out too often; the quarantine is journaled, the count is not."""
-        times = self._stop_outs.setdefault(bracket.symbol, deque(maxlen=STOP_OUTS_KEPT))
-        times.append(self._core.clock.now_ms())
-        if restrict_after_stop_out(self._core, bracket.symbol, bracket.market, list(times)):
-            _log.warning("symbol quarantined after stop-outs", symbol=bracket.symbol, stop_outs=len(times))
-            times.clear()
 
     def _held(self, bracket: e.BracketArmed) -> Decimal:
         """Return what the strategy still holds in the bracket's direction, and the account can part with."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from engine_service.domain.ids import Market
 from engine_service.execution.core import EngineCore
 from engine_service.risk.policy import RiskPolicy
+from engine_service.runtime.bracket_keeper import BracketKeeper
 from engine_service.runtime.event_bus import EventBus
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.regime_tape import RegimeTape
@@ -32,6 +33,7 @@ class Engine:
     metrics: Metrics
     feed: MarketFeed
     loop: StrategyLoop
+    brackets: BracketKeeper
     tape: RegimeTape
     strategies: Mapping[str, StrategyConfig]
     build: Mapping[str, str]

@@ -43,6 +43,7 @@ async def start(engine: Engine, version: str) -> None:
         clean=report.reconciliation.ok,
         seq=core.journal.last_seq,
     )
+    supervisor.start(Job("brackets", engine.brackets.run))
     await _first_marks(engine)
     supervisor.start(Job("user-stream", lambda: follow_user_events(core, venue, _stream_observer(engine)), "halt"))
     supervisor.start(Job("reconcile", lambda: jobs.keep_reconciling(engine)))

@@ -335,6 +335,16 @@ class BookSource(Protocol):
         """Return up to ``levels`` displayed levels of either side, read anew."""
 
 
+@runtime_checkable
+class OcoVenue(Protocol):
+    """A venue with one-cancels-other lists of its own; not every one has them."""
+
+    async def submit_oco(
+        self, take_profit: Order, stop_loss: Order, list_client_id: str
+    ) -> tuple[SubmitOutcome, SubmitOutcome]:
+        """Send both orders as one list, once; return the outcome of each, in that order."""
+
+
 class VenueUnavailable(Exception):
     """A bulk read brought no usable answer; ``code`` says why, ``retry_after_s`` when to try again."""
 

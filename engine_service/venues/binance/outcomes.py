@@ -108,6 +108,7 @@ _REJECT_NAMES = {
     "Order would immediately match and take.": "VENUE_WOULD_TAKE",
     "Order would trigger immediately.": "VENUE_WOULD_TRIGGER",
     "Stop price would trigger immediately.": "VENUE_WOULD_TRIGGER",
+    "The relationship of the prices for the orders is not correct.": "VENUE_WOULD_TRIGGER",
     "Market is closed.": "VENUE_SYMBOL_CLOSED",
     "This action is disabled on this account.": "VENUE_ACCOUNT_DISABLED",
     "This account may not place or cancel orders.": "VENUE_ACCOUNT_DISABLED",

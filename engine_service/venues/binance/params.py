@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine_service.domain.ids import local_symbol
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderType
+from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.venues.binance.sign import Scalar
 from engine_service.venues.port import AmendRequest
 
@@ -55,6 +55,31 @@ def spot_order(order: Order) -> Params:
     else:
         raise Untranslatable("only a market order may be sized in quote")
     return params | _prices(order, "stopPrice", post_only_in_type=True)
+
+
+def spot_oco(take_profit: Order, stop_loss: Order, list_client_id: str) -> Params:
+    """Return the parameters of ``POST /api/v3/orderList/oco``: of the two legs one lies above the market, one below.
+
+    Raises:
+        Untranslatable: a leg lacks a size or a price.
+    """
+    sells = take_profit.side is OrderSide.SELL
+    above, below = (take_profit, stop_loss) if sells else (stop_loss, take_profit)
+    return {
+        "symbol": local_symbol(take_profit.symbol),
+        "side": take_profit.side.value,
+        "quantity": _base_quantity(take_profit),
+        "listClientOrderId": list_client_id,
+        "newOrderRespType": "FULL",
+        **_oco_leg(above, "above"),
+        **_oco_leg(below, "below"),
+    }
+
+
+def _oco_leg(order: Order, place: str) -> Params:
+    single = _prices(order, "stopPrice", post_only_in_type=True)
+    named: Params = {f"{place}{name[0].upper()}{name[1:]}": value for name, value in single.items()}
+    return {f"{place}Type": _spot_type(order), f"{place}ClientOrderId": order.client_order_id, **named}
 
 
 def futures_order(order: Order) -> Params:

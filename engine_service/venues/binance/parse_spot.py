@@ -68,6 +68,33 @@ def settled(payload: Payload) -> Accepted:
     )
 
 
+def canceled(payload: Payload, order: Order) -> Accepted:
+    """Read the answer to a cancel; that of a leg of an order list tells of every leg, the own one is looked for.
+
+    Raises:
+        ParseError: the answer lacks the order.
+    """
+    if "orderReports" not in payload:
+        return settled(payload)
+    return settled(_own_report(payload, order, "origClientOrderId"))
+
+
+def oco_leg(payload: Payload, order: Order) -> Accepted:
+    """Read one leg out of the answer to a new order list.
+
+    Raises:
+        ParseError: the answer lacks the leg.
+    """
+    return settled(_own_report(payload, order, "clientOrderId"))
+
+
+def _own_report(payload: Payload, order: Order, name: str) -> Payload:
+    for row in rows(payload.get("orderReports")):
+        if row.get(name) == order.client_order_id:
+            return row
+    raise ParseError("the order list does not name the order")
+
+
 def order_report(payload: Payload) -> OrderReport:
     """Read an order as the query endpoints give it.
 

@@ -35,6 +35,7 @@ from engine_service.venues.rate_limit import Priority
 
 _ORDER = "/api/v3/order"
 _PLACE = Call("POST", _ORDER, 1, Priority.ORDER, orders=1, socket_method="order.place")
+_PLACE_OCO = Call("POST", "/api/v3/orderList/oco", 1, Priority.ORDER, orders=2, socket_method="orderList.place.oco")
 _CANCEL = Call("DELETE", _ORDER, 1, Priority.ORDER, socket_method="order.cancel")
 _AMEND = Call("PUT", "/api/v3/order/amend/keepPriority", 4, Priority.ORDER)
 _REPLACE = Call("POST", "/api/v3/order/cancelReplace", 1, Priority.ORDER, orders=1)
@@ -74,7 +75,19 @@ class BinanceSpot(BinanceVenue):
         if isinstance(answer, Failure) and answer.venue_code == _CANCEL_REJECTED:
             # The order may be filled, cancelled already, or never placed: only a read tells.
             return OutcomeUnknown(reason=answer.reason)
-        return self._outcome(answer, parse_spot.settled)
+        return self._outcome(answer, lambda body: parse_spot.canceled(body, order))
+
+    async def submit_oco(
+        self, take_profit: Order, stop_loss: Order, list_client_id: str
+    ) -> tuple[SubmitOutcome, SubmitOutcome]:
+        """Send both orders as one list; what the venue refuses, it refuses whole."""
+        answer = await self._attempt(_PLACE_OCO, lambda: params.spot_oco(take_profit, stop_loss, list_client_id))
+        profit = self._outcome(answer, lambda body: parse_spot.oco_leg(body, take_profit))
+        stop = self._outcome(answer, lambda body: parse_spot.oco_leg(body, stop_loss))
+        return (
+            self._remembered(profit, take_profit.client_order_id),
+            self._remembered(stop, stop_loss.client_order_id),
+        )
 
     async def amend(self, request: AmendRequest) -> SubmitOutcome:
         """Change a working order.
