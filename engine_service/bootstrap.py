@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -13,7 +12,6 @@ from typing import Final
 import structlog
 
 from engine_service.domain.clock import SystemClock
-from engine_service.domain.errors import EngineError
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import MarkBook
 from engine_service.domain.order import OrderRequest
@@ -37,14 +35,13 @@ from engine_service.runtime.strategy_config import load_strategies
 from engine_service.runtime.strategy_loop import StrategyLoop
 from engine_service.runtime.supervisor import Job, Supervisor
 from engine_service.settings import EngineSettings
-from engine_service.storage.chain import load_key
 from engine_service.storage.idempotency import IdempotencyStore
-from engine_service.storage.journal import SqliteJournal
+from engine_service.storage.keys import load_key
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease
+from engine_service.storage.opening import Opened, open_journal
 from engine_service.storage.restore import restore
 from engine_service.storage.schema import has_wal_race
-from engine_service.storage.verify import verify_chain
 from engine_service.venues.factory import VenueOptions, make_venue
 from engine_service.venues.paper.venue import PaperState
 from engine_service.venues.port import Venue
@@ -57,6 +54,7 @@ ACCOUNT: Final = "main"
 EXIT_BY_CODE: Final[Mapping[str, int]] = {
     "ENGINE_RUNNING": 75,
     "JOURNAL_CORRUPT": 78,
+    "JOURNAL_MISSING": 78,
     "JOURNAL_TOO_NEW": 78,
     "JOURNAL_UNSAFE": 78,
     "VENUE_UNREACHABLE": 1,
@@ -86,8 +84,8 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
     lease = Lease(files.lease)
     lease.acquire()
     file_policy = load_policy(config_dir / "risk.yaml")
-    chain_key = load_key(files.chain_key)
-    journal = _open_journal(files, chain_key)
+    opened = _open_journal(files, settings)
+    journal = opened.journal
     restored = restore(
         journal, newest_seq=journal.newest_seq(), snapshots=files.snapshots, reporting=settings.reporting_asset
     )
@@ -114,9 +112,7 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
         account_is_shared=settings.account_is_shared,
         answer_deadline_s=settings.submit_deadline_s,
     )
-    return _assemble(
-        settings, config_dir, market, core, bus, metrics, venue, lease, chain_key=chain_key, epoch=journal.epoch
-    )
+    return _assemble(settings, config_dir, market, core, bus, metrics, venue, lease, opened=opened, epoch=journal.epoch)
 
 
 def _assemble(
@@ -129,7 +125,7 @@ def _assemble(
     venue: Venue,
     lease: Lease,
     *,
-    chain_key: bytes,
+    opened: Opened,
     epoch: int,
 ) -> Engine:
     configs = load_strategies(config_dir / "strategies.yaml")
@@ -164,7 +160,8 @@ def _assemble(
         build={"version": VERSION, "git_sha": _git_sha(), "config_hash": _config_hash(config_dir)},
         load_risk_file=lambda: load_policy(config_dir / "risk.yaml"),
         cursor_key=hashlib.sha256(b"cursor" + core.instance_key).digest(),
-        chain_key=chain_key,
+        audit_key=opened.audit_key,
+        anchors=opened.anchors,
         lease=lease,
         supervisor=supervisor,
         epoch=epoch,
@@ -199,22 +196,12 @@ def _halt_later(core: EngineCore, reason: str) -> None:
     core.spawn("halt", stop_trading())
 
 
-def _open_journal(files: EngineFiles, chain_key: bytes) -> SqliteJournal:
+def _open_journal(files: EngineFiles, settings: EngineSettings) -> Opened:
     if has_wal_race():
         _log.warning("SQLite is older than 3.51.3; let no other program write to the journal")
-    try:
-        if files.journal.exists():
-            verdict = verify_chain(files.journal, chain_key)
-            if verdict.kind:
-                raise EngineError(
-                    "JOURNAL_CORRUPT",
-                    f"event {verdict.first_bad} is {verdict.kind}; nothing trades on it. See: nhmm audit verify",
-                )
-        journal = SqliteJournal(files.journal, chain_key, account=ACCOUNT)
-    except sqlite3.Error as error:
-        raise EngineError("JOURNAL_CORRUPT", f"{files.journal} cannot be opened: {error}") from error
-    journal.epoch = journal.last_epoch() + 1
-    return journal
+    opened = open_journal(files, account=ACCOUNT, checkpoints=settings.checkpoint_file)
+    _log.info("journal opened", events=opened.journal.last_seq, checked_from=opened.checked_from)
+    return opened
 
 
 def _policy_in_force(file_policy: RiskPolicy, state: EngineState) -> RiskPolicy:

@@ -50,6 +50,9 @@ class EngineSettings(BaseModel):
     )
     reconcile_every_s: float = Field(30.0, ge=5, le=3600, description="Seconds between comparisons with the venue.")
     snapshot_every_s: float = Field(300.0, ge=10, le=86_400, description="Seconds between state snapshots.")
+    checkpoint_file: Path | None = Field(
+        None, description="Where the journal's checkpoints are appended; none: checkpoints.jsonl in the data folder."
+    )
     idempotency_ttl_s: float = Field(600.0, ge=60, le=86_400, description="How long a stored answer is replayed.")
     submit_deadline_s: float = Field(2.5, ge=0.5, le=30, description="After this an order's answer is 202 IN_DOUBT.")
     max_concurrent_requests: int = Field(128, ge=8, le=1024, description="Beyond this the engine answers 503.")

@@ -17,6 +17,7 @@ from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.runtime.strategy_loop import StrategyLoop
 from engine_service.runtime.supervisor import Supervisor
 from engine_service.settings import EngineSettings
+from engine_service.storage.anchors import Anchors
 from engine_service.storage.lease import Lease
 from engine_service.venues.port import AccountSnapshot
 from observability.metrics import Metrics
@@ -39,7 +40,8 @@ class Engine:
     build: Mapping[str, str]
     load_risk_file: Callable[[], RiskPolicy]
     cursor_key: bytes
-    chain_key: bytes
+    audit_key: bytes
+    anchors: Anchors
     lease: Lease
     supervisor: Supervisor
     epoch: int

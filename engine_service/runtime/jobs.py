@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import structlog
 
@@ -64,16 +67,34 @@ async def save_snapshot(engine: Engine) -> None:
 
 async def keep_audit_log(engine: Engine) -> None:
     """Follow the journal into the hash-chained text files, off the event loop."""
-    files = EngineFiles(engine.settings.home)
-    files.audit.mkdir(parents=True, exist_ok=True)
-    reader = SqliteReader(files.journal)
-    audit = AuditLog(files.audit, engine.chain_key)
-    try:
+    with _audit_log(engine) as (audit, reader):
         while True:
-            await asyncio.to_thread(audit.catch_up, reader)
+            await _to_its_end(asyncio.to_thread(audit.catch_up, reader))
+            engine.anchors.audited = audit.last_seq
             await asyncio.sleep(AUDIT_EVERY_S)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, int]) -> None:
+    """Wait for work in a thread, also when cancelled: two writers of one file would spoil it."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+@contextmanager
+def _audit_log(engine: Engine) -> Iterator[tuple[AuditLog, SqliteReader]]:
+    files = EngineFiles(engine.settings.home)
+    reader = SqliteReader(files.journal)
+    try:
+        audit = AuditLog(files.audit, engine.audit_key)
+        try:
+            yield audit, reader
+        finally:
+            audit.close()
     finally:
-        audit.close()
         reader.close()
 
 
@@ -89,7 +110,7 @@ async def keep_instruments_fresh(engine: Engine) -> None:
 
 
 async def last_words(engine: Engine) -> None:
-    """Before the end: one more equity sample and a snapshot, where the journal still takes them."""
+    """Before the end, where the journal still takes it: an equity sample, a snapshot, the rest of the audit log."""
     try:
         await record_equity(engine.core)
         await engine.core.journal.flush()
@@ -97,3 +118,9 @@ async def last_words(engine: Engine) -> None:
         _log.error("the journal took no last words", code=error.code)
         return
     await save_snapshot(engine)
+    try:
+        with _audit_log(engine) as (audit, reader):
+            audit.catch_up(reader)
+            engine.anchors.audited = audit.last_seq
+    except OSError as error:
+        _log.error("audit log not complete; the next start goes on with it", reason=error.strerror)

@@ -7,30 +7,24 @@ truth: at start the log is caught up from it, and a full disk here stops nothing
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol, TextIO
 
-from engine_service.domain.events import OrderEvent
-from engine_service.storage.codec import as_plain
-from engine_service.storage.port import JournalReader, Recorded
+from engine_service.storage.port import LogRow
 
 ROTATE_BYTES: Final = 64 * 1024 * 1024
 STREAMS: Final = ("events", "orders")
 _CHUNK = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """The first line that breaks a chain."""
+class LogSource(Protocol):
+    """Where the lines come from."""
 
-    seq: int
-    kind: str
-    where: str
+    def log_rows_after(self, seq: int, limit: int) -> list[LogRow]:
+        """Return committed events with a larger sequence number, in order."""
 
 
 class AuditLog:
@@ -50,27 +44,28 @@ class AuditLog:
         """The newest sequence number in ``events.jsonl``."""
         return self._streams[0].last_seq
 
-    def catch_up(self, reader: JournalReader) -> int:
+    def catch_up(self, source: LogSource) -> int:
         """Write what the journal has and the log lacks; return how many events that were.
 
         Raises:
             OSError: the disk refused.
         """
         written = 0
-        while events := reader.events_after(self.last_seq, _CHUNK):
-            self.write(events)
-            written += len(events)
+        while rows := source.log_rows_after(self.last_seq, _CHUNK):
+            self.write(rows)
+            written += len(rows)
         return written
 
-    def write(self, batch: Sequence[Recorded]) -> None:
+    def write(self, rows: list[LogRow]) -> None:
         """Append committed events.
 
         Raises:
             OSError: the disk refused.
         """
         everything, orders = self._streams
-        everything.write(batch)
-        orders.write([recorded for recorded in batch if isinstance(recorded.event, OrderEvent)])
+        orders.write(row for row in rows if row.of_order)
+        # Last, because its end tells how far the log goes.
+        everything.write(rows)
 
     def close(self) -> None:
         """Close both files."""
@@ -86,15 +81,15 @@ class _Stream:
         self.last_seq, self._head = _end_of_chain(folder, name)
         self._file: TextIO = (folder / f"{name}.jsonl").open("a", encoding="utf-8")
 
-    def write(self, batch: Iterable[Recorded]) -> None:
+    def write(self, rows: Iterable[LogRow]) -> None:
         lines = []
-        for recorded in batch:
-            if recorded.seq <= self.last_seq:
+        for row in rows:
+            if row.seq <= self.last_seq:
                 continue
-            text = json.dumps({"seq": recorded.seq, **as_plain(recorded.event)}, separators=(",", ":"))
+            text = text_of(row.seq, row.kind, row.body)
             self._head = line_hash(self._key, self._head, text)
-            lines.append(f'{text[:-1]},"hash":"{self._head}"}}\n')
-            self.last_seq = recorded.seq
+            lines.append(f'{text},"hash":"{self._head}"}}\n')
+            self.last_seq = row.seq
         if not lines:
             return
         self._file.writelines(lines)
@@ -112,9 +107,24 @@ class _Stream:
         self._file.close()
 
 
+def text_of(seq: int, kind: str, body: str) -> str:
+    """Return a line up to its hash: ASCII only, so that no terminal is fooled by what someone wrote into a reason."""
+    event = body if body.isascii() else json.dumps(json.loads(body), separators=(",", ":"))
+    return f'{{"seq":{seq},"kind":"{kind}","event":{event}'
+
+
 def line_hash(key: bytes, previous: str, text: str) -> str:
     """Return the keyed hash of a line without its own hash, chained to the line before."""
-    return hmac.new(key, f"{previous}{text}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, f"{previous}{text}}}".encode(), "sha256").hex()
+
+
+def last_seq(folder: Path) -> int:
+    """Return how far the log goes, without opening it for writing; 0 where there is none."""
+    for path in reversed(files_of(folder, STREAMS[0])):
+        last = _last_line(path)
+        if last is not None:
+            return int(last["seq"])
+    return 0
 
 
 def files_of(folder: Path, name: str) -> list[Path]:
@@ -124,44 +134,8 @@ def files_of(folder: Path, name: str) -> list[Path]:
     return [*rotated, current] if current.exists() else rotated
 
 
-def verify(folder: Path, key: bytes) -> BadLine | None:
-    """Check both chains; an incomplete last line (a crash while writing) is no break.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
-    for name in STREAMS:
-        bad = _verify_stream(folder, name, key)
-        if bad is not None:
-            return bad
-    return None
-
-
-def _verify_stream(folder: Path, name: str, key: bytes) -> BadLine | None:
-    head, seq = "", 0
-    for path in files_of(folder, name):
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith("\n"):
-                    break
-                parsed = _parse(line)
-                where = f"{path.name}:{number}"
-                if parsed is None:
-                    return BadLine(seq + 1, "altered", where)
-                if name == "events" and parsed["seq"] != seq + 1:
-                    return BadLine(seq + 1, "missing", where)
-                head = line_hash(key, head, _without_hash(line))
-                if parsed["hash"] != head:
-                    return BadLine(parsed["seq"], "altered", where)
-                seq = parsed["seq"]
-    return None
-
-
-def _without_hash(line: str) -> str:
-    return line.rpartition(',"hash":"')[0] + "}"
-
-
-def _parse(line: str) -> dict[str, Any] | None:
+def parse(line: str | bytes) -> dict[str, Any] | None:
+    """Return a line's values, or ``None`` where it is no line of this log."""
     try:
         parsed = json.loads(line)
     except ValueError:
@@ -175,9 +149,8 @@ def _end_of_chain(folder: Path, name: str) -> tuple[int, str]:
     for path in reversed(files_of(folder, name)):
         _cut_torn_line(path)
         last = _last_line(path)
-        parsed = None if last is None else _parse(last)
-        if parsed is not None:
-            return int(parsed["seq"]), str(parsed["hash"])
+        if last is not None:
+            return int(last["seq"]), str(last["hash"])
     return 0, ""
 
 
@@ -191,9 +164,10 @@ def _cut_torn_line(path: Path) -> None:
             file.truncate(size - back + tail.rfind(b"\n") + 1)
 
 
-def _last_line(path: Path) -> str | None:
+def _last_line(path: Path) -> dict[str, Any] | None:
+    """Return the last whole line."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - (1 << 20)))
-        lines = file.read().splitlines()
-    return lines[-1].decode("utf-8", "replace") if lines else None
+        lines = file.read().rpartition(b"\n")[0].splitlines()
+    return parse(lines[-1]) if lines else None

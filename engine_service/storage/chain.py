@@ -1,51 +1,118 @@
-"""The hash chain over journal rows: an altered, missing or reordered row breaks every hash after it."""
+"""The hash chain over journal rows: an altered, missing or reordered row breaks every hash after it.
+
+Row ``n`` is sealed with a key of its own, ``k(n) = SHA-256("next" | k(n-1))``, ``k(0)`` being the root. The engine
+keeps only the key of the row to come (``Ratchet``), so whoever reads it can neither forge nor re-seal what was written
+before. Checking needs the root, which may live elsewhere.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
-from pathlib import Path
-from typing import Final
-
-from engine_service.domain.errors import ConfigurationError
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 GENESIS: Final = bytes(32)
 KEY_BYTES: Final = 32
+#: Rows of the first version are sealed with the root itself, and their hash leaves the order's id out.
+FIRST_VERSION: Final = 1
+#: Version of the rows written now.
+ROW_VERSION: Final = 2
 
 
-def link(key: bytes, previous: bytes, seq: int, epoch: int, version: int, at_ms: int, kind: str, body: str) -> bytes:
-    """Return the hash of a row, which covers the row before it."""
-    canonical = f"{seq}|{epoch}|{version}|{at_ms}|{kind}|{body}".encode()
-    return hmac.digest(key, previous + canonical, hashlib.sha256)
+class Row(NamedTuple):
+    """One row of ``events`` as it is stored; texts are UTF-8 bytes, so that damaged ones can be read too."""
+
+    seq: int
+    epoch: int
+    version: int
+    at_ms: int
+    kind: bytes
+    client_order_id: bytes | None
+    body: bytes
+    hash: bytes
 
 
-def load_key(path: Path) -> bytes:
-    """Read a secret of 32 bytes, made at first use; only its owner may read the file.
+@dataclass(slots=True)
+class Ratchet:
+    """The key of the row after ``seq``. It only turns forwards."""
 
-    Raises:
-        ConfigurationError: the file is damaged (``KEY_INVALID``) or readable by others (``KEY_EXPOSED``).
+    seq: int
+    secret: bytes
+
+    @classmethod
+    def from_root(cls, root: bytes) -> Ratchet:
+        """Return the key of row 1."""
+        return cls(0, next_secret(root))
+
+    def turn(self) -> bytes:
+        """Return the key of the next row and forget it."""
+        secret = self.secret
+        self.seq += 1
+        self.secret = next_secret(secret)
+        return secret
+
+    def forward_to(self, seq: int) -> Ratchet:
+        """Turn until the key of the row after ``seq`` is at hand.
+
+        Raises:
+            ValueError: that row's key is forgotten already.
+        """
+        if seq < self.seq:
+            raise ValueError(f"the key of row {seq + 1} is gone; this one begins at {self.seq + 1}")
+        while self.seq < seq:
+            self.turn()
+        return self
+
+
+def next_secret(secret: bytes) -> bytes:
+    """Return the key that follows; there is no way back."""
+    return hashlib.sha256(b"next" + secret).digest()
+
+
+def link(
+    key: bytes, previous: bytes, seq: int, epoch: int, at_ms: int, kind: bytes, order_id: bytes | None, body: bytes
+) -> bytes:
+    """Return the hash of a row of today's version, which covers every column and the row before it."""
+    named = b"-1|" if order_id is None else b"%d|%b" % (len(order_id), order_id)
+    head = b"%d|%d|%d|%d|%d|%b|%b|" % (seq, epoch, ROW_VERSION, at_ms, len(kind), kind, named)
+    return hmac.digest(key, previous + head + body, "sha256")
+
+
+def link_first_version(root: bytes, previous: bytes, row: Row) -> bytes:
+    """Return the hash of a row of the first version."""
+    head = b"%d|%d|%d|%d|%b|" % (row.seq, row.epoch, row.version, row.at_ms, row.kind)
+    return hmac.digest(root, previous + head + row.body, "sha256")
+
+
+class Walker:
+    """Checks rows one after the other from a known point on.
+
+    ``root`` is needed for rows of the first version only, which always stand before all others.
     """
-    if not path.exists():
-        _create(path)
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError("KEY_EXPOSED", f"{path} is readable by others; run: chmod 600 {path}")
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except ValueError as error:
-        raise ConfigurationError("KEY_INVALID", f"{path} does not hold a key") from error
-    if len(key) != KEY_BYTES:
-        raise ConfigurationError("KEY_INVALID", f"{path} does not hold a key of {KEY_BYTES} bytes")
-    return key
+
+    def __init__(self, ratchet: Ratchet, head: bytes = GENESIS, *, root: bytes | None = None) -> None:
+        self.ratchet, self.head = ratchet, head
+        self._root = root
+        self._modern = False
+
+    def accepts(self, row: Row) -> bool:
+        """Tell whether the row is the sound next one; if so the walker stands on it."""
+        if row.seq != self.ratchet.seq + 1:
+            return False
+        found = seal_of(row, self.ratchet.secret, self.head, None if self._modern else self._root)
+        if found is None or not hmac.compare_digest(found, row.hash):
+            return False
+        self._modern = self._modern or row.version == ROW_VERSION
+        self.ratchet.turn()
+        self.head = row.hash
+        return True
 
 
-def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(KEY_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+def seal_of(row: Row, secret: bytes, previous: bytes, root: bytes | None) -> bytes | None:
+    """Return the hash the row should have after ``previous``, or ``None`` where no version explains it."""
+    if row.version == ROW_VERSION:
+        return link(secret, previous, row.seq, row.epoch, row.at_ms, row.kind, row.client_order_id, row.body)
+    if row.version == FIRST_VERSION and root is not None:
+        return link_first_version(root, previous, row)
+    return None

@@ -14,8 +14,6 @@ import msgspec
 from engine_service.domain import events
 from engine_service.domain.events import Event
 
-SCHEMA_VERSION: Final = 1
-
 _T = TypeVar("_T")
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
 _SORTED: Final = msgspec.json.Encoder(decimal_format="string", order="sorted")
@@ -59,7 +57,7 @@ def decode(kind: type[_T], body: bytes | str) -> _T:
     """
     try:
         decoded: _T = _decoder(kind).decode(body)  # type: ignore[arg-type]  # classes do hash
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Undecodable(f"{kind.__name__}: {error}") from error
     return decoded
 

@@ -19,8 +19,9 @@ from threading import Thread
 
 from engine_service.domain.errors import Unavailable
 from engine_service.domain.events import OrderEvent
-from engine_service.storage.chain import GENESIS, link
-from engine_service.storage.codec import SCHEMA_VERSION, encode
+from engine_service.storage.anchors import Anchors, Position, is_due
+from engine_service.storage.chain import GENESIS, ROW_VERSION, Ratchet, link
+from engine_service.storage.codec import encode
 from engine_service.storage.port import Entry, Recorded
 from engine_service.storage.reader import SqliteReader
 from engine_service.storage.row_writers import write_projections
@@ -39,8 +40,18 @@ class _Batch:
 class SqliteJournal(SqliteReader):
     """See the module. Opened on the event loop's thread; the writer thread starts with the first append."""
 
-    def __init__(self, path: Path, chain_key: bytes, *, account: str, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        chain_key: bytes | Ratchet,
+        *,
+        account: str,
+        epoch: int = 0,
+        anchors: Anchors | None = None,
+    ) -> None:
         """Open or create the database.
+
+        ``chain_key`` is the root, or the key of a row that is not written yet; ``anchors`` hears of what is durable.
 
         Raises:
             ConfigurationError: it cannot be used, and why.
@@ -48,12 +59,16 @@ class SqliteJournal(SqliteReader):
         """
         self._connection = open_writer(path)
         super().__init__(path)
-        self._key = chain_key
         self._account = account
         self.epoch = epoch
         row = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         self._last_seq: int = 0 if row is None else row[0]
         self._head: bytes = GENESIS if row is None else row[1]
+        start = Ratchet.from_root(chain_key) if isinstance(chain_key, bytes) else chain_key
+        self._ratchet = start.forward_to(self._last_seq)
+        self._anchors = anchors
+        if anchors is not None:
+            anchors.start()
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._queued = 0
         self._failed = ""
@@ -117,6 +132,8 @@ class SqliteJournal(SqliteReader):
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(timeout=30)
+        if self._anchors is not None:
+            self._anchors.close()
         super().close()
         if not self._failed:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -157,41 +174,51 @@ class SqliteJournal(SqliteReader):
         return group, False
 
     def _commit(self, group: list[_Batch]) -> bool:
-        head: bytes | None = None
+        written = False
         try:
-            head = self._write(group)
+            self._write(group)
+            written = True
         except (sqlite3.Error, OSError, ValueError, MemoryError) as error:
             self._failed = f"{type(error).__name__}: {error}"
         finally:
             # Also for a defect that is not caught above: nobody may wait for ever, and nothing may go on.
-            if head is None:
+            if not written:
                 self._failed = self._failed or "the writer was stopped by a defect"
                 self._tell(self._group_failed, group)
-        if head is None:
-            return False
-        self._head = head
-        self._tell(self._group_done, group)
-        return True
+        if written:
+            self._tell(self._group_done, group)
+        return written
 
-    def _write(self, group: list[_Batch]) -> bytes:
-        head, rows, projections = self._head, [], []
+    def _write(self, group: list[_Batch]) -> None:
+        rows, projections, due = [], [], []
         for batch in group:
             for entry in batch.entries:
-                recorded = entry.recorded
-                event, kind = recorded.event, recorded.kind
-                body = encode(event).decode()
-                head = link(self._key, head, recorded.seq, self.epoch, SCHEMA_VERSION, event.at_ms, kind, body)
-                order_id = event.client_order_id if isinstance(event, OrderEvent) else None
-                rows.append((recorded.seq, self.epoch, SCHEMA_VERSION, event.at_ms, kind, order_id, body, head))
-                projections += [(recorded.seq, projection) for projection in entry.projections]
+                rows.append(self._sealed(entry.recorded))
+                projections += [(entry.recorded.seq, projection) for projection in entry.projections]
+                if is_due(self._ratchet):
+                    due.append(self._position())
         if not rows:
-            return head
+            return
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?)", rows)
         write_projections(connection, projections, self._account)
         connection.execute("COMMIT")
-        return head
+        if self._anchors is not None:
+            self._anchors.note(due, self._position())
+
+    def _sealed(self, recorded: Recorded) -> tuple[int, int, int, int, str, str | None, str, bytes]:
+        """Return the row of an event, its hash over the row before."""
+        event, kind, seq = recorded.event, recorded.kind, recorded.seq
+        body = encode(event)
+        order_id = event.client_order_id if isinstance(event, OrderEvent) else None
+        named = None if order_id is None else order_id.encode()
+        key = self._ratchet.turn()
+        self._head = link(key, self._head, seq, self.epoch, event.at_ms, kind.encode(), named, body)
+        return (seq, self.epoch, ROW_VERSION, event.at_ms, kind, order_id, body.decode(), self._head)
+
+    def _position(self) -> Position:
+        return Position(self._ratchet.seq, self._head, self._ratchet.secret)
 
     def _tell(self, report: Callable[[list[_Batch]], None], group: list[_Batch]) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -21,8 +21,32 @@ class EngineFiles:
         return self.folder / "journal.sqlite3"
 
     @property
-    def chain_key(self) -> Path:
+    def keys(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def root_key(self) -> Path:
+        """The journal's root key: for checking only; it may be kept elsewhere."""
+        return self.keys / "journal.root"
+
+    @property
+    def key_state(self) -> Path:
+        """The key of the next row."""
+        return self.keys / "journal.key"
+
+    @property
+    def audit_key(self) -> Path:
+        return self.keys / "audit.key"
+
+    @property
+    def old_root_key(self) -> Path:
+        """Where the root key of the first version stands."""
         return self.folder / "chain.key"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints go unless a setting says otherwise."""
+        return self.home / "checkpoints.jsonl"
 
     @property
     def instance_key(self) -> Path:

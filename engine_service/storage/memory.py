@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from engine_service.domain.events import EquityRecorded, OrderEvent
 from engine_service.domain.fill import Fill
 from engine_service.domain.order import Order
+from engine_service.storage.codec import encode
 from engine_service.storage.port import (
     Entry,
     EquityPoint,
     FillFilter,
     FillRow,
+    LogRow,
     OrderFilter,
     OrderRow,
     Projection,
@@ -82,6 +84,13 @@ class MemoryJournal:
     def events_after(self, seq: int, limit: int) -> list[Recorded]:
         """Return events with a larger sequence number, in order."""
         return self._events[seq : seq + limit]
+
+    def log_rows_after(self, seq: int, limit: int) -> list[LogRow]:
+        """Return events with a larger sequence number as text, in order."""
+        return [
+            LogRow(r.seq, r.kind, isinstance(r.event, OrderEvent), encode(r.event).decode())
+            for r in self.events_after(seq, limit)
+        ]
 
     def order(self, client_order_id: str) -> Order | None:
         """Return an order, however old."""

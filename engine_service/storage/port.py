@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine_service.domain.events import Event, IdempotencyMark
 from engine_service.domain.fill import Fill
@@ -22,6 +22,15 @@ class Recorded:
     @property
     def kind(self) -> str:
         return type(self.event).__name__
+
+
+class LogRow(NamedTuple):
+    """An event as text, the way the audit log writes it."""
+
+    seq: int
+    kind: str
+    of_order: bool
+    body: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

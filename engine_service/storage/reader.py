@@ -13,6 +13,7 @@ from engine_service.storage.port import (
     EquityPoint,
     FillFilter,
     FillRow,
+    LogRow,
     OrderFilter,
     OrderRow,
     Recorded,
@@ -43,6 +44,14 @@ class SqliteReader:
         """Return events with a larger sequence number, in order."""
         rows = self._all("SELECT seq, kind, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
         return [_recorded(row) for row in rows]
+
+    def log_rows_after(self, seq: int, limit: int) -> list[LogRow]:
+        """Return committed events with a larger sequence number as text, in order."""
+        rows = self._all(
+            "SELECT seq, kind, client_order_id IS NOT NULL, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+            (seq, limit),
+        )
+        return [LogRow(seq, kind, bool(of_order), body) for seq, kind, of_order, body in rows]
 
     def last_epoch(self) -> int:
         """Return the epoch of the newest event, 0 in an empty journal."""

@@ -19,11 +19,11 @@ from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.risk.gate import RiskGate
 from engine_service.risk.policy import RiskPolicy, changed, parse
-from engine_service.storage.chain import load_key
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.memory import MemoryJournal
+from engine_service.storage.opening import open_journal as open_in
 from engine_service.storage.port import Journal
 from engine_service.storage.restore import restore
 from engine_service.yaml_strict import load_file
@@ -175,9 +175,7 @@ def fake(core: EngineCore) -> FakeVenue:
 
 def open_journal(home: Path, *, epoch: int = 1) -> SqliteJournal:
     """Open a journal on disk."""
-    files = EngineFiles(home)
-    files.folder.mkdir(parents=True, exist_ok=True)
-    return SqliteJournal(files.journal, load_key(files.chain_key), account="test", epoch=epoch)
+    return open_in(EngineFiles(home), account="test", epoch=epoch).journal
 
 
 def restart(core: EngineCore, journal: Journal, newest_seq: int) -> EngineCore:

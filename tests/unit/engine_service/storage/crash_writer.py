@@ -9,16 +9,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[4]))
 
 from engine_service.domain import events as e
-from engine_service.storage.chain import load_key
-from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.layout import EngineFiles
+from engine_service.storage.opening import open_journal
 from engine_service.storage.port import Entry, Recorded
 
 
 async def write_for_ever(home: Path) -> None:
-    files = EngineFiles(home)
-    files.folder.mkdir(parents=True)
-    journal = SqliteJournal(files.journal, load_key(files.chain_key), account="test", epoch=1)
+    journal = open_journal(EngineFiles(home), account="test", epoch=1).journal
     print("ready", flush=True)
     number = 0
 

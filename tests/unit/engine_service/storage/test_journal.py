@@ -18,15 +18,15 @@ from engine_service.domain.errors import ConfigurationError, Unavailable
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.submit import submit
-from engine_service.storage.chain import load_key
 from engine_service.storage.journal import SqliteJournal
+from engine_service.storage.keys import load_key
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease, LeaseHeld
 from engine_service.storage.port import Entry, OrderFilter, Projection, Recorded
 from engine_service.storage.projections import FillValue
 from engine_service.storage.reader import SqliteReader
 from engine_service.storage.schema import open_writer
-from engine_service.storage.verify import verify_chain, verify_home
+from engine_service.storage.verify import verify_home
 from tests.fakes.engine import fake, make_core, mark_of, market_order, open_journal
 from tests.fakes.venue import FakeVenue, Script
 from tests.unit.engine_service.domain.test_state import an_order, filled
@@ -224,7 +224,7 @@ def test_after_sigkill_everything_acknowledged_is_there_and_batches_are_whole(tm
     assert {name.rstrip(".") for name in acknowledged} <= {name.split(":")[0] for name in kept}
     pairs = [name.split(":")[0] for name in kept]
     assert all(pairs.count(name) == 2 for name in set(pairs[-40:]))
-    assert verify_chain(path, load_key(EngineFiles(tmp_path).chain_key)).kind == ""
+    assert verify_home(tmp_path).kind == ""
 
 
 # --- the chain --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ from engine_service.domain import events as e
 from engine_service.domain.order_status import OrderSide
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import submit
-from engine_service.storage import audit_log
 from engine_service.storage.audit_log import AuditLog
 from engine_service.storage.codec import KINDS, decode_event, encode
+from engine_service.storage.layout import EngineFiles
 from engine_service.storage.memory import MemoryJournal
+from engine_service.storage.opening import open_journal
 from engine_service.storage.restore import JournalCorrupt, restore
 from engine_service.storage.snapshots import load_newest, save, state_hash
-from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal
+from engine_service.storage.verify import verify_home
+from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import Script, unknown
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +40,7 @@ async def traded(journal_core: EngineCore) -> EngineCore:
 
 
 async def test_replay_from_the_beginning_gives_the_live_state_to_the_last_digit(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path)
+    journal = open_journal(EngineFiles(tmp_path), account="test").journal
     core = await traded(make_core(journal=journal))
     await journal.flush()
     restored = restore(journal, newest_seq=journal.newest_seq(), snapshots=None)
@@ -109,6 +112,7 @@ async def test_every_kind_of_event_survives_its_encoding() -> None:
 
 async def test_the_audit_log_has_a_line_per_event_and_catches_up_after_a_crash(tmp_path: Path) -> None:
     core = await traded(make_core())
+    assert isinstance(core.journal, MemoryJournal)
     log = AuditLog(tmp_path, b"key")
     written = log.catch_up(core.journal)
     log.close()
@@ -121,29 +125,55 @@ async def test_the_audit_log_has_a_line_per_event_and_catches_up_after_a_crash(t
     log = AuditLog(tmp_path, b"key")
     assert log.catch_up(core.journal) == 5
     log.close()
-    assert audit_log.verify(tmp_path, b"key") is None
+    seqs = [json.loads(line)["seq"] for line in lines_of(tmp_path / "events.jsonl")]
+    assert seqs == list(range(1, core.journal.last_seq + 1))
+
+
+async def audited_home(home: Path, *, rotate_bytes: int = 1 << 20) -> EngineFiles:
+    """Return a home folder with trades, a complete audit log and a clean end."""
+    opened = open_journal(EngineFiles(home), account="test")
+    await traded(make_core(journal=opened.journal))
+    await opened.journal.flush()
+    log = AuditLog(EngineFiles(home).audit, opened.audit_key, rotate_bytes=rotate_bytes)
+    for row in opened.journal.log_rows_after(0, 1000):
+        log.write([row])
+    opened.anchors.audited = log.last_seq
+    log.close()
+    opened.journal.close()
+    return EngineFiles(home)
 
 
 async def test_rotated_audit_files_stay_one_chain(tmp_path: Path) -> None:
-    core = await traded(make_core())
-    log = AuditLog(tmp_path, b"key", rotate_bytes=2_000)
-    for recorded in core.journal.events_after(0, 1000):
-        log.write([recorded])
-    log.close()
-    assert sum(name.startswith("events-") for name in names_in(tmp_path)) > 2
-    assert audit_log.verify(tmp_path, b"key") is None
+    files = await audited_home(tmp_path, rotate_bytes=2_000)
+    assert sum(name.startswith("events-") for name in names_in(files.audit)) > 2
+    assert verify_home(tmp_path).kind == ""
 
 
-@pytest.mark.parametrize(("forge", "kind"), [("edit", "altered"), ("remove", "missing"), ("swap", "missing")])
-async def test_an_edited_or_removed_line_is_found(tmp_path: Path, forge: str, kind: str) -> None:
-    core = await traded(make_core())
-    log = AuditLog(tmp_path, b"key")
-    log.catch_up(core.journal)
-    log.close()
-    forge_line(tmp_path / "events.jsonl", forge)
-    bad = audit_log.verify(tmp_path, b"key")
-    assert bad is not None
-    assert (bad.seq, bad.kind) == (5, kind)
+@pytest.mark.parametrize("stream", ["events", "orders"])
+@pytest.mark.parametrize("forge", ["edit", "remove", "swap", "cut"])
+async def test_an_edited_or_removed_line_is_found(tmp_path: Path, forge: str, stream: str) -> None:
+    files = await audited_home(tmp_path)
+    path = files.audit / f"{stream}.jsonl"
+    touched = json.loads(lines_of(path)[-1 if forge == "cut" else 4])["seq"]
+    forge_line(path, forge)
+    verdict = verify_home(tmp_path)
+    assert verdict.kind == {"edit": "altered", "cut": "truncated"}.get(forge, verdict.kind)
+    assert verdict.kind
+    assert verdict.first_bad in {touched, touched + 1}
+    assert path.name in verdict.detail
+
+
+async def test_a_log_that_goes_on_beyond_the_journal_tells_that_its_end_is_missing(tmp_path: Path) -> None:
+    files = await audited_home(tmp_path)
+    files.checkpoints.unlink()
+    files.key_state.unlink()
+    with sqlite3.connect(files.journal) as connection:
+        connection.executescript(
+            "DELETE FROM fills; DELETE FROM idempotency; DELETE FROM orders; DELETE FROM balances;"
+            "DELETE FROM events WHERE seq > 20;"
+        )
+    verdict = verify_home(tmp_path)
+    assert (verdict.first_bad, verdict.kind) == (21, "truncated")
 
 
 def names_in(folder: Path) -> list[str]:
@@ -163,12 +193,14 @@ def tear(path: Path) -> None:
 
 
 def forge_line(path: Path, forge: str) -> None:
-    """Edit, remove or swap the fifth line."""
+    """Edit, remove or swap the fifth line, or cut off the last."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if forge == "edit":
         lines[4] = lines[4].replace('"at_ms":17', '"at_ms":18', 1)
     elif forge == "remove":
         del lines[4]
+    elif forge == "cut":
+        del lines[-1]
     else:
         lines[4], lines[5] = lines[5], lines[4]
     path.write_text("".join(lines), encoding="utf-8")
