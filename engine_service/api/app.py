@@ -11,6 +11,7 @@ from engine_service.api import (
     conditional_orders,
     control,
     health,
+    league,
     market,
     order_check,
     orders,
@@ -23,7 +24,7 @@ from engine_service.api.routes import ROUTES
 from engine_service.api.tokens import TokenBook
 from engine_service.runtime.engine import Engine
 
-MODULES = (orders, conditional_orders, order_check, portfolio, strategies, market, control, stream, health)
+MODULES = (orders, conditional_orders, order_check, portfolio, strategies, league, market, control, stream, health)
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 

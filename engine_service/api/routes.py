@@ -48,6 +48,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/strategies"): READ,
     ("GET", "/strategies/{strategy}"): READ,
     ("GET", "/strategies/{strategy}/regimes"): READ,
+    ("GET", "/league"): READ,
     ("GET", "/symbol_info"): READ,
     ("GET", "/prices"): READ,
     ("GET", "/universe"): READ,
@@ -70,6 +71,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/control/resume"): ADMIN,
     ("POST", "/strategy/promote"): Access(Scope.ADMIN, MODEL_BODY),
     ("PUT", "/strategies/{strategy}"): Access(Scope.ADMIN, MODEL_BODY),
+    ("POST", "/league"): Access(Scope.ADMIN, MODEL_BODY),
+    ("DELETE", "/league/{version}"): ADMIN,
     ("PUT", "/risk/config"): ADMIN,
     ("POST", "/risk/reload"): ADMIN,
 }

@@ -9,24 +9,21 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine_service.api.body import NumberText
 from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine
 from engine_service.api.fields import Fields, read_decimal, wrong
+from engine_service.api.model_bodies import MODEL_DEPTH, MODEL_LIST, read_model
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.views import regime_view
 from engine_service.domain.errors import NotFound
 from engine_service.domain.money import plain
 from engine_service.runtime.engine import Engine
-from engine_service.runtime.model_bundle import parse_bundle
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy, settings_of
 from strategies.contracts import Signal
 from strategies.regime_policy import STRATEGY_ID as REGIME_STRATEGY
 
 router = APIRouter(tags=["strategies"])
 
-MODEL_DEPTH = 10
-MODEL_LIST = 5_000
 MAX_BUDGET = Decimal(1_000_000)
 
 
@@ -119,7 +116,7 @@ async def _change(engine: Engine, name: str, values: dict[str, Any], principal: 
         dry_run=fields.take_flag("dry_run") if fields.has("dry_run") else None,
         budget=_within(fields, "budget", MAX_BUDGET),
         weight=_within(fields, "weight", Decimal(1)),
-        bundle=parse_bundle(_numbers(model)) if model is not None else None,
+        bundle=read_model(model) if model is not None else None,
         reason=fields.take_text("reason", default=" ").strip(),
     )
     fields.finish()
@@ -144,17 +141,6 @@ def _share(fields: Fields, name: str, *, lowest: float) -> float:
     if value > 1.0:
         raise wrong(name, "FIELD_RANGE", f"From {lowest:g} to 1.")
     return -value if negative else value
-
-
-def _numbers(value: Any) -> Any:
-    """Turn a model's number texts into floats: models are research numbers, not money."""
-    if isinstance(value, NumberText):
-        return float(value) if any(mark in value for mark in ".eE") else int(value)
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    return value
 
 
 def _known(engine: Engine, name: str) -> None:

@@ -17,6 +17,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.model_bundle import ModelBundle
 from engine_service.runtime.regime_tape import RegimeObservation, RegimeTape
+from engine_service.runtime.shadow_league import ShadowLeague
 from engine_service.runtime.sleeve import Sleeve, order_for
 from engine_service.runtime.strategy_config import StrategyConfig
 from strategies import ensemble as ensembles
@@ -63,6 +64,8 @@ class StrategyLoop:
         self._desks: dict[str, SymbolDesk] = {}
         self._busy: set[tuple[str, str]] = set()
         self._bundle: ModelBundle | None = None
+        one_way_bps = configs[regime_policy.STRATEGY_ID].round_trip_cost_bps / 2.0
+        self.league = ShadowLeague(core, feed_history, self._policy_options(), one_way_bps)
         self.running = False
 
     @property
@@ -79,6 +82,7 @@ class StrategyLoop:
                 desk.cross.on_bar(bar)
         if self._bundle is not None:
             self.swap_model(self._bundle)
+        self.league.restore()
 
     def swap_model(self, bundle: ModelBundle) -> None:
         """Put a new model in force from the next bar on; its filters first run through the past bars."""
@@ -91,10 +95,12 @@ class StrategyLoop:
             policy.warm(feed.history(symbol))
             self._desk(symbol).policy = policy
         self._bundle = bundle
+        self.league.crown(bundle)
         _log.info("model in force", version=bundle.version, symbols=len(bundle.models))
 
     async def on_bar(self, bar: Bar) -> None:
         """Take one closed live bar: observe, signal, act."""
+        self.league.on_bar(bar)
         desk = self._desk(bar.symbol)
         for signal in self._signals(desk, bar):
             self._core.record(self._signal_event(signal, bar))

@@ -1,0 +1,68 @@
+"""The shadow league: challengers on live bars beside the champion, unfunded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_service.api.dependencies import engine_of, json_body, optional_body, principal_of, ready_engine
+from engine_service.api.fields import Fields, wrong
+from engine_service.api.model_bodies import MODEL_DEPTH, MODEL_LIST, read_model
+from engine_service.api.problems import json_response
+from engine_service.api.queries import Query
+from engine_service.runtime.engine import Engine
+from strategies.league import rank
+
+router = APIRouter(tags=["league"])
+
+
+@router.get("/league")
+async def league(request: Request) -> Response:
+    """The rank of every version by mean Sharpe per bar since this engine's start, and the standing in each symbol.
+
+    `warm_from_ms`, `first_open_ms` and `last_open_ms` name the bars used, so that stored bars give the same figures.
+    """
+    Query(request)
+    return json_response(_view(engine_of(request)))
+
+
+@router.post("/league")
+async def enter(request: Request) -> Response:
+    """Let a model version in: `{"model": {...}, "reason": "..."}`. It is judged from the next closed bar on."""
+    engine = ready_engine(request)
+    Query(request)
+    fields = Fields(json_body(request, max_list=MODEL_LIST, max_depth=MODEL_DEPTH, any_exponent=True))
+    model = fields.take_any("model")
+    if not isinstance(model, dict):
+        raise wrong("model", "FIELD_TYPE" if model is not None else "FIELD_MISSING", "This field is a model.")
+    reason = fields.take_text("reason", default=" ").strip()
+    fields.finish()
+    await engine.loop.league.enter(read_model(model), principal=principal_of(request).name, reason=reason)
+    return json_response(_view(engine))
+
+
+@router.delete("/league/{version}")
+async def withdraw(request: Request, version: str) -> Response:
+    """Take a challenger out; the champion stays."""
+    engine = ready_engine(request)
+    Query(request)
+    fields = Fields(optional_body(request))
+    reason = fields.take_text("reason", default=" ").strip()
+    fields.finish()
+    await engine.loop.league.withdraw(version, principal=principal_of(request).name, reason=reason)
+    return json_response(_view(engine))
+
+
+def _view(engine: Engine) -> dict[str, Any]:
+    shadow = engine.loop.league
+    standings = shadow.standings()
+    return {
+        "champion": shadow.champion,
+        "cost_bps": shadow.cost_bps,
+        "rank": [asdict(row) for row in rank(standings)],
+        "standings": [asdict(row) for row in standings],
+    }

@@ -1,0 +1,126 @@
+"""Challengers on live bars beside the champion: same bars, same policy, no money, no orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine_service.domain import events as e
+from engine_service.domain.errors import Conflict, NotFound
+from engine_service.domain.money import ZERO
+from engine_service.execution.core import EngineCore
+from engine_service.runtime.market_feed import MarketFeed
+from engine_service.runtime.model_bundle import ModelBundle, read_bundle
+from strategies.contracts import Bar
+from strategies.league import Challenger, Standing
+from strategies.regime_policy import PolicyOptions
+
+MAX_CHALLENGERS = 8
+#: Under this name a challenger's bundle stands in the journal, so that it is back after a restart.
+PREFIX = "shadow:"
+
+
+class ShadowLeague:
+    """Every version that is judged now, the champion among them; judging begins anew with each start."""
+
+    def __init__(
+        self, core: EngineCore, feed: Callable[[], MarketFeed], options: PolicyOptions, cost_bps: float
+    ) -> None:
+        """``cost_bps`` is paid per unit of exposure changed; ``feed`` warms a new challenger."""
+        self._core = core
+        self._feed = feed
+        self._options = options
+        self._cost_bps = cost_bps
+        self._members: dict[str, dict[str, Challenger]] = {}
+        self.champion = ""
+
+    @property
+    def cost_bps(self) -> float:
+        return self._cost_bps
+
+    @property
+    def versions(self) -> Sequence[str]:
+        """The versions in the league, in the order of their entry."""
+        return tuple(self._members)
+
+    def restore(self) -> None:
+        """Let in whoever was in the league when the engine last ran."""
+        for name, stored in self._core.state.image.models.items():
+            settings = self._core.state.strategy(name)
+            if name.startswith(PREFIX) and settings is not None and settings.enabled:
+                self._join(read_bundle(stored.bundle))
+
+    def crown(self, bundle: ModelBundle) -> None:
+        """Judge the model in force as well; the one before stays only where it was a challenger too."""
+        before, self.champion = self.champion, bundle.version
+        if before and before != bundle.version and not self._is_challenger(before):
+            self._members.pop(before, None)
+        if bundle.version not in self._members:
+            self._join(bundle)
+
+    async def enter(self, bundle: ModelBundle, *, principal: str, reason: str) -> None:
+        """Journal a challenger and judge it from the next bar on; entering twice changes nothing.
+
+        Raises:
+            Conflict: the league is full.
+            Unavailable: the journal failed.
+        """
+        if self._is_challenger(bundle.version):
+            return
+        if sum(map(self._is_challenger, self._members)) >= MAX_CHALLENGERS:
+            raise Conflict("LEAGUE_FULL", f"the league takes {MAX_CHALLENGERS} challengers; withdraw one first")
+        name, now = PREFIX + bundle.version, self._core.clock.now_ms()
+        stored = e.ModelStored(
+            at_ms=now, strategy=name, version=bundle.version, bundle=bundle.text, principal=principal
+        )
+        await self._core.commit(stored, self._switch(bundle.version, on=True, principal=principal, reason=reason))
+        if bundle.version not in self._members:
+            self._join(bundle)
+
+    async def withdraw(self, version: str, *, principal: str, reason: str) -> None:
+        """Journal the end of a challenger and forget its standing.
+
+        Raises:
+            NotFound: it is no challenger.
+            Unavailable: the journal failed.
+        """
+        if not self._is_challenger(version):
+            raise NotFound("MODEL_UNKNOWN", "this version is no challenger")
+        await self._core.commit(self._switch(version, on=False, principal=principal, reason=reason))
+        if version != self.champion:
+            del self._members[version]
+
+    def on_bar(self, bar: Bar) -> None:
+        """Let every member judge and decide."""
+        for desks in self._members.values():
+            if bar.symbol in desks:
+                desks[bar.symbol].on_bar(bar)
+
+    def standings(self) -> list[Standing]:
+        """Return every member's standing by symbol."""
+        return [desk.standing for desks in self._members.values() for desk in desks.values()]
+
+    def _join(self, bundle: ModelBundle) -> None:
+        feed = self._feed()
+        desks: dict[str, Challenger] = {}
+        for symbol, model in bundle.models.items():
+            if symbol in feed.symbols:
+                desks[symbol] = Challenger(symbol, model, bundle.version, self._options, self._cost_bps)
+                desks[symbol].warm(feed.history(symbol))
+        self._members[bundle.version] = desks
+
+    def _is_challenger(self, version: str) -> bool:
+        settings = self._core.state.strategy(PREFIX + version)
+        return settings is not None and settings.enabled
+
+    def _switch(self, version: str, *, on: bool, principal: str, reason: str) -> e.StrategyChanged:
+        return e.StrategyChanged(
+            at_ms=self._core.clock.now_ms(),
+            strategy=PREFIX + version,
+            enabled=on,
+            dry_run=True,
+            budget=ZERO,
+            weight=ZERO,
+            model_version=version,
+            principal=principal,
+            reason=reason,
+        )
