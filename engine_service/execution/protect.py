@@ -99,6 +99,8 @@ async def _hold(core: EngineCore, armed: e.BracketArmed, figures: Figures, told:
     """Something is held: see that its legs rest, or close it."""
     reached = _reached(core, armed)
     if reached and not figures.stop_rests:
+        if armed.mode != WATCHED:
+            await _alert(core, armed, f"{reached} was reached before the venue's own orders stood", told)
         return await _exit(core, armed, figures, reached)
     refused = await _place(core, armed, figures)
     if not isinstance(refused, str):
@@ -287,7 +289,10 @@ async def _exit(core: EngineCore, armed: e.BracketArmed, figures: Figures, outco
     refusal = await send_own(core, request, cid, instead_of=_again(core, figures.open_legs))
     sent = core.state.order(cid)
     failed = refusal is not None or (sent is not None and not sent.is_open and sent.filled_quantity == 0)
-    return LATER_S if failed else 0.0
+    if not failed:
+        return 0.0
+    # Right after a start no price is known yet, and a rail may refuse what it cannot value.
+    return LATER_S if core.marks.price(armed.symbol, armed.market) is not None else SOON_S
 
 
 def _again(core: EngineCore, orders: tuple[Order, ...]) -> list[Order]:
