@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from governance.ops_api.models import VERSION
 from governance.ops_api.problems import OpsRefused
 from governance.registry import ModelRegistry, NoChampion
-from strategies.features import WARM_UP, compute
-from strategies.regimes.filtering import filter_batch
-from strategies.regimes.model import RegimeModel
+from strategies.features import WARM_UP
+from strategies.regimes.bar_table import PRICES, BarTable, check_bars
+from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, macro_posteriors, posteriors_of, read_model
+from strategies.regimes.options import FitRefused
 
 MAX_BARS = 10_000
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Volume = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -50,36 +52,63 @@ def router(registry: ModelRegistry) -> APIRouter:
     @routes.post("/infer")
     def infer(body: InferBody) -> dict[str, Any]:
         """Return the filtered posterior after each bar: what was known then, nothing from later."""
-        version, values = _model_of(registry, body)
-        return {"version": version, "symbol": body.symbol, **_filtered(RegimeModel.from_dict(values), body.bars)}
+        version, model, bar_ms = _model_of(registry, body)
+        return {"version": version, "symbol": body.symbol, **_filtered(model, _table(body.bars, bar_ms))}
+
+    @routes.post("/infer_h2")
+    def infer_h2(body: InferBody) -> dict[str, Any]:
+        """The same of a hierarchical model, with the posterior of its slow bars beside."""
+        version, model, bar_ms = _model_of(registry, body)
+        if not isinstance(model, HierarchicalModel):
+            raise OpsRefused(409, "MODEL_KIND", "This version's model is not hierarchical; use POST /infer.")
+        table = _table(body.bars, bar_ms)
+        above = macro_posteriors(model, table)
+        macro = {"macro_labels": list(model.macro.labels), "macro_posterior": above[-1].tolist()}
+        return {"version": version, "symbol": body.symbol, **_filtered(model, table), **macro}
 
     return routes
 
 
-def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, dict[str, Any]]:
+def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, AnyModel, int]:
     version = body.version or registry.champion()
     if version is None:
         raise NoChampion("there is no champion; name a version")
-    symbols = registry.bundle(version)["symbols"]
+    bundle = registry.bundle(version)
+    symbols = bundle["symbols"]
     if body.symbol not in symbols:
         raise OpsRefused(404, "SYMBOL_UNKNOWN", "This version has no model of the symbol; GET /models/{version}.")
-    return version, symbols[body.symbol]
+    return version, read_model(symbols[body.symbol]), _UNIT_MS[bundle["interval"][-1]] * int(bundle["interval"][:-1])
 
 
-def _filtered(model: RegimeModel, bars: list[BarBody]) -> dict[str, Any]:
+def _table(bars: list[BarBody], bar_ms: int) -> BarTable:
     times = np.array([bar.open_at_ms for bar in bars])
     if (np.diff(times) <= 0).any():
         raise OpsRefused(422, "BARS_UNORDERED", "Bars must stand in time order, each once.")
-    columns = ("open", "high", "low", "close", "volume")
-    rows = compute(*(np.array([getattr(bar, name) for bar in bars]) for name in columns))[WARM_UP - 1 :]
-    posteriors, log_likelihood = filter_batch(model, rows)
+    prices = {name: np.array([getattr(bar, name) for bar in bars]) for name in PRICES}
+    try:
+        table, counts = check_bars(times, prices, np.array([bar.volume for bar in bars]), drop_dead_tail=False)
+    except FitRefused as refused:
+        raise OpsRefused(
+            422, refused.code, "The bars have no usual length, or too few of them can be used."
+        ) from refused
+    if counts["invalid_prices"]:
+        raise OpsRefused(422, "BARS_INVALID", "A bar's high or low does not hold its open and close.")
+    if table.bar_ms != bar_ms:
+        raise OpsRefused(422, "BARS_INTERVAL", f"The model reads bars of {bar_ms} ms, these have {table.bar_ms} ms.")
+    return table
+
+
+def _filtered(model: AnyModel, table: BarTable) -> dict[str, Any]:
+    """Bars without a posterior, while windows warm up and after a gap, are left out."""
+    posteriors = posteriors_of(model, table)
+    known = np.isfinite(posteriors).all(axis=1)
+    if not known.any():
+        raise OpsRefused(422, "BARS_TOO_FEW", f"{WARM_UP} bars without a gap are needed before the first posterior.")
+    rows = posteriors[known]
+    times = table.open_ms[known]
     return {
         "labels": list(model.labels),
-        "regime": int(posteriors[-1].argmax()),
-        "log_likelihood": log_likelihood,
+        "regime": int(rows[-1].argmax()),
         "as_of_ms": int(times[-1]),
-        "posteriors": [
-            {"open_at_ms": int(at), "posterior": row}
-            for at, row in zip(times[WARM_UP - 1 :], posteriors.tolist(), strict=True)
-        ],
+        "posteriors": [{"open_at_ms": int(at), "posterior": row} for at, row in zip(times, rows.tolist(), strict=True)],
     }

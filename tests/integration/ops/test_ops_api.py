@@ -20,6 +20,7 @@ from governance.model_card import ModelCard, content_version
 from governance.registry import ModelRegistry
 from strategies.features import WARM_UP, compute
 from strategies.regimes.filtering import filter_batch
+from strategies.regimes.hierarchy import HierarchicalModel
 from tests.integration.simulated_exchange import ROOT, free_port
 from tests.unit.strategies.regimes.models import gaussian_model
 
@@ -30,24 +31,24 @@ BARS = 200
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
-    symbols = {SYMBOL: gaussian_model().to_dict()}
+    version = register(folder, {SYMBOL: gaussian_model().to_dict()})
+    ModelRegistry(folder / "registry").promote(version, at_ms=1, by="gates", reason="first")
+    return folder
+
+
+def register(home: Path, symbols: dict[str, Any]) -> str:
+    """Register models by symbol; return their version."""
     version = content_version(symbols)
-    registry = ModelRegistry(folder / "registry")
-    bundle = {
+    made: dict[str, Any] = {
         "version": version,
         "kind": "gaussian_hmm",
-        "interval": "1m",
-        "feature_schema": "bars-v1",
         "created_at": "2026-01-01T00:00:00+00:00",
-        "symbols": symbols,
+        "interval": "1m",
     }
     card = ModelCard(
-        version=version,
-        kind="gaussian_hmm",
-        created_at="2026-01-01T00:00:00+00:00",
-        interval="1m",
+        **made,
         feature_schema="bars-v1",
-        symbols=(SYMBOL,),
+        symbols=tuple(symbols),
         training_from_ms=0,
         training_to_ms=60_000,
         bars=1,
@@ -57,9 +58,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_id="r",
         parent="",
     )
-    registry.register(bundle, card)
-    registry.promote(version, at_ms=1, by="gates", reason="first")
-    return folder
+    ModelRegistry(home / "registry").register({**made, "feature_schema": "bars-v1", "symbols": symbols}, card)
+    return version
 
 
 def start(home: Path, *, port: int | None = None) -> tuple[subprocess.Popen[str], str]:
@@ -104,7 +104,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 def test_every_version_is_listed_with_the_champion_and_its_history(ops: httpx.Client) -> None:
     listed = ops.get("/models").json()
-    (card,) = listed["versions"]
+    card = listed["versions"][0]
     assert listed["champion"] == card["version"] == listed["history"][-1]["version"]
     found = ops.get(f"/models/{card['version']}").json()
     assert found["card"] == card
@@ -119,6 +119,15 @@ def test_a_posterior_is_the_filters_own(ops: httpx.Client) -> None:
     assert [row["posterior"] for row in answer["posteriors"]] == expected.tolist()
     assert answer["regime"] == int(expected[-1].argmax())
     assert answer["as_of_ms"] == given[-1]["open_at_ms"]
+
+
+def test_only_a_hierarchical_model_has_two_levels(home: Path, ops: httpx.Client) -> None:
+    refused(ops.post("/infer_h2", json={"symbol": SYMBOL, "bars": bars()}), 409, "MODEL_KIND")
+    model = HierarchicalModel(factor=5, macro=gaussian_model(2), micro=(gaussian_model(2), gaussian_model(3)))
+    version = register(home, {SYMBOL: model.to_dict()})
+    answer = ops.post("/infer_h2", json={"symbol": SYMBOL, "bars": bars(), "version": version}).json()
+    assert len(answer["posteriors"][-1]["posterior"]) == len(answer["labels"]) == 5
+    assert sum(answer["macro_posterior"]) == pytest.approx(1.0)
 
 
 def test_a_posterior_does_not_change_when_the_future_is_cut(ops: httpx.Client) -> None:
@@ -150,6 +159,10 @@ def test_going_back_needs_an_earlier_champion(ops: httpx.Client) -> None:
         ({"symbol": SYMBOL, "bars": bars(), "version": "rm-" + "0" * 12}, 404, "MODEL_UNKNOWN"),
         ({"symbol": SYMBOL, "bars": bars()[::-1]}, 422, "BARS_UNORDERED"),
         ({"symbol": SYMBOL, "bars": bars(5)}, 422, "REQUEST_INVALID"),
+        ({"symbol": SYMBOL, "bars": [bar | {"high": 1.0} for bar in bars()]}, 422, "NO_BARS"),
+        ({"symbol": SYMBOL, "bars": [*bars()[:-1], bars()[-1] | {"low": 1e9}]}, 422, "BARS_INVALID"),
+        ({"symbol": SYMBOL, "bars": bars(80)[::2]}, 422, "BARS_INTERVAL"),
+        ({"symbol": SYMBOL, "bars": [bar for at, bar in enumerate(bars()) if at % 20]}, 422, "BARS_TOO_FEW"),
         ({"symbol": SYMBOL, "bars": bars(), "extra": 1}, 422, "REQUEST_INVALID"),
         ({"symbol": "\ud800", "bars": bars()}, 422, "REQUEST_INVALID"),
     ],
@@ -177,7 +190,7 @@ def test_a_foreign_host_gets_no_answer(ops: httpx.Client) -> None:
 
 
 def test_a_version_that_was_tampered_with_is_refused(home: Path, ops: httpx.Client) -> None:
-    (path,) = (home / "registry" / "versions").glob("*/model.json")
+    path = next((home / "registry" / "versions").glob("*/model.json"))
     before = path.read_bytes()
     path.write_bytes(before.replace(b"0.", b"1.", 1))
     try:
