@@ -15,8 +15,9 @@ from engine_service.api.order_answers import answered
 from engine_service.api.order_bodies import BRACKET_SCHEMA, KEY_HEADER, STOP_SCHEMA, bracket_order, stop_order
 from engine_service.api.queries import Query
 from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderType
 from engine_service.execution.core import EngineCore
-from engine_service.execution.protect import is_entry, is_protected, refuse_unplaceable
+from engine_service.execution.protect import is_complete, is_entry, refuse_unplaceable
 from engine_service.execution.submit import submit
 
 router = APIRouter(tags=["orders"])
@@ -58,11 +59,16 @@ async def place_bracket(request: Request) -> Response:
 
 
 async def _legs(core: EngineCore, entry: Order) -> None:
-    """Wait until what has filled is protected, a little while."""
+    """Wait a little until what has filled is protected; a market entry may fill a moment after its answer."""
     deadline_s = core.clock.monotonic_s() + LEGS_WITHIN_S
     while core.clock.monotonic_s() < deadline_s:
         now = core.state.order(entry.client_order_id)
-        closed = entry.client_order_id in core.state.image.closed_brackets
-        if now is None or closed or not is_entry(now) or is_protected(core, now):
+        if now is None or entry.client_order_id in core.state.image.closed_brackets:
+            return
+        if is_complete(core, now) if is_entry(now) else not _fills_at_once(now):
             return
         await core.sleep(_LOOK_EVERY_S)
+
+
+def _fills_at_once(entry: Order) -> bool:
+    return entry.is_open and entry.type is OrderType.MARKET

@@ -20,6 +20,7 @@ from engine_service.execution.bracket import (
     EXIT,
     LINKED,
     NATIVE,
+    RESTING,
     STOP_LOSS,
     TAKE_PROFIT,
     UNSETTLED,
@@ -154,6 +155,14 @@ def is_protected(core: EngineCore, entry: Order) -> bool:
     """Tell whether an entry's stop rests at the venue, or the engine watches because the venue has none."""
     armed, figures = core.state.image.brackets.get(entry.client_order_id), protection(core, entry)
     return armed is not None and figures is not None and (armed.mode == WATCHED or figures.stop_rests)
+
+
+def is_complete(core: EngineCore, entry: Order) -> bool:
+    """Tell whether an entry is protected and both of its legs stand."""
+    figures = protection(core, entry)
+    if figures is None or not is_protected(core, entry):
+        return False
+    return not figures.legs or len([leg for leg in figures.legs if leg.status in RESTING]) == 2
 
 
 # --- arming -----------------------------------------------------------------------------------------------------
