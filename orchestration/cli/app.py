@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli import operate, research
+from orchestration.cli import operate, regimes, research
 from orchestration.cli.layout import (
     CODE_SERVER_PORT,
     DAGSTER_PORT,
@@ -121,6 +121,7 @@ def doctor(home: HomeOption = None) -> None:
 
 app.command()(research.backfill)
 app.command()(research.train)
+app.command()(regimes.regimes)
 app.command()(research.evaluate)
 app.command()(research.promote)
 app.command()(research.rollback)

@@ -35,9 +35,45 @@ def backfill(
     _materialise(home, "bars,features", f"{start}...{end}")
 
 
-def train(home: HomeOption = None) -> None:
-    """Fit the regime models on the stored features; the result is a candidate."""
-    _materialise(home, "training")
+def train(
+    bars: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Train on this Parquet file of bars instead.")
+    ] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="With --bars: symbol, again for more (all).")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="With --bars: first open, ISO time or ms.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="With --bars: end, exclusive, ISO time or ms.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --bars: new folder for the model.")] = None,
+    kind: Annotated[str, typer.Option(help="With --bars: gaussian_hmm, jump or h2.")] = "gaussian_hmm",
+    states: Annotated[str, typer.Option(help="With --bars: number of regimes, or auto.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="With --bars: seed of every random start.")] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="With --bars: the result as JSON on the last line.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Fit the regime models on the stored features, or on a file of bars; the result is a candidate."""
+    if bars is None:
+        if symbol or first or last or out or as_json:
+            raise typer.BadParameter("--symbol, --from, --to, --out and --json go with --bars")
+        _materialise(home, "training")
+        return
+    from orchestration.cli import bar_files, train_files  # noqa: PLC0415  # loads data frames only when asked
+
+    if out is None:
+        raise typer.BadParameter("--bars needs --out, a new folder for the model")
+    raise typer.Exit(
+        train_files.run(
+            train_files.TrainOptions(
+                bars=bars,
+                symbols=tuple(symbol or ()),
+                first_ms=bar_files.parse_time(first, "--from"),
+                last_ms=bar_files.parse_time(last, "--to"),
+                out=out,
+                kind=train_files.parse_kind(kind),
+                states=train_files.parse_states(states),
+                seed=seed,
+                as_json=as_json,
+            )
+        )
+    )
 
 
 def evaluate(home: HomeOption = None) -> None:

@@ -130,19 +130,19 @@ def posteriors_of(model: AnyModel, bars: BarTable) -> Array:
     """
     if isinstance(model, RegimeModel):
         return _filtered(model, bars.features())
-    above = macro_posteriors(model, bars)
+    above = macro_posteriors(model.macro, model.factor, bars)
     rows = bars.features()
     joint = [above[:, [at]] * _filtered(below, rows) for at, below in enumerate(model.micro)]
     return np.concatenate(joint, axis=1)
 
 
-def macro_posteriors(model: HierarchicalModel, bars: BarTable) -> Array:
+def macro_posteriors(macro: RegimeModel, factor: int, bars: BarTable) -> Array:
     """Return the macro posterior that is known at the close of every quick bar, (T, M); the start where none is."""
-    slow, closed_at = slow_bars(bars, model.factor)
-    found = _filtered(model.macro, slow.features()) if len(slow.open_ms) else np.empty((0, model.macro.count))
+    slow, closed_at = slow_bars(bars, factor)
+    found = _filtered(macro, slow.features()) if len(slow.open_ms) else np.empty((0, macro.count))
     known = np.isfinite(found).all(axis=1)
     newest = np.searchsorted(closed_at[known], np.arange(len(bars.open_ms)), side="right") - 1
-    table = np.vstack([model.macro.startprob[None, :], found[known]])
+    table = np.vstack([macro.startprob[None, :], found[known]])
     return np.asarray(table[newest + 1])
 
 

@@ -22,11 +22,14 @@ KINDS = (GAUSSIAN_HMM, JUMP, H2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HierarchyOptions:
-    """``factor`` quick bars make a slow one; ``macro`` and ``micro`` are the numbers of regimes that are tried."""
+    """``factor`` quick bars make a slow one; ``macro`` and ``micro`` are the numbers of regimes that are tried.
+
+    A macro regime may be all of one kind, so one micro regime is among the numbers.
+    """
 
     factor: int = 12
-    macro: tuple[int, ...] = (2,)
-    micro: tuple[int, ...] = (2, 3)
+    macro: tuple[int, ...] = (2, 3)
+    micro: tuple[int, ...] = (1, 2)
 
 
 def train(
@@ -61,8 +64,7 @@ def _train_hierarchy(
     below = replace(options, candidates=hierarchy.micro)
     rows = bars.features()
     whole, report = fit(rows, bars.open_ms, bars.bar_ms, below)
-    draft = HierarchicalModel(factor=hierarchy.factor, macro=macro, micro=(whole,) * macro.count)
-    regime = macro_posteriors(draft, bars).argmax(axis=1)
+    regime = macro_posteriors(macro, hierarchy.factor, bars).argmax(axis=1)
     micro: list[RegimeModel] = []
     shared = 0
     for number in range(macro.count):

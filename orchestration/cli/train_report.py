@@ -1,0 +1,66 @@
+"""What ``nhmm train --bars`` shows a person: progress while it fits, then each symbol's regimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from strategies.regimes.bar_table import BarTable
+from strategies.regimes.fit import FitReport
+from strategies.regimes.hierarchy import AnyModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """One symbol's model or why there is none."""
+
+    symbol: str
+    table: BarTable | None = None
+    counts: dict[str, int] | None = None
+    model: AnyModel | None = None
+    report: FitReport | None = None
+    refused: str = ""
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Callable[[Sequence[str]], Iterable[str]]]:
+    """Give a function that passes symbols on and shows how many are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        yield lambda symbols: bar.track(symbols, description="training")
+
+
+def print_report(console: Console, made: Sequence[Trained], result: dict[str, Any]) -> None:
+    """Print a table of each symbol's regimes, what was left out, and where the model is."""
+    for fit in made:
+        if fit.model is None or fit.report is None:
+            continue
+        table = Table("regime", "name", "return bps/bar", "volatility bps", "occupancy", "dwell bars", title=fit.symbol)
+        pays = np.asarray(fit.model.expected_return), np.asarray(fit.model.volatility)
+        for number, label in enumerate(fit.model.labels):
+            table.add_row(
+                str(number),
+                label,
+                f"{pays[0][number] * 1e4:.2f}",
+                f"{pays[1][number] * 1e4:.1f}",
+                f"{fit.report.occupancy[number]:.1%}",
+                f"{fit.report.dwell_bars[number]:.1f}",
+            )
+        console.print(table)
+        shown = result["symbols"][fit.symbol]
+        agreement = shown.get("refit_agreement")
+        told = "-" if agreement is None else f"{agreement:.2f}"
+        console.print(
+            f"{shown['bars']} bars, {shown['from']} to {shown['to']}; converged: {bool(shown['converged'])}; "
+            f"two refits agree by {told} (adjusted Rand); left out or odd: {shown['dropped'] or 'nothing'}"
+        )
+    for symbol, reason in result["refused"].items():
+        console.print(f"[bold]{symbol}[/bold] was refused: {reason}")
+    console.print(f"model {result['version']} ({result['kind']}) is in {result['out']}; {result['seconds']} s")
