@@ -62,7 +62,7 @@ def router(registry: ModelRegistry) -> APIRouter:
         if not isinstance(model, HierarchicalModel):
             raise OpsRefused(409, "MODEL_KIND", "This version's model is not hierarchical; use POST /infer.")
         table = _table(body.bars, bar_ms)
-        above = macro_posteriors(model, table)
+        above = macro_posteriors(model.macro, model.factor, table)
         macro = {"macro_labels": list(model.macro.labels), "macro_posterior": above[-1].tolist()}
         return {"version": version, "symbol": body.symbol, **_filtered(model, table), **macro}
 
