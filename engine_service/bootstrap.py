@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import Final
 
 import structlog
 
+from engine_service.domain import events as e
 from engine_service.domain.clock import SystemClock
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import MarkBook
-from engine_service.domain.order import OrderRequest
+from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
@@ -37,14 +38,15 @@ from engine_service.runtime.supervisor import Job, Supervisor
 from engine_service.settings import EngineSettings
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.keys import load_key
+from engine_service.storage.known_keys import KnownKeys
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease
 from engine_service.storage.opening import Opened, open_journal
 from engine_service.storage.restore import restore
 from engine_service.storage.schema import has_wal_race
-from engine_service.venues.factory import VenueOptions, make_venue
-from engine_service.venues.paper.venue import PaperState
-from engine_service.venues.port import Venue
+from engine_service.venues.factory import PaperOptions, VenueOptions, make_venue
+from engine_service.venues.paper.venue import PaperState, PaperVenue
+from engine_service.venues.port import SubmitOutcome, Venue
 from observability.metrics import Metrics
 from strategies.contracts import Bar
 
@@ -96,6 +98,7 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
     metrics = Metrics()
     bus = EventBus(bus_failure_counter(metrics), bus_drop_counter(metrics))
     clock = SystemClock()
+    known_keys = KnownKeys(journal.answer)
     core = EngineCore(
         account=ACCOUNT,
         instance_key=load_key(files.instance_key),
@@ -105,14 +108,19 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
         marks=MarkBook(settings.reporting_asset),
         gate=RiskGate(_policy_in_force(file_policy, restored.state)),
         venues={venue.info.name: venue},
-        idempotency=IdempotencyStore(journal.answer, clock, ttl_s=settings.idempotency_ttl_s),
+        idempotency=IdempotencyStore(known_keys.lookup, clock, ttl_s=settings.idempotency_ttl_s),
         default_venue=venue.info.name,
+        at_once=_at_once(venue, settings),
         publish=bus.publish,
         on_task_failure=lambda name, error: _note_task_failure(metrics, name, error),
         account_is_shared=settings.account_is_shared,
         answer_deadline_s=settings.submit_deadline_s,
     )
-    return _assemble(settings, config_dir, market, core, bus, metrics, venue, lease, opened=opened, epoch=journal.epoch)
+    engine = _assemble(
+        settings, config_dir, market, core, bus, metrics, venue, lease, opened=opened, epoch=journal.epoch
+    )
+    core.spawn("known-keys", known_keys.read(files.journal))
+    return engine
 
 
 def _assemble(
@@ -170,7 +178,7 @@ def _assemble(
     projection = MetricProjection(engine)
     supervisor.start(Job("metrics", projection.run))
     bus.subscribe("metrics", projection.on_event)
-    bus.subscribe("brackets", watcher.on_event)
+    bus.subscribe("brackets", watcher.on_event, kinds=(e.OrderFilled, e.OrderCanceled, e.OrderExpired))
     bus.subscribe("bracket-keeper", engine.brackets.on_event)
     core.marks.listen(watcher.on_mark)
     core.marks.listen(engine.brackets.on_mark)
@@ -221,8 +229,16 @@ def _venue(settings: EngineSettings, state: EngineState) -> Venue:
         api_secret=settings.api_secret.get_secret_value(),
         account=ACCOUNT,
         order_entry=settings.order_entry,
+        paper=PaperOptions(latency_ms=settings.paper_latency_ms),
     )
     return make_venue(options, paper_state=_paper_state(state) if settings.venue == "paper" else None)
+
+
+def _at_once(venue: Venue, settings: EngineSettings) -> dict[str, Callable[[Order], SubmitOutcome]]:
+    """Return the venues that answer an order without a wire: paper money with no way to travel."""
+    if isinstance(venue, PaperVenue) and settings.paper_latency_ms == 0:
+        return {venue.info.name: venue.place}
+    return {}
 
 
 def _paper_state(state: EngineState) -> PaperState | None:

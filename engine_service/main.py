@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import decimal
 import gc
 import os
 import signal
@@ -22,6 +23,7 @@ from engine_service.api.http_protocol import DeadlineProtocol
 from engine_service.api.tokens import TokenBook, load_or_create
 from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration
 from engine_service.domain.errors import ConfigurationError, EngineError
+from engine_service.domain.money import EXACT
 from engine_service.runtime.lifecycle import start, stop
 from engine_service.settings import EngineSettings, default_config_dir, load_settings
 from engine_service.venues.port import VenueUnavailable
@@ -63,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"engine: {error.strerror or error}: {error.filename or settings.port}", file=sys.stderr)
         return EXIT_FAILED
+    # Every sum here is exact; where the thread's own context is, nothing has to enter it again and again.
+    decimal.setcontext(EXACT.copy())
     with uvicorn_loop() as runner:
         return runner.run(_serve(settings, config_dir, tokens, listener))
 
@@ -169,6 +173,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", help="loopback address to listen on (127.0.0.1)")
     parser.add_argument("--venue", help="binance, binance-futures or paper")
     parser.add_argument("--venue-url", help="replaces every host of the venue")
+    parser.add_argument("--paper-latency-ms", type=int, help="how long a paper order travels (20)")
     parser.add_argument("--interval", help="bar length, for example 1m (1s in the demo)")
     parser.add_argument("--symbols", help="instruments to watch, separated by commas")
     parser.add_argument("--strategies", choices=("on", "off"), help="whether the strategy loop runs")

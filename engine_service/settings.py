@@ -21,6 +21,7 @@ from engine_service.yaml_strict import YamlRefused, load_file
 
 VenueName = Literal["binance", "binance-futures", "paper"]
 SECRET_KEYS = ("api_key", "api_secret")
+SHORTEST_DEAD_MAN_S = 5.0
 ENV_PREFIX = "NHMM_"
 _URL = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?")
 
@@ -38,6 +39,9 @@ class EngineSettings(BaseModel):
     order_entry: Literal["rest", "websocket"] = Field(
         "websocket", description="How spot orders travel: over the venue's WebSocket API while it is up, or REST."
     )
+    paper_latency_ms: int = Field(
+        20, ge=0, le=5000, description="Paper money only: how long an order travels; 0 answers in the same commit."
+    )
     interval: Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h"] = Field("1m", description="Bar length.")
     symbols: tuple[str, ...] = Field(
         ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT"),
@@ -54,6 +58,13 @@ class EngineSettings(BaseModel):
         None, description="Where the journal's checkpoints are appended; none: checkpoints.jsonl in the data folder."
     )
     idempotency_ttl_s: float = Field(600.0, ge=60, le=86_400, description="How long a stored answer is replayed.")
+    dead_man_s: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="The venue cancels open orders after this many seconds without a word of the engine, where it can "
+        "(USD-M); 0 is off, at least 5.",
+    )
     submit_deadline_s: float = Field(2.5, ge=0.5, le=30, description="After this an order's answer is 202 IN_DOUBT.")
     max_concurrent_requests: int = Field(128, ge=8, le=1024, description="Beyond this the engine answers 503.")
     log_level: Literal["DEBUG", "INFO", "WARNING"] = Field("INFO", description="Least severe record that is written.")
@@ -71,6 +82,13 @@ class EngineSettings(BaseModel):
         if not loopback:
             raise ValueError("only a loopback address is allowed; put a TLS proxy in front to serve other machines")
         return address
+
+    @field_validator("dead_man_s")
+    @classmethod
+    def _long_enough(cls, value: float) -> float:
+        if 0 < value < SHORTEST_DEAD_MAN_S:
+            raise ValueError(f"0, or at least {SHORTEST_DEAD_MAN_S:g} seconds: it has to outlast a restart of a stream")
+        return value
 
     @field_validator("venue_url")
     @classmethod

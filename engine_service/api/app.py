@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastapi import FastAPI
+from prometheus_client import Counter
 from starlette.routing import Route
 
 from engine_service.api import (
@@ -49,8 +50,14 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     routes = routes_of(app)
     _check_routes(routes)
 
+    requests = engine.metrics.counter("nhmm_http_requests_total")
+    counters: dict[tuple[str, int], Counter] = {}
+
     def observe(route: str, status: int) -> None:
-        engine.metrics.counter("nhmm_http_requests_total").labels(route, str(status)).inc()
+        counter = counters.get((route, status))
+        if counter is None:
+            counter = counters[(route, status)] = requests.labels(route, str(status))
+        counter.inc()
 
     return Gate(
         app,

@@ -39,6 +39,12 @@ def principal_of(request: Request) -> Principal:
     return principal
 
 
+def header(request: Request, name: bytes) -> str | None:
+    """Return a header that the gate has read; ``name`` is lower case."""
+    value: bytes | None = request.scope["state"]["headers"].get(name)
+    return None if value is None else value.decode("ascii")
+
+
 def raw_body(request: Request) -> bytes:
     """Return the body the gate has read."""
     body: bytes = getattr(request.state, "body", b"")

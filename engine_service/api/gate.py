@@ -8,10 +8,11 @@ twice more and wrap each request in guards that have nothing left to do, a third
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -54,6 +55,8 @@ class Gate:
     max_concurrent: int
     observe: Callable[[str, int], None]
     stopping: Callable[[], bool]
+    _instance: str = field(default_factory=lambda: secrets.token_hex(4))
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
     _running: int = 0
     _failures: dict[str, deque[float]] = field(default_factory=dict)
     _exact: dict[tuple[str, str], Route] = field(init=False)
@@ -66,7 +69,7 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = secrets.token_hex(8)
+        request_id = f"{self._instance}{next(self._numbers):08x}"
         scope.setdefault("state", {})["request_id"] = request_id
         template = "unmatched"
         status = 500
@@ -80,7 +83,7 @@ class Gate:
         streaming = scope["path"] == "/stream"
         self._running += not streaming
         try:
-            headers = self._headers(scope)
+            headers = scope["state"]["headers"] = self._headers(scope)
             route = self._route(scope)
             template = route.path
             access = ROUTES[("GET" if scope["method"] == "HEAD" else scope["method"], template)]
@@ -127,7 +130,7 @@ class Gate:
         for name, value in raw:
             if name in headers and name in ONCE:
                 raise InvalidRequest("HEADER_DUPLICATED", f"{name.decode('ascii', 'replace')[:40]} stands twice.")
-            if not value.isascii() or any(byte < 32 and byte != 9 for byte in value) or b"\x7f" in value:
+            if not value.isascii() or not value.replace(b"\t", b" ").decode("ascii").isprintable():
                 raise InvalidRequest("HEADER_INVALID", "Header values are visible ASCII.")
             headers[name] = value
         host = headers.get(b"host", b"").decode("ascii")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
-from engine_service.api.dependencies import principal_of
+from engine_service.api.dependencies import header, principal_of
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.order import OrderRequest
@@ -23,8 +23,8 @@ def mark_of(request: Request, route: str, order: OrderRequest) -> IdempotencyMar
     Raises:
         InvalidRequest: the header is missing, malformed, or its two spellings disagree.
     """
-    plain = request.headers.get("idempotency-key")
-    alias = request.headers.get("x-idempotency-key")
+    plain = header(request, b"idempotency-key")
+    alias = header(request, b"x-idempotency-key")
     if plain is not None and alias is not None and plain != alias:
         raise InvalidRequest("HEADER_CONFLICT", "Idempotency-Key and X-Idempotency-Key differ.")
     key = plain if plain is not None else alias
@@ -36,6 +36,6 @@ def mark_of(request: Request, route: str, order: OrderRequest) -> IdempotencyMar
     return IdempotencyMark(
         scope=f"{principal}|{route}",
         key=key,
-        fingerprint=hashlib.sha256(encode_canonical(replace(order, why={}))).hexdigest(),
+        fingerprint=hashlib.sha256(encode_canonical(replace(order, why={}) if order.why else order)).hexdigest(),
         principal=principal,
     )

@@ -28,6 +28,8 @@ class Query:
             InvalidRequest: ``QUERY_UNKNOWN``, ``QUERY_DUPLICATED`` or ``STRING_INVALID``.
         """
         self._values: dict[str, str] = {}
+        if not request.scope["query_string"]:
+            return
         for name, value in request.query_params.multi_items():
             if name not in known:
                 raise InvalidRequest(

@@ -18,12 +18,13 @@ from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark, MarkBook
 from engine_service.domain.money import ONE, ZERO
+from engine_service.domain.order import Order
 from engine_service.domain.state import EngineState
 from engine_service.risk.gate import RiskGate
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.port import Entry, Journal, Recorded
 from engine_service.storage.projections import projections_of
-from engine_service.venues.port import Quote, Venue
+from engine_service.venues.port import Quote, SubmitOutcome, Venue
 
 
 class Phase(StrEnum):
@@ -40,7 +41,8 @@ class EngineCore:
     """One account's engine. Everything runs on one event loop; only the journal's writer is a thread.
 
     ``default_venue`` answers for a request without one; ``on_task_failure`` hears of background tasks that ended
-    by an error; ``sleep`` is the pause between reads, exchanged by the backtest and by tests.
+    by an error; ``sleep`` is the pause between reads, exchanged by the backtest and by tests. ``at_once`` names the
+    venues that live in this process and answer an order without a wire in between.
     """
 
     account: str
@@ -66,6 +68,9 @@ class EngineCore:
     answer_deadline_s: float = 2.5
     tasks: dict[str, Task[None]] = field(default_factory=dict)
     reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    at_once: dict[str, Callable[[Order], SubmitOutcome]] = field(default_factory=dict)
+    _held: list[Entry] | None = None
+    _later: Future[int] | None = None
 
     def connect(self) -> None:
         """Wire the parts together: marks to exposure, the journal to the bus and to the emergency stop."""
@@ -86,7 +91,7 @@ class EngineCore:
         """
         if self.journal.failed or self.phase is Phase.FAILED:
             raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written; the engine has to be restarted")
-        entries: list[Entry] = []
+        entries: list[Entry] = [] if self._held is None else self._held
         for offered in events:
             event = self._checked(offered)
             apply(self.state, event)
@@ -95,7 +100,33 @@ class EngineCore:
         error = self.state.portfolio.identity_error
         if error != 0:
             self._stop(f"the equity identity is off by {error}")
+        return self.journal.append(entries) if self._held is None else self._never()
+
+    def together(self, work: Callable[[], None]) -> Future[int]:
+        """Run ``work``, which may not wait, and hand all it records to the journal as one unit.
+
+        Also when it raises: what was applied must be written. The futures that ``record`` returns to it never end;
+        the one returned here does.
+
+        Raises:
+            Unavailable: as ``record``.
+        """
+        entries: list[Entry] = []
+        self._held = entries
+        try:
+            work()
+        except BaseException:
+            self._held = None
+            if entries:
+                self.journal.append(entries)
+            raise
+        self._held = None
         return self.journal.append(entries)
+
+    def _never(self) -> Future[int]:
+        if self._later is None:
+            self._later = asyncio.get_running_loop().create_future()
+        return self._later
 
     async def commit(self, *events: e.Event) -> int:
         """Record facts and wait until they are on disk; return the last sequence number."""

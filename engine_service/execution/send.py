@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from typing import assert_never
 
 from engine_service.domain import events as e
@@ -37,7 +38,23 @@ async def send(core: EngineCore, approved: Approved, client_order_id: str) -> No
         await settle_sent(core, order, outcome)
 
 
+def send_at_once(core: EngineCore, order: Order) -> None:
+    """Place an approved order at a venue of this process; its outcome joins the unit that holds the intent.
+
+    Nothing outside of this process knows the order before the unit is on disk, and after a crash the venue is put
+    back from the journal: intent and outcome live or die together.
+    """
+    _note(core, order, core.at_once[order.venue](order))
+
+
 async def settle_sent(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
+    """Record what came of a send, and wait until it is on disk."""
+    done = _note(core, sent, outcome)
+    if done is not None:
+        await done
+
+
+def _note(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> Future[int] | None:
     """Record what came of a send: placed, refused, or in doubt until it is read."""
     feed_breaker(core, sent.venue, outcome)
     order = core.state.order(sent.client_order_id) or sent
@@ -46,33 +63,33 @@ async def settle_sent(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> 
             done = apply_words(core, order, from_accepted(outcome))
             if outcome.status is OrderStatus.PENDING_ACK:
                 await_acknowledgement(core, order.client_order_id)
-            if done is not None:
-                await done
+            return done
         case Rejected():
-            await _refused(core, order, outcome)
+            return _refused(core, order, outcome)
         case OutcomeUnknown():
             # A stream report may have settled it while the answer was on its way.
-            if order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
-                await core.commit(
-                    e.OrderInDoubt(
-                        at_ms=core.clock.now_ms(),
-                        client_order_id=order.client_order_id,
-                        doubt=Doubt.SUBMIT,
-                        reason=outcome.reason,
-                    )
+            if order.status not in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
+                return None
+            done = core.record(
+                e.OrderInDoubt(
+                    at_ms=core.clock.now_ms(),
+                    client_order_id=order.client_order_id,
+                    doubt=Doubt.SUBMIT,
+                    reason=outcome.reason,
                 )
-                resolve_later(core, order.client_order_id)
+            )
+            resolve_later(core, order.client_order_id)
+            return done
         case _:
             assert_never(outcome)
 
 
-async def _refused(core: EngineCore, order: Order, outcome: Rejected) -> None:
+def _refused(core: EngineCore, order: Order, outcome: Rejected) -> Future[int] | None:
     if order.status is not OrderStatus.SUBMITTED:
-        return
+        return None
     if outcome.not_sent:
-        await core.commit(_not_sent(core, order, outcome.code, outcome.reason))
-        return
-    await core.commit(
+        return core.record(_not_sent(core, order, outcome.code, outcome.reason))
+    return core.record(
         e.OrderRejected(
             at_ms=core.clock.now_ms(),
             client_order_id=order.client_order_id,

@@ -21,7 +21,7 @@ from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
-from engine_service.execution.send import send
+from engine_service.execution.send import send, send_at_once
 from engine_service.risk.context import RiskContext, RiskRefused
 from engine_service.risk.gate import Approved, Verdict
 from engine_service.storage.port import FillFilter, StoredAnswer
@@ -83,10 +83,12 @@ async def submit(core: EngineCore, request: OrderRequest, idem: IdempotencyConte
     if isinstance(claimed, StoredAnswer):
         return _replayed(core, claimed)
     try:
-        walk = _begin(core, request, idem)
+        walk, stored = _begin_together(core, request, idem)
     except BaseException:
         core.idempotency.abandon(idem)
         raise
+    if stored is not None:
+        return await _told(core, walk, stored)
     task = core.spawn(f"submit:{walk.order.client_order_id}", _walk(core, walk))
     task.add_done_callback(lambda done: _hand_over(core, walk, done))
     await asyncio.wait({walk.answer}, timeout=core.answer_deadline_s)
@@ -119,6 +121,47 @@ class _Walk:
     approved: Approved | None
     numbers: Mapping[str, str] = field(default_factory=dict)
     answering: bool = False
+
+
+def _begin_together(
+    core: EngineCore, request: OrderRequest, idem: IdempotencyMark
+) -> tuple[_Walk, StoredAnswer | None]:
+    """Begin an order; where nobody else has a say in it any more, also end and answer it in the same commit.
+
+    That is so for a denied order, and for one at a venue of this process. The answer is ``None`` for an order that
+    has to be sent: its intent is on disk before the first byte leaves.
+    """
+    walks: list[_Walk] = []
+    answers: list[StoredAnswer] = []
+
+    def work() -> None:
+        walk = _begin(core, request, idem)
+        walks.append(walk)
+        if walk.approved is not None:
+            if walk.order.venue not in core.at_once:
+                return
+            send_at_once(core, core.state.order(walk.order.client_order_id) or walk.order)
+        answers.append(_record_answer(core, walk)[1])
+
+    durable = core.together(work)
+    walks[0].durable = durable
+    return walks[0], answers[0] if answers else None
+
+
+async def _told(core: EngineCore, walk: _Walk, stored: StoredAnswer) -> SubmitResult:
+    """Wait for the one commit that holds the whole order, then give its answer to everyone who asked."""
+
+    def settled(durable: Future[int]) -> None:
+        if durable.cancelled() or durable.exception() is not None:
+            core.idempotency.abandon(walk.idem)
+        else:
+            core.idempotency.finish(stored)
+
+    walk.durable.add_done_callback(settled)
+    # Shielded: a caller that goes away changes nothing about the order or about those who ask the same.
+    await asyncio.shield(walk.durable)
+    order = stored.order or walk.order
+    return _result(order, stored)
 
 
 def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark) -> _Walk:
@@ -205,36 +248,45 @@ async def _answer(core: EngineCore, walk: _Walk) -> None:
     if walk.answering:
         return
     walk.answering = True
-    order = core.state.order(walk.order.client_order_id) or walk.order
-    now = core.clock.now_ms()
-    result = SubmitResult(
-        status=_BY_STATUS.get(order.status, SubmitStatus.CREATED),
+    recorded, stored = _record_answer(core, walk)
+    await recorded
+    walk.answer.set_result(_result(stored.order or walk.order, stored))
+    core.idempotency.finish(stored)
+
+
+def _record_answer(core: EngineCore, walk: _Walk) -> tuple[Future[int], StoredAnswer]:
+    """Queue the answer to an order as it stands now."""
+    cid = walk.order.client_order_id
+    order = core.state.order(cid) or walk.order
+    stored = StoredAnswer(
+        mark=walk.idem,
+        at_ms=core.clock.now_ms(),
+        outcome=_BY_STATUS.get(order.status, SubmitStatus.CREATED).value,
+        client_order_id=cid,
         order=order,
-        fills=core.state.fills_of(order.client_order_id),
+        fills=core.state.fills_of(cid),
         numbers=walk.numbers,
-        answered_at_ms=now,
     )
     recorded = core.record(
         e.AnswerRecorded(
-            at_ms=now,
+            at_ms=stored.at_ms,
             mark=walk.idem,
-            outcome=result.status.value,
-            client_order_id=order.client_order_id,
+            outcome=stored.outcome,
+            client_order_id=cid,
             numbers=walk.numbers,
         )
     )
-    stored = StoredAnswer(
-        mark=walk.idem,
-        at_ms=now,
-        outcome=result.status.value,
-        client_order_id=order.client_order_id,
+    return recorded, stored
+
+
+def _result(order: Order, stored: StoredAnswer) -> SubmitResult:
+    return SubmitResult(
+        status=SubmitStatus(stored.outcome),
         order=order,
-        fills=result.fills,
-        numbers=walk.numbers,
+        fills=stored.fills,
+        numbers=stored.numbers,
+        answered_at_ms=stored.at_ms,
     )
-    await recorded
-    walk.answer.set_result(result)
-    core.idempotency.finish(stored)
 
 
 def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:

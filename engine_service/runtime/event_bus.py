@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from engine_service.domain.events import Event
 from engine_service.storage.port import Recorded
 
 Handler = Callable[[Recorded], None]
@@ -36,29 +37,39 @@ class EventBus:
         """``on_failure`` and ``on_drop`` hear the subscriber's name, for the metrics."""
         self._on_failure = on_failure
         self._on_drop = on_drop
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: dict[str, tuple[Handler, tuple[type[Event], ...]]] = {}
+        self._by_kind: dict[type[Event], list[tuple[str, Handler]]] = {}
         self._clients: set[StreamClient] = set()
 
-    def subscribe(self, name: str, handler: Handler) -> None:
-        """Call ``handler`` with every committed event, in order.
+    def subscribe(self, name: str, handler: Handler, *, kinds: tuple[type[Event], ...] = (Event,)) -> None:
+        """Call ``handler`` with every committed event of these kinds, in order.
 
         Raises:
             ValueError: the name is taken.
         """
         if name in self._handlers:
             raise ValueError(f"the subscriber {name} exists")
-        self._handlers[name] = handler
+        self._handlers[name] = (handler, kinds)
+        self._by_kind.clear()
 
     def publish(self, recorded: Recorded) -> None:
         """Hand one committed event to everyone."""
-        for name, handler in self._handlers.items():
+        for name, handler in self._concerned(type(recorded.event)):
             try:
                 handler(recorded)
             except Exception:  # noqa: BLE001  # one subscriber's defect must not reach the journal or its neighbours
                 _log.exception("subscriber failed", subscriber=name, kind=recorded.kind, seq=recorded.seq)
                 self._on_failure(name)
-        for client in tuple(self._clients):
-            self._offer(client, recorded)
+        if self._clients:
+            for client in tuple(self._clients):
+                self._offer(client, recorded)
+
+    def _concerned(self, kind: type[Event]) -> list[tuple[str, Handler]]:
+        found = self._by_kind.get(kind)
+        if found is None:
+            found = [(name, handler) for name, (handler, kinds) in self._handlers.items() if issubclass(kind, kinds)]
+            self._by_kind[kind] = found
+        return found
 
     def connect(self, name: str) -> StreamClient:
         """Return a new streaming client; from now on its queue receives every event."""

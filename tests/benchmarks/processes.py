@@ -61,7 +61,7 @@ def start_paper_engine(group: ProcessGroup, home: Path, exchange_url: str) -> En
     port = free_port()
     arguments = [
         "-m", "engine_service.main", "--home", str(home), "--port", str(port), "--venue", "paper",
-        "--venue-url", exchange_url, "--strategies", "off", "--interval", "1s",
+        "--venue-url", exchange_url, "--strategies", "off", "--interval", "1s", "--paper-latency-ms", "0",
     ]  # fmt: skip
     url = group.wait_ready(group.start("engine", arguments), READY_S)
     tokens = json.loads((home / "engine" / "tokens.json").read_text(encoding="utf-8"))
