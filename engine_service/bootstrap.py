@@ -88,9 +88,8 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
     file_policy = load_policy(config_dir / "risk.yaml")
     opened = _open_journal(files, settings)
     journal = opened.journal
-    restored = restore(
-        journal, newest_seq=journal.newest_seq(), snapshots=files.snapshots, reporting=settings.reporting_asset
-    )
+    reporting = journal.reporting() or settings.reporting_asset
+    restored = restore(journal, newest_seq=journal.newest_seq(), snapshots=files.snapshots, reporting=reporting)
     if restored.skipped:
         _log.warning("damaged snapshots were skipped", reasons=list(restored.skipped))
     market = Market.FUTURES if settings.venue == "binance-futures" else Market.SPOT
@@ -207,7 +206,9 @@ def _halt_later(core: EngineCore, reason: str) -> None:
 def _open_journal(files: EngineFiles, settings: EngineSettings) -> Opened:
     if has_wal_race():
         _log.warning("SQLite is older than 3.51.3; let no other program write to the journal")
-    opened = open_journal(files, account=ACCOUNT, checkpoints=settings.checkpoint_file)
+    opened = open_journal(
+        files, account=ACCOUNT, checkpoints=settings.checkpoint_file, reporting=settings.reporting_asset
+    )
     _log.info("journal opened", events=opened.journal.last_seq, checked_from=opened.checked_from)
     return opened
 

@@ -24,6 +24,8 @@ from engine_service.venues.port import VenueUnavailable
 EQUITY_EVERY_S = 5.0
 AUDIT_EVERY_S = 0.5
 INSTRUMENTS_EVERY_S = 24 * 3600.0
+SNAPSHOT_EVERY_EVENTS = 50_000
+SNAPSHOT_POLL_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -48,18 +50,27 @@ async def keep_recording_equity(engine: Engine) -> None:
 
 
 async def keep_snapshotting(engine: Engine) -> None:
-    """Save the state on a timer. A disk that refuses costs start-up time, never an order."""
+    """Save the state at the start, on a timer, and after many events, so that no start has to replay a lot.
+
+    A disk that refuses costs start-up time, never an order.
+    """
+    clock, journal = engine.core.clock, engine.core.journal
+    due_s, due_seq = clock.monotonic_s(), 0
     while True:
-        await asyncio.sleep(engine.settings.snapshot_every_s)
-        await save_snapshot(engine)
+        if clock.monotonic_s() >= due_s or journal.last_seq >= due_seq:
+            due_s = clock.monotonic_s() + engine.settings.snapshot_every_s
+            due_seq = journal.last_seq + SNAPSHOT_EVERY_EVENTS
+            await save_snapshot(engine)
+        await asyncio.sleep(SNAPSHOT_POLL_S)
 
 
 async def save_snapshot(engine: Engine) -> None:
-    """Save the state as of now: encoded here, in one turn, and written in a thread."""
+    """Save the state as of now: encoded here, in one turn, and written in a thread once its events are on disk."""
     files = EngineFiles(engine.settings.home)
     body = encode(engine.core.state.image)
     seq = engine.core.journal.last_seq
     try:
+    await engine.core.journal.flush()
         await asyncio.to_thread(snapshots.write, files.snapshots, body, seq)
     except OSError as error:
         _log.error("snapshot skipped", reason=error.strerror, seq=seq)
@@ -113,11 +124,10 @@ async def last_words(engine: Engine) -> None:
     """Before the end, where the journal still takes it: an equity sample, a snapshot, the rest of the audit log."""
     try:
         await record_equity(engine.core)
-        await engine.core.journal.flush()
+        await save_snapshot(engine)
     except Unavailable as error:
         _log.error("the journal took no last words", code=error.code)
         return
-    await save_snapshot(engine)
     try:
         with _audit_log(engine) as (audit, reader):
             audit.catch_up(reader)

@@ -39,6 +39,11 @@ def encode_canonical(value: object) -> bytes:
     return _SORTED.encode(value)
 
 
+def canonical(body: bytes) -> bytes:
+    """Bring encoded bytes into the canonical form: what ``encode_canonical`` gives for the value they hold."""
+    return _SORTED.encode(msgspec.json.decode(body))
+
+
 def as_plain(event: Event) -> dict[str, Any]:
     """Return an event as JSON-ready plain values beside its kind, as streams and the audit log show it."""
     return {"kind": type(event).__name__, "event": msgspec.json.decode(_ENCODER.encode(event))}

@@ -127,6 +127,14 @@ class SqliteJournal(SqliteReader):
         self._queue.put(_Batch((), done))
         await done
 
+    def remember_reporting(self, asset: str) -> None:
+        """Write down the currency everything is valued in; only before the first event.
+
+        Raises:
+            sqlite3.Error: the disk refused.
+        """
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('reporting', ?)", (asset,))
+
     def close(self) -> None:
         """Write what is queued, fold the log into the database and close it."""
         if self._thread is not None:

@@ -30,6 +30,7 @@ from engine_service.storage.keys import (
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.rows import newest_seq, rows_after
 from engine_service.storage.schema import open_reader
+from engine_service.storage.snapshots import newest_snapshot
 
 #: Journals of up to this many rows are checked as a whole at every start (about a second).
 CHECK_ALL_UP_TO: Final = 100_000
@@ -45,8 +46,17 @@ class Opened:
     checked_from: int
 
 
-def open_journal(files: EngineFiles, *, account: str, checkpoints: Path | None = None, epoch: int = 0) -> Opened:
+def open_journal(
+    files: EngineFiles,
+    *,
+    account: str,
+    checkpoints: Path | None = None,
+    epoch: int = 0,
+    reporting: str = "USDT",
+) -> Opened:
     """Open or create the journal of a home folder. ``epoch`` 0 means the one after the newest row's.
+
+    ``reporting`` is the currency a new journal begins with; an old one keeps its own.
 
     Raises:
         ConfigurationError: a key is damaged, open to others or not there, or the database is of a newer version.
@@ -57,7 +67,7 @@ def open_journal(files: EngineFiles, *, account: str, checkpoints: Path | None =
     _adopt_first_version(files)
     state = read_state(files.key_state)
     root = _root(files, state)
-    if not files.journal.exists() and ((state is not None and state.seq) or any(files.snapshots.glob("state-*"))):
+    if not files.journal.exists() and ((state is not None and state.seq) or newest_snapshot(files.snapshots)):
         raise EngineError(
             "JOURNAL_MISSING",
             f"{files.journal} is gone, but this folder had one; put it back, or begin with another --home",
@@ -75,6 +85,8 @@ def open_journal(files: EngineFiles, *, account: str, checkpoints: Path | None =
         )
     except sqlite3.Error as error:
         raise EngineError("JOURNAL_CORRUPT", f"{files.journal} cannot be opened: {error}") from error
+    if not journal.last_seq:
+        journal.remember_reporting(reporting)
     journal.epoch = epoch or journal.last_epoch() + 1
     return Opened(journal, anchors, audit_key, checked_from)
 
@@ -125,6 +137,9 @@ def _checked(files: EngineFiles, state: KeyState | None, root: bytes | None) -> 
                 due.append(Position(row.seq, walker.head, walker.ratchet.secret))
             if state is not None and row.seq == anchored:
                 _refuse_if(walker.ratchet.secret.hex() != state.secret, anchored, "sealed with another key")
+        if state is not None:
+            ahead = newest_snapshot(files.snapshots)
+            _refuse_if(ahead > last, last + 1, "truncated", f"a snapshot knows event {ahead}")
         audited = audit_log.last_seq(files.audit)
         _refuse_if(audited > last, last + 1, "truncated", f"the audit log goes on to {audited}")
     finally:

@@ -58,6 +58,11 @@ class SqliteReader:
         row = self._one("SELECT epoch FROM events ORDER BY seq DESC LIMIT 1", ())
         return 0 if row is None else int(row[0])
 
+    def reporting(self) -> str:
+        """Return the currency everything is valued in since the first event; empty where it was not written down."""
+        row = self._one("SELECT value FROM meta WHERE key = 'reporting'", ())
+        return "" if row is None else str(row[0])
+
     def newest_seq(self) -> int:
         """Return the newest committed sequence number."""
         row = self._one("SELECT MAX(seq) FROM events", ())

@@ -6,6 +6,7 @@ version is skipped with a reason.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from engine_service.domain.state import EngineState, StateImage
-from engine_service.storage.codec import Undecodable, decode, encode, encode_canonical
+from engine_service.storage.codec import Undecodable, canonical, decode, encode, encode_canonical
+from engine_service.storage.keys import sync_folder
 
 VERSION: Final = 1
 KEPT: Final = 5
@@ -24,11 +26,15 @@ _NAME = re.compile(r"^state-(\d{12})\.json$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """First line of a snapshot file: what the second line is."""
+    """First line of a snapshot file: what the second line is.
+
+    ``sha256`` is of the line as it stands; ``state_hash`` of the state it holds, whatever its order. Empty: not known.
+    """
 
     version: int
     seq: int
     sha256: str
+    state_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,8 @@ def write(folder: Path, body: bytes, seq: int, *, keep: int = KEPT) -> Path:
         OSError: it could not be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    header = encode(Header(version=VERSION, seq=seq, sha256=hashlib.sha256(body).hexdigest()))
+    state = hashlib.sha256(canonical(body)).hexdigest()
+    header = encode(Header(version=VERSION, seq=seq, sha256=hashlib.sha256(body).hexdigest(), state_hash=state))
     target = folder / f"state-{seq:012d}.json"
     temporary = folder / f".{target.name}.{os.getpid()}"
     with temporary.open("wb") as file:
@@ -69,7 +76,7 @@ def write(folder: Path, body: bytes, seq: int, *, keep: int = KEPT) -> Path:
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(target)
-    _sync_folder(folder)
+    sync_folder(folder)
     for old in sorted(_snapshots(folder), reverse=True)[keep:]:
         old.unlink(missing_ok=True)
     return target
@@ -91,7 +98,28 @@ def load_newest(folder: Path, *, not_after: int) -> Loaded | None:
     return None
 
 
+def newest_snapshot(folder: Path) -> int:
+    """Return the sequence number of the newest snapshot by its name, sound or not; 0 where there is none."""
+    return max((int(path.stem.removeprefix("state-")) for path in _snapshots(folder)), default=0)
+
+
+def recorded_hashes(folder: Path) -> dict[int, str]:
+    """Return the hashes of the live state that sound snapshots recorded, by sequence number."""
+    found = {}
+    for path in _snapshots(folder):
+        with contextlib.suppress(OSError, Undecodable):
+            header, _ = _parts(path)
+            if header.state_hash:
+                found[header.seq] = header.state_hash
+    return found
+
+
 def _read(path: Path) -> tuple[StateImage, int]:
+    header, body = _parts(path)
+    return decode(StateImage, body), header.seq
+
+
+def _parts(path: Path) -> tuple[Header, bytes]:
     first, _, rest = path.read_bytes().partition(b"\n")
     header = decode(Header, first)
     body = rest.removesuffix(b"\n")
@@ -99,18 +127,10 @@ def _read(path: Path) -> tuple[StateImage, int]:
         raise Undecodable(f"version {header.version} is not {VERSION}")
     if hashlib.sha256(body).hexdigest() != header.sha256:
         raise Undecodable("the checksum does not fit")
-    return decode(StateImage, body), header.seq
+    return header, body
 
 
 def _snapshots(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return iter(())
     return (path for path in folder.iterdir() if _NAME.fullmatch(path.name))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli import operate, regimes, research
+from orchestration.cli import audit, operate, regimes, replay, research
 from orchestration.cli.layout import (
     CODE_SERVER_PORT,
     DAGSTER_PORT,
@@ -31,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(operate.audit_app, name="audit")
+app.add_typer(audit.app, name="audit")
 app.add_typer(operate.risk_app, name="risk")
 app.add_typer(operate.config_app, name="config")
 
@@ -126,6 +126,7 @@ app.command()(research.evaluate)
 app.command()(research.promote)
 app.command()(research.rollback)
 app.command()(operate.reconcile)
+app.command()(replay.replay)
 
 
 def _become(arguments: list[str]) -> None:

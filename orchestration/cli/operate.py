@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from rich.table import Table
 
 from orchestration.cli.layout import ENGINE_URL, ROOT, Exit, Home, Refused
 from orchestration.cli.preflight import require_configuration
-from orchestration.cli.processes import child_environment
 
 if TYPE_CHECKING:
     from engine_service.client.client import EngineClient
@@ -28,7 +26,6 @@ ConfigOption = Annotated[Path, typer.Option("--config", envvar="NHMM_CONFIG", he
 DEFAULT_CONFIG = ROOT / "config"
 ENGINE_MODULE = ("-m", "engine_service.main")
 
-audit_app = typer.Typer(help="Prove that the journal and the audit log are whole.", no_args_is_help=True)
 risk_app = typer.Typer(help="Read and change the risk limits of a running engine.", no_args_is_help=True)
 config_app = typer.Typer(help="Show and check the configuration files.", no_args_is_help=True)
 
@@ -46,14 +43,6 @@ def reconcile(home: HomeOption = None, engine_url: EngineOption = ENGINE_URL, as
         Console().print(table)
     if report.get("breaks"):
         raise typer.Exit(Exit.FAILED)
-
-
-@audit_app.command("verify")
-def audit_verify(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Check the hash chain: exit 0 clean, 1 corrupt (names the first bad sequence), 2 unreadable."""
-    command = [sys.executable, "-m", "engine_service.storage.verify", "--home", str(Home.resolve(home).path)]
-    done = subprocess.run([*command, *(["--json"] if as_json else [])], env=child_environment(), check=False)
-    raise typer.Exit(done.returncode)
 
 
 @risk_app.command("show")

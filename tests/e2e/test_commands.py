@@ -20,7 +20,7 @@ from tests.integration.simulated_exchange import free_port
 
 WORDS = (
     *("demo", "up", "engine", "exchange", "dagster", "backfill", "train", "evaluate", "promote"),
-    *("reconcile", "audit", "doctor", "config"),
+    *("reconcile", "audit", "replay", "doctor", "config"),
 )
 KEYS = {"BINANCE_API_KEY": "demo", "BINANCE_API_SECRET": "demo-secret"}
 

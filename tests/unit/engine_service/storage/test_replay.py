@@ -1,0 +1,131 @@
+"""Replaying a journal offline: the same hash as live, as snapshot and tail; and what is said when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from engine_service.domain.order_status import OrderSide
+from engine_service.execution.core import EngineCore
+from engine_service.execution.submit import submit
+from engine_service.storage import replay, snapshots
+from engine_service.storage.codec import canonical, encode, encode_canonical
+from engine_service.storage.layout import EngineFiles
+from engine_service.storage.opening import open_journal
+from engine_service.storage.replay import replay_home
+from engine_service.storage.snapshots import state_hash
+from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
+from tests.fakes.venue import Script, unknown
+
+SYMBOLS = ("BTCUSDT.BINANCE", "ETHUSDT.BINANCE")
+
+
+async def _session(home: Path, seed: int) -> str:
+    """Trade at random, snapshots included; return the hash of the live state at the end."""
+    chance = random.Random(seed)
+    opened = open_journal(EngineFiles(home), account="test")
+    core = make_core(journal=opened.journal)
+    for number in range(60):
+        if chance.random() < 0.1:
+            fake(core).scripts.append(Script(act=chance.random() < 0.5, say=unknown()))
+        side = chance.choice((OrderSide.BUY, OrderSide.BUY, OrderSide.SELL))
+        request = (
+            limit_order(str(chance.randint(30_000, 49_000)))
+            if chance.random() < 0.3
+            else market_order(f"0.00{chance.randint(1, 9)}", side=side, symbol=chance.choice(SYMBOLS))
+        )
+        fake(core).fee_asset = chance.choice(("BASE", ""))
+        await submit(core, request, mark_of())
+        if number in {20, 45}:
+            _save(core, home)
+    await core.settle()
+    await opened.journal.flush()
+    found = state_hash(core.state)
+    opened.journal.close()
+    return found
+
+
+def _save(core: EngineCore, home: Path) -> None:
+    snapshots.write(EngineFiles(home).snapshots, encode(core.state.image), core.journal.last_seq)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_journal_alone_leads_to_the_live_state_to_the_last_digit(tmp_path: Path, seed: int) -> None:
+    live = asyncio.run(_session(tmp_path, seed))
+    replayed = replay_home(tmp_path)
+    assert replayed.state_hash == live
+    assert replayed.equals_live is True
+    assert replayed.compared == 3
+    assert replayed.events > 200
+
+
+def test_the_canonical_form_is_the_same_from_bytes_and_from_values(tmp_path: Path) -> None:
+    asyncio.run(_session(tmp_path, 1))
+    image = replay_home(tmp_path).state.image
+    assert canonical(encode(image)) == encode_canonical(image)
+
+
+def test_a_replay_may_stop_at_any_event(tmp_path: Path) -> None:
+    asyncio.run(_session(tmp_path, 1))
+    first_snapshot = min(snapshots.recorded_hashes(EngineFiles(tmp_path).snapshots))
+    early, later = replay_home(tmp_path, until=first_snapshot - 1), replay_home(tmp_path, until=first_snapshot)
+    assert (early.events, early.equals_live) == (first_snapshot - 1, None)
+    assert (later.events, later.equals_live, later.compared) == (first_snapshot, True, 2)
+    assert early.state_hash != later.state_hash
+
+
+def test_a_snapshot_that_was_forged_whole_is_found_by_the_replay(tmp_path: Path) -> None:
+    asyncio.run(_session(tmp_path, 1))
+    newest = max(EngineFiles(tmp_path).snapshots.iterdir())
+    header, body, _ = newest.read_bytes().split(b"\n")
+    forged = body.replace(b'"quantity":"', b'"quantity":"9', 1)
+    fields = json.loads(header) | {"sha256": hashlib.sha256(forged).hexdigest()}
+    newest.write_bytes(json.dumps(fields).encode() + b"\n" + forged + b"\n")
+    replayed = replay_home(tmp_path)
+    assert replayed.equals_live is False
+    assert "the events after it give another state" in replayed.differs[0]
+
+
+def test_a_live_state_that_the_events_do_not_explain_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(_session(tmp_path, 1))
+    connection = sqlite3.connect(EngineFiles(tmp_path).journal)
+    # A fill that brought more than it did; nothing else in the event contradicts it.
+    connection.execute('UPDATE events SET body = replace(body, \'"fee_rate":"1"\', \'"fee_rate":"2"\')')
+    connection.commit()
+    connection.close()
+    assert replay.main(["--home", str(tmp_path)]) == replay.DIFFERENT
+    assert "DIFFERENT: the live engine's state at event" in capsys.readouterr().out
+
+
+def test_an_event_that_does_not_fit_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(_session(tmp_path, 1))
+    connection = sqlite3.connect(EngineFiles(tmp_path).journal)
+    connection.execute("UPDATE events SET kind = 'OrderAccepted' WHERE seq = 9")
+    connection.commit()
+    connection.close()
+    assert replay.main(["--home", str(tmp_path), "--json"]) == replay.DIFFERENT
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["equals_live"] is False
+    assert verdict["detail"]
+
+
+def test_the_command_prints_the_portfolio_and_one_line_of_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live = asyncio.run(_session(tmp_path, 2))
+    assert replay.main(["--home", str(tmp_path)]) == replay.SAME
+    text = capsys.readouterr().out
+    assert "BINANCE|spot|USDT: " in text
+    assert "equal to the live state in all 3 comparisons" in text
+    assert replay.main(["--home", str(tmp_path), "--json"]) == replay.SAME
+    verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (verdict["state_hash"], verdict["equals_live"]) == (live, True)
+    assert replay.main(["--home", str(tmp_path / "nowhere"), "--json"]) == replay.UNREADABLE
