@@ -112,7 +112,7 @@ class Load:
         what = self._chance.random()
         waiting = [intent for intent in self.intents[-400:] if intent.unanswered]
         if what < 0.12 and self.resting:
-            await self._cancel(self.resting.pop(self._chance.randrange(len(self.resting))))
+            await self.cancel(self.resting.pop(self._chance.randrange(len(self.resting))))
         elif what < 0.22 and waiting:
             await self.ask(self._chance.choice(waiting))
         else:
@@ -121,7 +121,8 @@ class Load:
             copies = 2 if self._chance.random() < 0.06 else 1  # a nervous caller asks twice at once
             await asyncio.gather(*(self.ask(intent) for _ in range(copies)))
 
-    async def _cancel(self, client_order_id: str) -> None:
+    async def cancel(self, client_order_id: str) -> None:
+        """Cancel an order and remember the answer."""
         headers = {"Authorization": f"Bearer {self.engine.token('trade')}"}
         answer = await self._send("DELETE", f"/orders/{client_order_id}", headers)
         if answer is not None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.faults import identical_posts, sigkill
+from tests.faults import identical_posts, report_streams, sigkill, tampered_journals, torn_journals, venue_faults
 from tests.faults.rows import Row
 
-ROWS: Final[tuple[Row, ...]] = (sigkill.ROW, identical_posts.ROW)
+ROWS: Final[tuple[Row, ...]] = (
+    sigkill.ROW,
+    identical_posts.ROW,
+    venue_faults.ROW,
+    torn_journals.ROW,
+    tampered_journals.ROW,
+    report_streams.ROW,
+)
