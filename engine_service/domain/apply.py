@@ -28,16 +28,6 @@ class IllegalEvent(EngineError):
     """An event that no rule allows reached ``apply``: a defect, or a journal that was tampered with."""
 
 
-def legal(state: EngineState, event: e.OrderEvent) -> bool:
-    """Tell whether ``apply`` would take an order event now."""
-    if isinstance(event, e.OrderInitialized | e.ExternalOrderAdopted):
-        return event.client_order_id not in state.image.orders
-    if isinstance(event, e.OrderRecalled):
-        return True
-    order = state.order(event.client_order_id)
-    return order is not None and changed(order, event) is not None
-
-
 @exactly
 def apply(state: EngineState, event: e.Event) -> None:
     """Change the state by one fact.
@@ -45,15 +35,16 @@ def apply(state: EngineState, event: e.Event) -> None:
     Raises:
         IllegalEvent: no rule allows the event in this state.
     """
-    image = state.image
-    image.last_event_ms = max(image.last_event_ms, event.at_ms)
-    kind = type(event).__name__
-    image.counts[kind] = image.counts.get(kind, 0) + 1
     handler = _HANDLERS.get(type(event))
     if handler is not None:
         handler(state, event)
     elif isinstance(event, e.OrderEvent):
         _apply_order(state, event)
+    # Only now: what no rule allows has raised above and has left no trace.
+    image = state.image
+    image.last_event_ms = max(image.last_event_ms, event.at_ms)
+    kind = type(event).__name__
+    image.counts[kind] = image.counts.get(kind, 0) + 1
 
 
 def _apply_order(state: EngineState, event: e.OrderEvent) -> None:

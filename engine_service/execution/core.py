@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine_service.domain import events as e
-from engine_service.domain.apply import apply, legal
+from engine_service.domain.apply import IllegalEvent, apply
 from engine_service.domain.clock import Clock
 from engine_service.domain.errors import InvalidRequest, NotFound, Unavailable
 from engine_service.domain.ids import Market, venue_of
@@ -93,8 +93,7 @@ class EngineCore:
             raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written; the engine has to be restarted")
         entries: list[Entry] = [] if self._held is None else self._held
         for offered in events:
-            event = self._checked(offered)
-            apply(self.state, event)
+            event = self._applied(offered)
             recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
             entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
         error = self.state.portfolio.identity_error
@@ -132,9 +131,19 @@ class EngineCore:
         """Record facts and wait until they are on disk; return the last sequence number."""
         return await self.record(*events)
 
-    def _checked(self, event: e.Event) -> e.Event:
-        if not isinstance(event, e.OrderEvent) or legal(self.state, event):
-            return event
+    def _applied(self, event: e.Event) -> e.Event:
+        """Apply a fact and return it; one that no rule allows is applied as the anomaly that it is."""
+        try:
+            apply(self.state, event)
+        except IllegalEvent:
+            if not isinstance(event, e.OrderEvent):
+                raise
+            anomaly = self._anomaly(event)
+            apply(self.state, anomaly)
+            return anomaly
+        return event
+
+    def _anomaly(self, event: e.OrderEvent) -> e.Anomaly:
         order = self.state.order(event.client_order_id)
         status = "unknown" if order is None else order.status.value
         return e.Anomaly(
