@@ -30,7 +30,7 @@ def crossings(closes: NDArray[np.float64], fast: int, slow: int) -> tuple[NDArra
     _check_windows(fast, slow)
     if len(closes) <= slow:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
-    if float(closes.max()) * UNITS * fast * slow >= _LARGEST:
+    if not is_summable(closes, fast, slow):
         raise ValueError("the prices are too large for these windows")
     # A running total may wrap around; differences of it do not.
     total = np.zeros(len(closes) + 1, dtype=np.int64)
@@ -43,6 +43,11 @@ def crossings(closes: NDArray[np.float64], fast: int, slow: int) -> tuple[NDArra
     above = fast_sum > slow_sum
     flips = np.flatnonzero(above[1:] != above[:-1])
     return flips + slow, above[flips + 1]
+
+
+def is_summable(closes: NDArray[np.float64], fast: int, slow: int) -> bool:
+    """Tell whether ``crossings`` can hold the sums of these prices; bar by bar there is no limit."""
+    return len(closes) == 0 or float(closes.max()) * UNITS * fast * slow < _LARGEST
 
 
 def _check_windows(fast: int, slow: int) -> None:

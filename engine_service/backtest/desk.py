@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from decimal import Decimal
 
-from engine_service.backtest.options import BacktestOptions, wide_open_limits
+from engine_service.backtest.options import BacktestOptions, policy_of
 from engine_service.domain import events as e
 from engine_service.domain.apply import apply
 from engine_service.domain.clock import ManualClock
@@ -28,7 +28,6 @@ from engine_service.execution.send import feed_breaker
 from engine_service.execution.venue_words import facts_of, from_accepted
 from engine_service.risk.context import RiskRefused
 from engine_service.risk.gate import RiskGate
-from engine_service.risk.policy import parse
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.memory import MemoryJournal
 from engine_service.venues.paper.fill_model import Costs, book_around
@@ -77,7 +76,7 @@ class Desk:
             state=EngineState(),
             journal=journal,
             marks=MarkBook(options.reporting),
-            gate=RiskGate(parse(wide_open_limits() | dict(options.limits))),
+            gate=RiskGate(policy_of(options.limits)),
             venues={venue_name: self._venue},
             idempotency=IdempotencyStore(journal.answer, self.clock),
             default_venue=venue_name,

@@ -219,7 +219,7 @@ class _Run:
             fills=tuple(desk.fills),
             times=times,
             equity=equity,
-            exposure=gross / equity,
+            gross=gross,
             equity_final=desk.core.state.exposure.equity,
             fees=books.fees,
             realised=books.realised,

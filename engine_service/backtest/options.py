@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.fill import Fill
+from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
-from engine_service.risk.policy import LIMITS
+from engine_service.risk.policy import LIMITS, RiskPolicy, parse
 
 _LIMITS_AT_THEIR_LOW = ("min_notional_spot", "min_notional_futures", "market_collar_bps", "equity_floor", "dust_value")
 
@@ -62,27 +64,103 @@ class BacktestOptions:
             raise ValueError("fee and spread must not be negative, and the spread less than the price")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BacktestResult:
-    """What came of it. Money is in the reporting currency.
+class LimitInvalid(ValueError):
+    """A risk limit that does not exist, or a value out of its range."""
 
-    ``times`` (ms, the closes of all bars, each once) and ``equity`` (at the marks of those moments, float64) have one
-    point a bar time; ``equity_final`` is the books' own exact figure. ``exposure`` is the gross value at risk as a
-    share of equity at the same times. ``realised`` is before fees; ``refused`` counts orders that a rail or the venue
-    refused, by code; ``funding`` is what was paid, negative where received.
+
+class FillRow(NamedTuple):
+    """One fill as a row of a table; ``side`` is BUY or SELL."""
+
+    symbol: str
+    at_ms: int
+    side: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+
+
+class Traded(Protocol):
+    """What came of a backtest, whichever path it took. Money is in the reporting currency.
+
+    ``times`` (ms, the closes of all bars, each once) and ``equity`` (at the closes of those moments, float64) have one
+    point a bar time, ``gross`` is the absolute value held at the same times; ``equity_final`` is exact. ``realised``
+    is before fees and funding; ``funding`` is what was paid, negative where received. ``refused`` counts orders that a
+    rail or the venue refused, by code.
     """
+
+    @property
+    def bars(self) -> int: ...
+    @property
+    def order_count(self) -> int: ...
+    @property
+    def fill_count(self) -> int: ...
+    @property
+    def times(self) -> NDArray[np.int64]: ...
+    @property
+    def equity(self) -> NDArray[np.float64]: ...
+    @property
+    def gross(self) -> NDArray[np.float64]: ...
+    @property
+    def equity_final(self) -> Decimal: ...
+    @property
+    def fees(self) -> Decimal: ...
+    @property
+    def realised(self) -> Decimal: ...
+    @property
+    def funding(self) -> Decimal: ...
+    @property
+    def refused(self) -> Mapping[str, int]: ...
+    @property
+    def traded_value(self) -> Decimal:
+        """Return the notional of all fills."""
+
+    def fill_rows(self) -> Iterator[FillRow]:
+        """Return every fill; by symbol, oldest first within one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BacktestResult:
+    """What came of the event path: see ``Traded``, and the engine's own orders and fills."""
 
     bars: int
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
     times: NDArray[np.int64]
     equity: NDArray[np.float64]
-    exposure: NDArray[np.float64]
+    gross: NDArray[np.float64]
     equity_final: Decimal
     fees: Decimal
     realised: Decimal
     funding: Decimal
     refused: Mapping[str, int]
+
+    @property
+    def order_count(self) -> int:
+        return len(self.orders)
+
+    @property
+    def fill_count(self) -> int:
+        return len(self.fills)
+
+    @property
+    def traded_value(self) -> Decimal:
+        return sum((fill.notional for fill in self.fills), ZERO)
+
+    def fill_rows(self) -> Iterator[FillRow]:
+        for fill in sorted(self.fills, key=lambda fill: fill.symbol):
+            yield FillRow(fill.symbol, fill.at_ms, fill.side.value, fill.price, fill.quantity, fill.fee)
+
+
+def policy_of(limits: Mapping[str, object]) -> RiskPolicy:
+    """Return the policy of some limits with every other one wide open.
+
+    Raises:
+        LimitInvalid: a limit is unknown or out of range.
+    """
+    try:
+        return parse(wide_open_limits() | dict(limits))
+    except InvalidRequest as error:
+        raise LimitInvalid(str(error)) from error
 
 
 def wide_open_limits() -> dict[str, object]:

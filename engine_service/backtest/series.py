@@ -54,6 +54,10 @@ class BarSeries:
             volume=float(self.volume[index]),
         )
 
+    def bar_at(self, at_ms: int, *, at_open: bool) -> int:
+        """Return the number of the bar that opens (``at_open``) or closes at a time."""
+        return int(np.searchsorted(self.open_at if at_open else self.close_at, at_ms))
+
     @property
     def bar_ms(self) -> int:
         """Return the length of a bar."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestration.cli import audit, operate, regimes, replay, research
+from orchestration.cli.backtest import backtest as backtest_command
 from orchestration.cli.layout import (
     CODE_SERVER_PORT,
     DAGSTER_PORT,
@@ -119,6 +120,7 @@ def doctor(home: HomeOption = None) -> None:
     raise typer.Exit(checks.run(Home.resolve(home), (ENGINE_PORT, EXCHANGE_PORT, DAGSTER_PORT, CODE_SERVER_PORT)))
 
 
+app.command()(backtest_command)
 app.command()(research.backfill)
 app.command()(research.train)
 app.command()(regimes.regimes)

@@ -73,14 +73,14 @@ def render(data: ReportData) -> str:
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in data.figures.items()
     )
     body = "".join(
-        f'<section><h2>{html.escape(title)}</h2><img alt="{html.escape(title)}" src="{_png(figure)}"></section>'
+        f'<section><h2>{html.escape(title)}</h2><img alt="{html.escape(title)}" src="{png(figure)}"></section>'
         for title, figure in pictures
     )
-    return _PAGE.format(title=html.escape(data.title), rows=rows, body=body)
+    return PAGE.format(title=html.escape(data.title), rows=rows, body=body)
 
 
 def _equity_figure(data: ReportData) -> Figure:
-    figure, axes = _new_figure(height=3.0)
+    figure, axes = new_figure(height=3.0)
     if data.equity:
         at = _seconds(data.equity_at_ms)
         axes.plot(at, _change(data.equity), color=INK, label="this run")
@@ -92,7 +92,7 @@ def _equity_figure(data: ReportData) -> Figure:
 
 
 def _rails_figure(data: ReportData) -> Figure:
-    figure, axes = _new_figure(height=2.4)
+    figure, axes = new_figure(height=2.4)
     if data.rejected:
         codes = sorted(data.rejected, key=lambda code: data.rejected[code])
         axes.barh(codes, [data.rejected[code] for code in codes], color="#c98b2b")
@@ -144,7 +144,8 @@ def _shade_regimes(axes: Axes, story: SymbolStory, at: Sequence[float]) -> None:
             begin = index
 
 
-def _new_figure(height: float) -> tuple[Figure, Axes]:
+def new_figure(height: float) -> tuple[Figure, Axes]:
+    """Return a picture of the page's width, ``height`` in inches."""
     from matplotlib.figure import Figure  # noqa: PLC0415  # as above
 
     figure = Figure(figsize=(10, height), layout="constrained")
@@ -166,13 +167,15 @@ def _change(values: Sequence[float]) -> list[float]:
     return [value - values[0] for value in values]
 
 
-def _png(figure: Figure) -> str:
+def png(figure: Figure) -> str:
+    """Return a picture as a data address, to be put into a page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-_PAGE = """<!doctype html>
+#: The frame of every report: ``title``, table ``rows`` and ``body``.
+PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>

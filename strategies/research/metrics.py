@@ -1,14 +1,22 @@
-"""Performance figures with their standard errors. Returns are simple returns per bar, shape (T,)."""
+"""Performance figures with their standard errors. Returns are simple returns per bar, shape (T,).
+
+Sources: Lo (2002), The Statistics of Sharpe Ratios; Mertens (2002), Comments on the Correct Variance of the Sharpe
+Ratio; Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_NORMAL = NormalDist()
+_EULER = 0.5772156649015329
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +58,78 @@ def max_drawdown(equity: Array) -> float:
         return 0.0
     peak = np.maximum.accumulate(np.maximum(equity, 1.0))
     return float((1.0 - equity / peak).max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharpeEstimate:
+    """A Sharpe ratio per bar (not annualised) over ``bars`` returns, with the moments its error depends on.
+
+    ``skew`` and ``kurtosis`` (3 for a normal) are those of the returns.
+    """
+
+    per_bar: float
+    bars: int
+    skew: float = 0.0
+    kurtosis: float = 3.0
+
+    @property
+    def standard_error(self) -> float:
+        """Return Mertens' standard error per bar; Lo's for independent normal returns is its special case.
+
+        sqrt((1 + s^2/2 - skew s + (kurtosis - 3)/4 s^2) / T)
+        """
+        s = self.per_bar
+        variance = 1.0 + 0.5 * s * s - self.skew * s + (self.kurtosis - 3.0) / 4.0 * s * s
+        return math.sqrt(max(0.0, variance) / max(1, self.bars))
+
+    def probability_above(self, benchmark: float) -> float:
+        """Return the probabilistic Sharpe ratio: how sure it is that the true ratio per bar exceeds ``benchmark``."""
+        s = self.per_bar
+        variance = 1.0 - self.skew * s + (self.kurtosis - 1.0) / 4.0 * s * s
+        if variance <= 0.0 or self.bars < 2:
+            return 0.0
+        return _NORMAL.cdf((s - benchmark) * math.sqrt(self.bars - 1.0) / math.sqrt(variance))
+
+
+def sharpe_estimate(returns: Array) -> SharpeEstimate:
+    """Return the Sharpe ratio of returns (T,), shape of their distribution included; 0 where nothing varies."""
+    count = len(returns)
+    if count < 2:
+        return SharpeEstimate(per_bar=0.0, bars=count)
+    away = returns - returns.mean()
+    square = away * away
+    variance = float(square.mean())
+    # Rounding leaves a whisker of variance in returns that are all the same.
+    if variance <= 1e-30:
+        return SharpeEstimate(per_bar=0.0, bars=count)
+    return SharpeEstimate(
+        per_bar=float(returns.mean()) / math.sqrt(variance * count / (count - 1)),
+        bars=count,
+        skew=float((square * away).mean()) / variance**1.5,
+        kurtosis=float((square * square).mean()) / variance**2,
+    )
+
+
+def expected_best(trials: int, spread: float) -> float:
+    """Return the Sharpe ratio that the best of so many worthless trials is expected to show.
+
+    sqrt(V) ((1 - g) Z^-1[1 - 1/N] + g Z^-1[1 - 1/(N e)]), g Euler's constant (Bailey and Lopez de Prado 2014).
+
+    Args:
+        spread: standard deviation of the trials' Sharpe ratios.
+    """
+    if trials < 2:
+        return 0.0
+    first = _NORMAL.inv_cdf(1.0 - 1.0 / trials)
+    second = _NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
+    return spread * ((1.0 - _EULER) * first + _EULER * second)
+
+
+def deflated_sharpe(best: SharpeEstimate, trials: Sequence[float]) -> float:
+    """Return how sure it is that the best trial's true Sharpe ratio is above zero, given all trials that were made.
+
+    Args:
+        trials: the Sharpe ratio per bar of every trial, the best one included.
+    """
+    spread = float(np.std(np.asarray(trials), ddof=1)) if len(trials) > 1 else 0.0
+    return best.probability_above(expected_best(len(trials), spread))

@@ -1,0 +1,123 @@
+"""The strategies that a backtest can run, by name, with their settings from text. Each symbol gets its own state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from strategies.contracts import Bar, Signal, Strategy
+from strategies.ensemble import Ensemble
+from strategies.ma_cross import MovingAverageCross
+from strategies.regime_policy import RegimePolicy
+from strategies.regimes.model import RegimeModel
+from strategies.research.baseline import BuyAndHold, VolatilityTarget
+
+
+class UnknownSetting(ValueError):
+    """A strategy name or setting that does not exist, or a value that it does not take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyChoice:
+    """A strategy by name with its settings as written, e.g. ``ma_cross`` with ``{"fast": "10", "slow": "30"}``.
+
+    ``models`` holds the regime model of each symbol under ``version``, for the strategies that need one.
+    """
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, RegimeModel] = field(default_factory=dict)
+    version: str = ""
+
+    def make(self, symbol: str) -> Strategy:
+        """Return a new strategy for a symbol.
+
+        Raises:
+            UnknownSetting: no such strategy or setting, a value out of range, or no model for the symbol.
+        """
+        known = CATALOGUE.get(self.name)
+        if known is None:
+            raise UnknownSetting(f"there is no strategy {self.name}; there are {', '.join(CATALOGUE)}")
+        values = {name: self._value(name, text, known.settings) for name, text in self.settings.items()}
+        try:
+            return known.make(self, symbol, values)
+        except ValueError as error:
+            raise UnknownSetting(f"{self.name}: {error}") from error
+
+    def _value(self, name: str, text: str, known: Mapping[str, type]) -> Any:
+        if name not in known:
+            raise UnknownSetting(f"{self.name} has no setting {name}; it has {', '.join(known) or 'none'}")
+        try:
+            return known[name](text)
+        except ValueError:
+            raise UnknownSetting(f"{self.name}: {name}={text} is not {_ARTICLE[known[name]]}") from None
+
+    def model(self, symbol: str) -> RegimeModel:
+        """Return the symbol's model.
+
+        Raises:
+            UnknownSetting: there is none.
+        """
+        found = self.models.get(symbol)
+        if found is None:
+            raise UnknownSetting(f"{self.name} needs a model of {symbol}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    settings: Mapping[str, type]
+    make: Callable[[StrategyChoice, str, Mapping[str, Any]], Strategy]
+
+
+class EnsembleStrategy:
+    """Moving average crossover and regimes, weighed as the live ensemble weighs them."""
+
+    strategy_id = "ensemble"
+
+    def __init__(self, members: tuple[Strategy, ...], weights: Mapping[str, float]) -> None:
+        self._members = members
+        self._combined = Ensemble(weights)
+
+    @property
+    def warm_up(self) -> int:
+        return max(member.warm_up for member in self._members)
+
+    def on_bar(self, bar: Bar) -> Signal | None:
+        """Show the bar to every member; the last change of the combined target is the signal."""
+        said: Signal | None = None
+        for member in self._members:
+            signal = member.on_bar(bar)
+            if signal is not None:
+                said = self._combined.on_signal(signal) or said
+        return said
+
+
+def _ma_cross(choice: StrategyChoice, symbol: str, values: Mapping[str, Any]) -> Strategy:
+    return MovingAverageCross(**values)
+
+
+def _regime(choice: StrategyChoice, symbol: str, values: Mapping[str, Any]) -> Strategy:
+    return RegimePolicy(choice.model(symbol), choice.version)
+
+
+def _ensemble(choice: StrategyChoice, symbol: str, values: Mapping[str, Any]) -> Strategy:
+    windows = {name: values[name] for name in ("fast", "slow") if name in values}
+    members = (MovingAverageCross(**windows), RegimePolicy(choice.model(symbol), choice.version))
+    share = values.get("ma_weight", 0.5)
+    if not 0.0 <= share <= 1.0:
+        raise ValueError("ma_weight is a share, 0 to 1")
+    return EnsembleStrategy(members, {"ma_cross": share, "hmm_regime": 1.0 - share})
+
+
+_ARTICLE: Mapping[type, str] = {int: "a whole number", float: "a number"}
+CATALOGUE: Mapping[str, _Known] = {
+    "ma_cross": _Known({"fast": int, "slow": int}, _ma_cross),
+    "hmm_regime": _Known({}, _regime),
+    "ensemble": _Known({"fast": int, "slow": int, "ma_weight": float}, _ensemble),
+    "buy_and_hold": _Known({}, lambda choice, symbol, values: BuyAndHold()),
+    "vol_target": _Known(
+        {"window": int, "target": float, "band": float}, lambda choice, symbol, values: VolatilityTarget(**values)
+    ),
+}

@@ -1,0 +1,198 @@
+"""``nhmm backtest`` as a person or a script meets it: figures on the last line, one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from orchestration.cli.app import main
+
+START, HOUR = 1_700_000_400_000, 3_600_000
+FIGURES = (
+    "bars", "orders", "fills", "fees", "realised_pnl", "equity_final", "sharpe", "sharpe_se", "max_drawdown",
+    "turnover", "seconds",
+)  # fmt: skip
+
+
+def frame(closes: Any, symbol: str = "BTCUSDT", first: int = START) -> pl.DataFrame:
+    close = np.asarray(closes, dtype=np.float64)
+    opened = np.concatenate([close[:1], close[:-1]])
+    return pl.DataFrame(
+        {
+            "symbol": [symbol] * len(close),
+            "ts": first + HOUR * np.arange(len(close)),
+            "open": opened,
+            "high": np.maximum(opened, close),
+            "low": np.minimum(opened, close),
+            "close": close,
+            "volume": np.full(len(close), 5.0),
+        }
+    )
+
+
+def walk(count: int, seed: int = 5) -> Any:
+    return np.round(100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, count))), 2)
+
+
+@pytest.fixture
+def nhmm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    def run(bars: pl.DataFrame, *words: str) -> tuple[int, str, str]:
+        path = tmp_path / "bars.parquet"
+        bars.write_parquet(path)
+        monkeypatch.setattr("sys.argv", ["nhmm", "backtest", "--bars", str(path), *words])
+        try:
+            code = main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def last(out: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("fill", ["close", "open"])
+def test_both_paths_print_the_same_money_and_the_trades_add_up_to_it(nhmm: Any, tmp_path: Path, fill: str) -> None:
+    words = ["--set", "fast=5", "--set", "slow=20", "--quantity", "2", "--fee-bps", "5", "--fill", fill, "--json"]
+    figures = {}
+    for path in ("event", "vector"):
+        trades = tmp_path / f"{path}.parquet"
+        code, out, _ = nhmm(frame(walk(800)), *words, "--path", path, "--trades", str(trades))
+        assert code == 0
+        figures[path] = last(out)
+        assert set(FIGURES) <= set(figures[path])
+    money = ("orders", "fills", "fees", "realised_pnl", "equity_final")
+    assert [figures["event"][name] for name in money] == [figures["vector"][name] for name in money]
+    rows = pl.read_parquet(tmp_path / "event.parquet")
+    assert rows.equals(pl.read_parquet(tmp_path / "vector.parquet"))
+    assert rows.height == figures["event"]["fills"] > 20
+    fees = sum(Decimal(repr(p)) * Decimal(repr(q)) for p, q in rows.select("price", "quantity").rows()) * 5 / 10_000
+    assert fees == Decimal(figures["event"]["fees"])
+    column = "close" if fill == "close" else "open"
+    traded = rows.join(frame(walk(800)), left_on="bar_ts", right_on="ts")
+    assert (traded["price"] == traded[column]).all()
+
+
+def test_bars_outside_the_span_are_not_read_and_symbols_are_chosen_by_name(nhmm: Any) -> None:
+    both = pl.concat([frame(walk(300)), frame(walk(300, 6), "ETHUSDT")])
+    words = ("--symbols", "ETHUSDT", "--from", "2023-11-16", "--to", "2023-11-18T12:00", "--json")
+    code, out, _ = nhmm(both, "--strategy", "buy_and_hold", *words)
+    assert (code, last(out)["bars"], last(out)["fills"]) == (0, 60, 1)
+
+
+def test_a_limit_refuses_orders_here_as_it_does_live(nhmm: Any) -> None:
+    code, out, _ = nhmm(frame(walk(400)), "--quantity", "3", "--limit", "max_notional=400", "--json")
+    assert code == 0
+    assert last(out)["refused"]["NOTIONAL_TOO_LARGE"] > 0
+
+
+def test_a_fall_beyond_the_drawdown_limit_ends_the_buying(nhmm: Any) -> None:
+    falling = np.concatenate([np.linspace(100, 120, 40), np.linspace(120, 60, 60), walk(300)])
+    words = ("--quantity", "9000", "--fee-bps", "0", "--long-only", "--json")
+    free = last(nhmm(frame(falling), *words)[1])
+    held = last(nhmm(frame(falling), *words, "--limit", "max_drawdown_pct=2")[1])
+    assert held["refused"].get("EQUITY_DRAWDOWN", 0) > 0
+    assert held["fills"] < free["fills"]
+
+
+def test_the_report_is_one_page_with_its_pictures_inside(nhmm: Any, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    code, _, _ = nhmm(frame(walk(5000)), "--report", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert code == 0
+    assert text.count("data:image/png;base64,") == 3
+    assert "http" not in text
+    assert "Sharpe ratio" in text
+
+
+def bad(name: str) -> pl.DataFrame:
+    bars = frame(walk(200))
+    middle = pl.col("ts") == START + 100 * HOUR
+    changed = {
+        "nan": bars.with_columns(close=pl.when(middle).then(float("nan")).otherwise("close")),
+        "null": bars.with_columns(volume=pl.when(middle).then(None).otherwise("volume")),
+        "zero": bars.with_columns(low=pl.when(middle).then(0.0).otherwise("low")),
+        "twice": pl.concat([bars[:50], bars[49:]]),
+        "unsorted": pl.concat([bars[100:], bars[:100]]),
+        "short": bars[:12],
+        "column": bars.drop("volume"),
+        "one": bars[:1],
+    }
+    return changed[name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "code"),
+    [
+        ("nan", "BARS_NOT_FINITE", 4),
+        ("null", "BARS_NOT_FINITE", 4),
+        ("zero", "BARS_IMPOSSIBLE", 4),
+        ("twice", "BARS_DUPLICATED", 4),
+        ("unsorted", "BARS_UNSORTED", 4),
+        ("short", "TOO_FEW_BARS", 4),
+        ("one", "TOO_FEW_BARS", 4),
+        ("column", "BARS_SCHEMA", 2),
+    ],
+)
+@pytest.mark.parametrize("path", ["event", "vector"])
+def test_bad_bars_are_refused_by_name_in_one_line(nhmm: Any, kind: str, reason: str, code: int, path: str) -> None:
+    ended, out, err = nhmm(bad(kind), "--path", path, "--json")
+    assert (ended, out) == (code, "")
+    assert len(err.strip().splitlines()) == 1
+    assert reason in err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--strategy", "magic"], "STRATEGY_INVALID"),
+        (["--set", "fast=x"], "STRATEGY_INVALID"),
+        (["--set", "fast=30", "--set", "slow=10"], "STRATEGY_INVALID"),
+        (["--set", "speed=1"], "STRATEGY_INVALID"),
+        (["--strategy", "hmm_regime"], "STRATEGY_INVALID"),
+        (["--set", "fast"], "name=value"),
+        (["--quantity", "-1"], "above 0"),
+        (["--quantity", "1", "--notional", "5"], "not both"),
+        (["--limit", "max_notional=many"], "LIMIT_INVALID"),
+        (["--symbols", "DOGEUSDT"], "SYMBOL_UNKNOWN"),
+        (["--from", "yesterday"], "--from"),
+        (["--strategy", "vol_target", "--path", "vector"], "event path"),
+    ],
+)
+def test_a_wrong_word_is_refused_with_the_usage_code_and_one_line(nhmm: Any, words: list[str], reason: str) -> None:
+    ended, out, err = nhmm(frame(walk(200)), *words)
+    assert (ended, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    assert reason in err
+
+
+def test_odd_but_tradable_bars_are_named_and_nothing_is_filled_in(nhmm: Any) -> None:
+    whole = frame(walk(300))
+    still = pl.col("ts") == START + 50 * HOUR
+    holed = whole.filter(~pl.col("ts").is_between(START + 100 * HOUR, START + 109 * HOUR)).with_columns(
+        volume=pl.when(still).then(0.0).otherwise("volume")
+    )
+    late = frame(walk(100, 9), "ETHUSDT", START + 150 * HOUR)
+    flat = frame(np.full(300, 7.0), "USDCUSDT")
+    code, out, _ = nhmm(pl.concat([holed, late, flat]), "--json")
+    assert code == 0
+    notes = [line for line in out.splitlines() if line.startswith("note: ")]
+    for name in (
+        "GAPS: BTCUSDT lacks 10",
+        "ZERO_VOLUME: BTCUSDT has 1",
+        "ENDED_EARLY: ETHUSDT",
+        "LISTED_LATE: ETHUSDT",
+    ):
+        assert any(name in note for note in notes)
+    assert any("CONSTANT_PRICE: USDCUSDT" in note for note in notes)
+    assert last(out)["bars"] == 290 + 100 + 300
