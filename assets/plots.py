@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.scoring import Curve
+from strategies.league import Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,6 +87,27 @@ def bars_picture(days: Sequence[str], counts: Sequence[int], expected: Sequence[
     axes.legend(frameon=False, fontsize=8)
     axes.tick_params(axis="x", rotation=30 if len(days) > 6 else 0)
     return _markdown(figure, [axes], "bars by day")
+
+
+def league_picture(ranked: Sequence[Standing]) -> str:
+    """Return Markdown with the Sharpe ratio per bar of each version, best first, and two standard errors."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
+
+    figure = Figure(figsize=(8.5, 0.9 + 0.35 * len(ranked)), layout="constrained")
+    axes = figure.subplots()
+    upwards = ranked[::-1]
+    axes.errorbar(
+        [row.sharpe for row in upwards],
+        [row.version for row in upwards],
+        xerr=[2 * row.sharpe_se for row in upwards],
+        fmt="o",
+        color=INK,
+        ecolor=GREY,
+        capsize=3,
+    )
+    axes.axvline(0, color=GREY, linewidth=0.6)
+    axes.set_title("Sharpe ratio per bar, net of costs, with two standard errors", fontsize=9, loc="left")
+    return _markdown(figure, [axes], "shadow league")
 
 
 def _thinned(count: int) -> NDArray[np.int64]:

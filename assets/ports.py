@@ -86,5 +86,8 @@ class Engine(Protocol):
     def get_fills(self, after: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the fills booked after a journal sequence, oldest first."""
 
+    def get_league(self) -> dict[str, Any]:
+        """Return the shadow league: ``champion``, ``cost_bps``, ``rank`` and ``standings`` by symbol."""
+
     def reconcile(self) -> dict[str, Any]:
         """Compare the engine with its venues: ``breaks`` still differ, ``venues`` tell who could be asked."""

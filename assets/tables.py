@@ -154,6 +154,25 @@ ALLOCATIONS = TableSpec(
     keys=("decided_at", "strategy"),
 )
 
+LEAGUE = TableSpec(
+    name="league",
+    meaning="Standings of the shadow league, one row per version and symbol, ALL for the rank.",
+    columns=(
+        Column("judged_at", UTC_MS, "when it was read", "UTC"),
+        Column("version", pl.String, "model version"),
+        Column("symbol", pl.String, "instrument, ALL for the mean over them"),
+        Column("champion", pl.Boolean, "whether it was the model in force"),
+        Column("bars", pl.Int64, "bars judged"),
+        Column("net_return", pl.Float64, "compounded, after costs", "fraction"),
+        Column("turnover", pl.Float64, "sum of changes of exposure", "of full size"),
+        Column("sharpe", pl.Float64, "per bar, not annualised"),
+        Column("sharpe_se", pl.Float64, "its standard error"),
+        Column("recomputed", pl.String, "equal, different, or why it could not be recomputed"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("judged_at", "version", "symbol"),
+)
+
 FILLS = TableSpec(
     name="fills",
     meaning="Fills as the engine booked them.",
@@ -213,6 +232,7 @@ TABLES: tuple[TableSpec, ...] = (
     EVALUATIONS,
     PROMOTIONS,
     ALLOCATIONS,
+    LEAGUE,
     FILLS,
     RECONCILIATIONS,
     BREAKS,

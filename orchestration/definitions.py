@@ -10,6 +10,7 @@ from assets.checks import CHECKS
 from assets.evaluation import evaluation
 from assets.features import build_features
 from assets.fills import fills
+from assets.league import league, league_is_reproducible
 from assets.partitions import daily
 from assets.promotion import promotion
 from assets.reconciliation import no_breaks, reconciliation
@@ -28,7 +29,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 def build(configuration: Configuration) -> dg.Definitions:
     """Return everything Dagster is to know."""
     days = daily(configuration.research.backfill.first_day)
-    checks = [*CHECKS, no_breaks]
+    checks = [*CHECKS, no_breaks, league_is_reproducible]
     keys = [key for check in checks for key in check.check_keys]
     switched_on = configuration.environment.schedules == "on"
     return dg.Definitions(
@@ -42,6 +43,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             fills,
             reconciliation,
             allocation,
+            league,
         ],
         asset_checks=checks,
         jobs=JOBS,

@@ -40,6 +40,7 @@ promotion_job = _asset_job(
     "promotion_job", ("promotion",), "Put an evaluated version through the gates; the engine gets what they allow."
 )
 reconcile_job = _asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
+league_job = _asset_job("league_job", ("league",), "Read the shadow league and recompute it from stored bars.")
 allocation_job = _asset_job("allocation_job", ("allocation",), "Move capital between the strategies.")
 
 
@@ -99,6 +100,7 @@ JOBS = [
     promotion_job,
     reconcile_job,
     allocation_job,
+    league_job,
     rollback_job,
     retention_job,
 ]

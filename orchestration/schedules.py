@@ -8,6 +8,7 @@ from assets.partitions import recent
 from orchestration.jobs import (
     allocation_job,
     backfill_job,
+    league_job,
     reconcile_job,
     research_job,
     retention_job,
@@ -53,6 +54,11 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         """Compare engine, venue and warehouse, every quarter of an hour."""
         return dg.RunRequest(run_key=_tick(context).isoformat())
 
+    @dg.schedule(job=league_job, cron_schedule="12 * * * *", execution_timezone="UTC", default_status=status)
+    def league_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Read the shadow league, every hour, after the bars it is recomputed from."""
+        return dg.RunRequest(run_key=_tick(context).isoformat())
+
     @dg.schedule(job=retention_job, cron_schedule="40 3 * * *", execution_timezone="UTC", default_status=status)
     def retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Delete old runs, every night."""
@@ -64,6 +70,7 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         training_schedule,
         allocation_schedule,
         reconcile_schedule,
+        league_schedule,
         retention_schedule,
     ]
 

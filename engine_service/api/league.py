@@ -24,7 +24,8 @@ router = APIRouter(tags=["league"])
 async def league(request: Request) -> Response:
     """The rank of every version by mean Sharpe per bar since this engine's start, and the standing in each symbol.
 
-    `warm_from_ms`, `first_open_ms` and `last_open_ms` name the bars used, so that stored bars give the same figures.
+    `warm_from_ms`, `first_open_ms` and `last_open_ms` name the bars used, so that stored bars give the same figures
+    with the same `policy` and `cost_bps`.
     """
     Query(request)
     return json_response(_view(engine_of(request)))
@@ -63,6 +64,7 @@ def _view(engine: Engine) -> dict[str, Any]:
     return {
         "champion": shadow.champion,
         "cost_bps": shadow.cost_bps,
+        "policy": asdict(shadow.options),
         "rank": [asdict(row) for row in rank(standings)],
         "standings": [asdict(row) for row in standings],
     }

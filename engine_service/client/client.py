@@ -103,6 +103,10 @@ class EngineClient:
         """Return the engine's own filtered regimes by symbol."""
         return dict(self._json("GET", f"/strategies/{strategy}/regimes")["regimes"])
 
+    def get_league(self) -> dict[str, Any]:
+        """Return the shadow league: champion, costs, rank and standings by symbol."""
+        return self._json("GET", "/league")
+
     def get_equity(self, since_ms: int = 0) -> list[dict[str, Any]]:
         """Return the recorded equity curve."""
         return list(self._json("GET", "/equity", params={"since_ms": since_ms, "limit": PAGE})["points"])
@@ -163,6 +167,10 @@ class EngineClient:
     def put_risk_config(self, changes: Mapping[str, object], reason: str = "") -> dict[str, Any]:
         """Change some limits."""
         return self._json("PUT", "/risk/config", body={**changes, **({"reason": reason} if reason else {})})
+
+    def enter_league(self, model: Mapping[str, Any], reason: str = "") -> dict[str, Any]:
+        """Let a model bundle be judged on live bars, unfunded."""
+        return self._json("POST", "/league", body={"model": model, **({"reason": reason} if reason else {})})
 
     def reconcile(self) -> dict[str, Any]:
         """Compare engine and venue now."""

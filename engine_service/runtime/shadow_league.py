@@ -28,14 +28,10 @@ class ShadowLeague:
         """``cost_bps`` is paid per unit of exposure changed; ``feed`` warms a new challenger."""
         self._core = core
         self._feed = feed
-        self._options = options
-        self._cost_bps = cost_bps
+        self.options = options
+        self.cost_bps = cost_bps
         self._members: dict[str, dict[str, Challenger]] = {}
         self.champion = ""
-
-    @property
-    def cost_bps(self) -> float:
-        return self._cost_bps
 
     @property
     def versions(self) -> Sequence[str]:
@@ -104,7 +100,7 @@ class ShadowLeague:
         desks: dict[str, Challenger] = {}
         for symbol, model in bundle.models.items():
             if symbol in feed.symbols:
-                desks[symbol] = Challenger(symbol, model, bundle.version, self._options, self._cost_bps)
+                desks[symbol] = Challenger(symbol, model, bundle.version, self.options, self.cost_bps)
                 desks[symbol].warm(feed.history(symbol))
         self._members[bundle.version] = desks
 

@@ -92,7 +92,7 @@ def test_a_standing_is_recomputed_from_the_exchanges_own_bars(
     league = after_bars(engine, challenger["version"], 8)
     (row,) = (row for row in league["standings"] if row["version"] == challenger["version"])
     live = Standing(**row)
-    options = PolicyOptions(round_trip_cost_bps=2 * league["cost_bps"])
+    options = PolicyOptions(**league["policy"])
     again = replay(SYMBOL, replace(model, seed=3), options, league["cost_bps"], live, klines(exchange, 1000))
     assert again == live
 

@@ -9,8 +9,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.tables import ALLOCATIONS, BARS, BREAKS, COVERAGE, FEATURE_ROWS, FILLS, PROMOTIONS, RECONCILIATIONS
+from assets.tables import ALLOCATIONS, BARS, BREAKS, COVERAGE, FEATURE_ROWS, FILLS, LEAGUE, PROMOTIONS, RECONCILIATIONS
 from tests.integration.research.conftest import Stack
+from tests.integration.simulated_exchange import wait_for
 from warehouse.reader import count_rows
 
 pytestmark = [
@@ -199,3 +200,15 @@ def test_features_stay_in_their_day_and_are_complete(stack: Stack) -> None:
     rows = stack.warehouse.reader(FEATURE_ROWS).read([day])
     assert set(rows["open_at"].dt.strftime("%Y-%m-%d")) == {day}
     assert rows.null_count().sum_horizontal().item() == 0
+
+
+def test_the_shadow_league_is_recomputed_from_the_same_bars(stack: Stack) -> None:
+    version = stack.registry.champion()
+    wait_for(lambda: all(row["bars"] >= 5 for row in stack.engine.get_league()["standings"]), timeout_s=30)
+    result = stack.run("league_job")
+    assert result.success
+    assert checks(result) == {"league_is_reproducible": True}
+    rows = stack.warehouse.reader(LEAGUE).read()
+    assert set(rows["version"]) == {version}
+    assert set(rows.filter(pl.col("symbol") != "ALL")["recomputed"]) == {"equal"}
+    assert "data:image/png;base64," in str(materialised(result)["league"]["sharpe per bar"])

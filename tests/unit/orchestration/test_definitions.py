@@ -51,7 +51,7 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
     defs = definitions(tmp_path)
     dg.Definitions.validate_loadable(defs)
     keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
-    assert keys == {*RESEARCH, "fills", "reconciliation", "allocation"}
+    assert keys == {*RESEARCH, "fills", "reconciliation", "allocation", "league"}
     repository = defs.get_repository_def()
     checks = {key.to_user_string() for key in repository.asset_graph.asset_check_keys}
     assert checks == {
@@ -130,7 +130,7 @@ def tick(defs: dg.Definitions, name: str, at: datetime) -> dg.RunRequest:
     return request
 
 
-@pytest.mark.parametrize("name", ["universe", "backfill", "training", "allocation", "reconcile", "retention"])
+@pytest.mark.parametrize("name", ["universe", "backfill", "training", "allocation", "reconcile", "league", "retention"])
 def test_a_tick_asks_for_one_run_and_the_same_tick_for_the_same(tmp_path: Path, name: str) -> None:
     defs = definitions(tmp_path)
     at = datetime(2026, 3, 1, 6, 5, tzinfo=UTC)
@@ -149,7 +149,7 @@ def test_backfill_and_training_take_yesterday_and_today_in_one_run(tmp_path: Pat
 def test_schedules_and_sensors_start_as_told(tmp_path: Path, switch: str, running: bool) -> None:  # a case
     defs = definitions(tmp_path, schedules=switch)
     repository = defs.get_repository_def()
-    assert len(repository.schedule_defs) == 6
+    assert len(repository.schedule_defs) == 7
     assert len(repository.sensor_defs) == 7
     schedules = {schedule.default_status for schedule in repository.schedule_defs}
     sensors = {sensor.default_status for sensor in repository.sensor_defs}
