@@ -58,6 +58,7 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
         "bars:bars_are_sound",
         "features:features_are_sound",
         "fills:fills_are_sound",
+        "league:league_is_reproducible",
         "reconciliation:no_breaks",
     }
 
