@@ -110,10 +110,11 @@ class OrderFilled(OrderEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPendingCancel(OrderEvent):
-    """A cancel is about to be sent."""
+    """A cancel is about to be sent; ``fence_at_ms`` is the venue time after which it can no longer arrive."""
 
     reason: str = ""
     principal: str = ""
+    fence_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +142,12 @@ class OrderCancelRejected(OrderEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPendingUpdate(OrderEvent):
-    """A change of price or quantity is about to be sent."""
+    """A change of price or quantity is about to be sent; ``fence_at_ms`` as in ``OrderPendingCancel``."""
 
     limit_price: Decimal | None = None
     quantity: Decimal | None = None
     principal: str = ""
+    fence_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,9 +47,9 @@ class Order:
 
     ``quantity`` is in base units, rounded to the instrument's step; ``None`` until known for an order sized in
     quote. ``filled_quote`` is the sum of price x quantity over its fills. ``fence_at_ms`` is the venue time after
-    which a request that never arrived can no longer arrive. ``resting_status`` is where a refused cancel or change
-    returns to. The reservation made by the risk gate rides on the order: ``unit_value`` is the reporting currency
-    value of one base unit that exposure counts until it is filled, ``reserve_per_unit`` the amount of
+    which no request about it that never arrived can still arrive. ``resting_status`` is where a refused cancel or
+    change returns to. The reservation made by the risk gate rides on the order: ``unit_value`` is the reporting
+    currency value of one base unit that exposure counts until it is filled, ``reserve_per_unit`` the amount of
     ``reserve_asset`` each unfilled base unit holds back. ``cancel_requested`` remembers a wish that could not be
     sent yet; ``pending_*`` is the change on its way. ``bracket`` is what is to protect it once it has filled.
     """

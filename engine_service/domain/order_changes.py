@@ -47,7 +47,7 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
     if isinstance(event, e.OrderCancelRequested):
         wish = evolved(order, cancel_requested=True, updated_at_ms=event.at_ms)
         return wish if order.is_open else None
-    trigger = TRIGGERS[type(event)]
+    trigger = _trigger(order, event)
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     if status is None:
         return None
@@ -58,6 +58,13 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
     if status not in _ASKED:
         fields.setdefault("resting_status", None)
     return evolved(order, status=status, updated_at_ms=event.at_ms, **fields)
+
+
+def _trigger(order: Order, event: e.OrderEvent) -> Trigger:
+    """An update that leaves nothing to trade has completed the order."""
+    if isinstance(event, e.OrderUpdated) and event.quantity is not None and event.quantity <= order.filled_quantity:
+        return Trigger.FILL_ALL
+    return TRIGGERS[type(event)]
 
 
 @exactly
@@ -98,7 +105,12 @@ def _named(order: Order, event: e.OrderPendingAck | e.OrderAccepted | e.OrderRes
 
 
 def _pending_cancel(order: Order, event: e.OrderPendingCancel) -> Fields:
-    return {"resting_status": _resting(order), "reason": event.reason, "cancel_requested": True}
+    return {
+        "resting_status": _resting(order),
+        "reason": event.reason,
+        "cancel_requested": True,
+        "fence_at_ms": max(order.fence_at_ms, event.fence_at_ms),
+    }
 
 
 def _pending_update(order: Order, event: e.OrderPendingUpdate) -> Fields:
@@ -106,6 +118,7 @@ def _pending_update(order: Order, event: e.OrderPendingUpdate) -> Fields:
         "resting_status": _resting(order),
         "pending_limit_price": event.limit_price,
         "pending_quantity": event.quantity,
+        "fence_at_ms": max(order.fence_at_ms, event.fence_at_ms),
     }
 
 

@@ -21,7 +21,7 @@ from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
-from engine_service.risk.context import RiskRefused
+from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.venues.port import (
     Accepted,
     AmendRequest,
@@ -82,6 +82,7 @@ async def amend(
             limit_price=request.limit_price,
             quantity=request.quantity,
             principal=principal,
+            fence_at_ms=_fence(core, order),
         ),
         *([] if replacement is None else _initial(core, replacement)),
     )
@@ -102,6 +103,10 @@ def _amendable(core: EngineCore, client_order_id: str) -> Order:
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
     if order.status not in CANCELABLE:
         raise Conflict("ORDER_BUSY", f"the order is {order.status.value}; wait until that is settled")
+    if order.why.get("bracket"):
+        raise InvalidRequest("AMEND_NOT_SUPPORTED", "a bracket keeps its own legs; cancel one and place what you want")
+    if order.market is Market.FUTURES and order.type in CONDITIONAL:
+        raise InvalidRequest("AMEND_NOT_SUPPORTED", "this venue cannot change a conditional order; cancel it")
     return order
 
 
@@ -144,6 +149,7 @@ def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str
             tag=order.tag,
             leg=order.leg,
             why={**order.why, "replaces": order.client_order_id},
+            bracket=order.bracket,
         ),
     )
     # The old order's own reservation must not stand in the way of its replacement.
@@ -169,13 +175,16 @@ def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str
 
 
 def _initial(core: EngineCore, order: Order) -> list[e.Event]:
-    now, venue = core.clock.now_ms(), core.venue_for(order.symbol)
-    fence = venue.venue_time_ms() + venue.info.window.fence_ms
-    cid = order.client_order_id
+    now, fence, cid = core.clock.now_ms(), _fence(core, order), order.client_order_id
     return [
         e.OrderInitialized(at_ms=now, client_order_id=cid, order=order),
         e.OrderSubmitted(at_ms=now, client_order_id=cid, sent_at_ms=now, fence_at_ms=fence),
     ]
+
+
+def _fence(core: EngineCore, order: Order) -> int:
+    venue = core.venue_for(order.symbol)
+    return venue.venue_time_ms() + venue.info.window.fence_ms
 
 
 async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacement: Order | None) -> None:
@@ -208,7 +217,7 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
 async def _settle_in_place(core: EngineCore, asked: AmendRequest, outcome: SubmitOutcome) -> None:
     cid, now = asked.order.client_order_id, core.clock.now_ms()
     match outcome:
-        case Accepted():
+        case Accepted() if outcome.status is not OrderStatus.PENDING_ACK:
             event: e.Event = e.OrderUpdated(
                 at_ms=now,
                 client_order_id=cid,
@@ -219,7 +228,7 @@ async def _settle_in_place(core: EngineCore, asked: AmendRequest, outcome: Submi
         case Rejected():
             event = e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
         case _:
-            event = e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=outcome.reason)
+            event = e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=_why(outcome))
     order = core.state.order(cid)
     if order is None or order.status is not OrderStatus.PENDING_UPDATE:
         return
@@ -239,14 +248,19 @@ async def _settle_legs(core: EngineCore, old: Order, new_id: str, outcome: Submi
         await _ended(core, old.client_order_id, "canceled, but its replacement was refused")
         await _never_sent(core, new_id, "REPLACEMENT_REFUSED", "the venue took only the cancel")
         return
-    if isinstance(outcome, Accepted):
+    if isinstance(outcome, Accepted) and outcome.status is not OrderStatus.PENDING_ACK:
         now = core.clock.now_ms()
         await _ended(core, old.client_order_id, f"replaced by {new_id}")
         new = core.state.order(new_id)
         if new is not None and new.status is OrderStatus.SUBMITTED:
             await core.commit(e.OrderAccepted(at_ms=now, client_order_id=new_id, venue_order_id=outcome.venue_order_id))
         return
-    await _doubt_both(core, old.client_order_id, new_id, outcome.reason)
+    await _doubt_both(core, old.client_order_id, new_id, _why(outcome))
+
+
+def _why(outcome: SubmitOutcome) -> str:
+    """A gateway that took the change has not said yet what its engine made of it."""
+    return "only the gateway has answered" if isinstance(outcome, Accepted) else outcome.reason
 
 
 async def _ended(core: EngineCore, cid: str, reason: str) -> None:

@@ -19,6 +19,7 @@ from engine_service.venues.port import OrderReport, ReadFailed
 
 FILL_GAP_DELAYS_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 EXTERNAL = "external"
+RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
 
 def apply_report(core: EngineCore, report: OrderReport) -> Future[int] | None:
@@ -41,6 +42,7 @@ def apply_words(core: EngineCore, order: Order, words: Words) -> Future[int] | N
     facts = facts_of(core, order, words)
     done = core.record(*facts.events) if facts.events else None
     _cancel_resurrected(core, facts.events)
+    cancel_wished(core, order.client_order_id)
     if facts.gap:
         core.spawn(f"fills:{order.client_order_id}", _close_gap(core, order.client_order_id, words))
     return done
@@ -51,6 +53,13 @@ def _cancel_resurrected(core: EngineCore, events: list[e.Event]) -> None:
     for event in events:
         if isinstance(event, e.OrderResurrected):
             cancel_later(core, event.client_order_id, "it appeared after it was proved absent")
+
+
+def cancel_wished(core: EngineCore, client_order_id: str) -> None:
+    """Cancel an order that works although a cancel was wished for when none could be sent."""
+    order = core.state.order(client_order_id)
+    if order is not None and order.cancel_requested and order.status in RESTING:
+        cancel_later(core, client_order_id, "wished for before the venue had confirmed it")
 
 
 def apply_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> Future[int] | None:
@@ -67,7 +76,9 @@ def apply_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> Futu
     elif order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
         venue_order_id = unknown[0].venue_order_id
         events.append(e.OrderAccepted(at_ms=now, client_order_id=order.client_order_id, venue_order_id=venue_order_id))
-    return core.record(*events, *fill_events(core, order, unknown))
+    done = core.record(*events, *fill_events(core, order, unknown))
+    cancel_wished(core, order.client_order_id)
+    return done
 
 
 def find_order(core: EngineCore, client_order_id: str, symbol: str, venue_order_id: str) -> Order | None:

@@ -114,15 +114,22 @@ async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", p
             e.OrderCancelRequested(at_ms=now, client_order_id=client_order_id, reason=reason, principal=principal)
         )
         return
+    venue = core.venue_for(order.symbol)
     await core.commit(
-        e.OrderPendingCancel(at_ms=now, client_order_id=client_order_id, reason=reason, principal=principal)
+        e.OrderPendingCancel(
+            at_ms=now,
+            client_order_id=client_order_id,
+            reason=reason,
+            principal=principal,
+            fence_at_ms=venue.venue_time_ms() + venue.info.window.fence_ms,
+        )
     )
     order = core.state.order(client_order_id)
     if order is None or order.status is not OrderStatus.PENDING_CANCEL:
         return
     outcome: SubmitOutcome = OutcomeUnknown(reason="the cancel was cut off")
     try:
-        outcome = await asyncio.wait_for(core.venue_for(order.symbol).cancel(order), CANCEL_TIMEOUT_S)
+        outcome = await asyncio.wait_for(venue.cancel(order), CANCEL_TIMEOUT_S)
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcome = OutcomeUnknown(reason=type(error).__name__)
     finally:

@@ -16,7 +16,7 @@ from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.reconcile_figures import Difference, differences_of, read_accounts
-from engine_service.execution.reconcile_orders import compare_open_orders, import_fills
+from engine_service.execution.reconcile_orders import compare_open_orders, import_fills, watch_tombstones
 from engine_service.venues.port import Venue, VenueUnavailable
 
 PERSIST_MS = 10_000
@@ -97,6 +97,7 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         last_ids = await import_fills(core, venue, snapshots, result.imported)
     for snapshot in snapshots:
         await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")
+    await watch_tombstones(core, venue, result.imported)
     differences = await differences_of(core, venue, readings, opening=opening)
     events = _judge(core, differences, result, opening=opening, adopt=adopt, at_start=trigger == "start")
     open_breaks = tuple(found.break_id for found in result.breaks)

@@ -23,6 +23,8 @@ from engine_service.venues.port import AccountSnapshot, OrderReport, Venue
 #: An order that changed this recently may not be in the venue's list yet.
 RECENT_MS = 5_000
 OVERLAP_MS = 3_600_000
+TOMBSTONES_AT_ONCE = 5
+TOMBSTONE_TURN_S = 10.0
 NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
 RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
@@ -105,6 +107,26 @@ async def _import_group(core: EngineCore, venue: Venue, group: tuple[Fill, ...],
     adopted = adopt_fills(core, missing)
     imported += [adopted.client_order_id, *(fill.trade_id for fill in missing)]
     return True
+
+
+async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) -> None:
+    """Ask for orders that were proved absent, a few per comparison, each in its turn.
+
+    One that appeared after all is taken in as resurrected: its trades are booked and the rest of it is cancelled.
+    """
+    now = core.clock.now_ms()
+    watched = sorted(cid for cid, until_ms in core.state.image.tombstones.items() if until_ms >= now)
+    turn = int(core.clock.monotonic_s() // TOMBSTONE_TURN_S) * TOMBSTONES_AT_ONCE % max(1, len(watched))
+    for cid in (watched[turn:] + watched[:turn])[:TOMBSTONES_AT_ONCE]:
+        order = core.state.order(cid) or core.journal.order(cid)
+        if order is None or order.venue != venue.info.name:
+            continue
+        report = await venue.query_order(order)
+        if isinstance(report, OrderReport):
+            imported.append(cid)
+            done = apply_report(core, report)
+            if done is not None:
+                await done
 
 
 def _may_be_ours(core: EngineCore, fill: Fill) -> bool:

@@ -13,6 +13,7 @@ from engine_service.domain import events as e
 from engine_service.domain.order import Order
 from engine_service.domain.order_changes import doubt_of
 from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.apply_report import cancel_wished
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import record_equity
 from engine_service.execution.reconcile import ReconcileReport, reconcile
@@ -60,6 +61,8 @@ async def start_up(core: EngineCore, *, epoch: int, version: str) -> StartReport
     report = await _first_comparison(core)
     await record_equity(core)
     unresolved = tuple(cid for cid in doubted if cid in core.state.in_doubt)
+    for cid in list(core.state.open_orders):
+        cancel_wished(core, cid)
     if core.phase is Phase.RECOVERING:
         core.phase = Phase.READY
         core.not_ready_because = []

@@ -195,6 +195,8 @@ def _end(order: Order, words: Words, booked: Decimal, now_ms: int) -> list[e.Eve
         return []
     cid, reason = order.client_order_id, words.reason
     match words.status:
+        case OrderStatus.FILLED if booked > 0 and order.status is not OrderStatus.NOT_PLACED:
+            return _smaller(order, booked, now_ms)
         case OrderStatus.CANCELED:
             return [e.OrderCanceled(at_ms=now_ms, client_order_id=cid, reason=reason)]
         case OrderStatus.EXPIRED:
@@ -203,3 +205,13 @@ def _end(order: Order, words: Words, booked: Decimal, now_ms: int) -> list[e.Eve
             return [e.OrderRejected(at_ms=now_ms, client_order_id=cid, code="VENUE_REJECTED", reason=reason)]
         case _:
             return []
+
+
+def _smaller(order: Order, booked: Decimal, now_ms: int) -> list[e.Event]:
+    """The venue calls it filled with less than was ordered: a change that made it smaller was done after all."""
+    cid = order.client_order_id
+    events: list[e.Event] = [e.OrderUpdated(at_ms=now_ms, client_order_id=cid, quantity=booked)]
+    if order.pending_quantity is None:
+        detail = f"filled at {booked}, ordered {order.quantity}"
+        events.append(e.Anomaly(at_ms=now_ms, kind="quantity_differs", subject=cid, detail=detail))
+    return events

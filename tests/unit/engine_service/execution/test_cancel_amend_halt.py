@@ -101,14 +101,16 @@ async def test_an_unknown_cancel_that_was_done_ends_as_canceled() -> None:
     assert len(fake(core).cancels) == 1
 
 
-async def test_an_unknown_cancel_that_was_not_done_leaves_the_order_working() -> None:
+async def test_an_unknown_cancel_that_was_not_done_is_sent_again_and_not_in_a_storm() -> None:
     core = make_core()
     cid = await resting(core)
     fake(core).cancel_scripts.append(Script(act=False, say=unknown()))
+    asked_ms = core.clock.now_ms()
     await cancel(core, cid, principal="tester")
     await core.settle()
-    assert status_of(core, cid) is OrderStatus.ACCEPTED
-    assert len(fake(core).cancels) == 1
+    assert status_of(core, cid) is OrderStatus.CANCELED
+    assert fake(core).cancels == [cid, cid]
+    assert core.clock.now_ms() - asked_ms >= 2_000
 
 
 async def test_finished_and_unknown_orders_cannot_be_cancelled() -> None:

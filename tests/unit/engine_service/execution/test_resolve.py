@@ -14,7 +14,7 @@ from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
-from engine_service.execution.resolve import Evidence
+from engine_service.execution.resolution import Case
 from engine_service.execution.submit import submit
 from engine_service.venues.port import NotFoundReport, ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
@@ -57,16 +57,10 @@ async def test_not_found_before_the_fence_proves_nothing() -> None:
 
 
 async def test_absence_takes_two_endpoints_two_seconds_apart() -> None:
-    evidence = Evidence()
-    evidence.add("order", 10.0)
-    evidence.add("order", 20.0)
-    assert not evidence.proves_absence
-    evidence.add("open", 11.9)
-    assert not evidence.proves_absence
-    evidence = Evidence()
-    evidence.add("order", 10.0)
-    evidence.add("open", 12.0)
-    assert evidence.proves_absence
+    once = Case().without("order", 10.0)
+    assert not once.without("order", 20.0).proves_absence
+    assert not once.without("open", 11.9).proves_absence
+    assert once.without("open", 12.0).proves_absence
 
 
 async def test_an_order_that_lands_late_but_before_the_fence_is_found() -> None:
