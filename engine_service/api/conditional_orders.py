@@ -16,8 +16,9 @@ from engine_service.api.order_bodies import BRACKET_SCHEMA, KEY_HEADER, STOP_SCH
 from engine_service.api.queries import Query
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderType
+from engine_service.execution.bracket_check import refuse_unplaceable
 from engine_service.execution.core import EngineCore
-from engine_service.execution.protect import is_complete, is_entry, refuse_unplaceable
+from engine_service.execution.protect import is_complete, is_entry
 from engine_service.execution.submit import submit
 
 router = APIRouter(tags=["orders"])

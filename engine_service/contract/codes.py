@@ -110,6 +110,7 @@ FIELDS: Mapping[str, CodeSpec] = _codes(
     MODEL_SCHEMA="The model was made for other features.",
     ORDER_SHAPE_INVALID="The order cannot be placed as written.",
     NOTIONAL_TOO_SMALL="The order is worth too little.",
+    NOTHING_TO_CHANGE="The order has this price and quantity already.",
     AMEND_NOT_SUPPORTED="The venue cannot change this order so.",
 )
 
@@ -163,6 +164,7 @@ STATE: Mapping[str, CodeSpec] = {
         IDEMPOTENCY_IN_PROGRESS="The first request with this key is still running.",
         LEAGUE_FULL="The shadow league takes no more challengers.",
         ORDER_TERMINAL="The order has ended.",
+        ORDER_BUSY="Something is being asked of the order right now.",
         ORDER_IN_DOUBT="The order's outcome is not known yet.",
         RECONCILE_RUNNING="A reconciliation is running.",
     ),

@@ -20,7 +20,7 @@ from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
-from engine_service.venues.port import OcoVenue
+from engine_service.venues.abilities import OcoVenue
 
 TAKE_PROFIT, STOP_LOSS, EXIT = "take_profit", "stop_loss", "exit"
 #: Where the two legs live: one list at the venue, two orders linked by the engine, or nowhere but in the engine.

@@ -20,7 +20,8 @@ from engine_service.execution.send import SEND_TIMEOUT_S, send, settle_sent
 from engine_service.risk.context import RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.reservations import Reservation
-from engine_service.venues.port import OcoVenue, OutcomeUnknown, SubmitOutcome, VenueUnavailable
+from engine_service.venues.abilities import OcoVenue
+from engine_service.venues.port import OutcomeUnknown, SubmitOutcome, VenueUnavailable
 
 
 async def send_own(

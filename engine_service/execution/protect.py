@@ -12,10 +12,8 @@ from decimal import Decimal
 from typing import Final
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import InvalidRequest, Refused
-from engine_service.domain.money import plain
-from engine_service.domain.order import Order, OrderRequest
-from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.bracket import (
     EXIT,
     LINKED,
@@ -37,8 +35,6 @@ from engine_service.execution.bracket import (
 from engine_service.execution.bracket_orders import send_own, send_pair
 from engine_service.execution.cancel import cancel_now
 from engine_service.execution.core import EngineCore
-from engine_service.execution.prepare import risk_context
-from engine_service.risk import checks
 from engine_service.risk.context import RiskRefused
 
 #: Reasons that the engine itself cancels a leg for begin so; any other cancel is somebody's wish.
@@ -108,39 +104,6 @@ async def _hold(core: EngineCore, armed: e.BracketArmed, figures: Figures, told:
         return refused
     await _alert(core, armed, refused, told)
     return await _exit(core, armed, figures, reached or "unprotected")
-
-
-def refuse_unplaceable(core: EngineCore, request: OrderRequest) -> None:
-    """Refuse an entry whose legs could not stand at the present price, before it is sent.
-
-    Raises:
-        InvalidRequest: a level is passed already (``BRACKET_PRICES``), or the request is no order.
-        Refused: a leg lies too far from the mark, or would be too small.
-    """
-    ctx = risk_context(core, request)
-    if request.bracket is None or ctx.price is None or ctx.mark is None or not ctx.mark.is_valid:
-        return
-    touch = ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid
-    entry_price = ctx.limit_price or touch
-    levels = request.bracket.levels(entry_price, ctx.side)
-    if not levels.enclose(entry_price, ctx.side):
-        numbers = {"price": plain(entry_price)}
-        raise InvalidRequest("BRACKET_PRICES", "the entry lies outside its own levels", numbers=numbers)
-    for price in (levels.take_profit, levels.stop_loss):
-        leg = replace(
-            request,
-            side=ctx.side.opposite,
-            type=OrderType.STOP_MARKET,
-            quantity=ctx.quantity,
-            quote_quantity=None,
-            limit_price=None,
-            stop_price=price,
-            reduce_only=True,
-        )
-        leg_ctx = risk_context(core, leg)
-        refusal = checks.price_band(leg_ctx) or checks.notional_too_small(leg_ctx)
-        if refusal is not None:
-            raise Refused(refusal.code, f"a leg of the bracket: {refusal.reason}", numbers=refusal.numbers)
 
 
 def protection(core: EngineCore, entry: Order) -> Figures | None:

@@ -18,7 +18,8 @@ from engine_service.risk.context import CONDITIONAL, RiskContext
 from engine_service.risk.gate import Verdict
 from engine_service.risk.measures import measured
 from engine_service.storage.port import FillFilter
-from engine_service.venues.port import BookReport, BookSource
+from engine_service.venues.abilities import BookSource
+from engine_service.venues.port import BookReport
 
 #: (maker, taker) in basis points of the notional: Binance's schedule for an account without discounts.
 SCHEDULE_BPS: Final[Mapping[Market, tuple[Decimal, Decimal]]] = {

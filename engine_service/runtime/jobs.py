@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from engine_service.domain.errors import Conflict, Unavailable
+from engine_service.execution.dead_man import DeadManSwitch
 from engine_service.execution.equity import record_equity
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.recover import refresh_instruments
@@ -23,9 +24,9 @@ from engine_service.venues.port import VenueUnavailable
 
 EQUITY_EVERY_S = 5.0
 AUDIT_EVERY_S = 0.5
-INSTRUMENTS_EVERY_S = 24 * 3600.0
 SNAPSHOT_EVERY_EVENTS = 50_000
 SNAPSHOT_POLL_S = 1.0
+INSTRUMENTS_EVERY_S = 24 * 3600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -69,8 +70,8 @@ async def save_snapshot(engine: Engine) -> None:
     files = EngineFiles(engine.settings.home)
     body = encode(engine.core.state.image)
     seq = engine.core.journal.last_seq
-    try:
     await engine.core.journal.flush()
+    try:
         await asyncio.to_thread(snapshots.write, files.snapshots, body, seq)
     except OSError as error:
         _log.error("snapshot skipped", reason=error.strerror, seq=seq)
@@ -118,6 +119,14 @@ async def keep_instruments_fresh(engine: Engine) -> None:
                 await refresh_instruments(engine.core, venue)
             except VenueUnavailable as error:
                 _log.warning("trading rules not refreshed", code=error.code)
+
+
+async def keep_dead_man_armed(engine: Engine, switch: DeadManSwitch) -> None:
+    """Tell the venue that the engine lives. A stop leaves the countdown running: nobody watches the orders then."""
+    while True:
+        for symbol, reason in (await switch.refresh()).items():
+            _log.warning("dead-man switch not set", symbol=symbol, reason=reason)
+        await asyncio.sleep(switch.refresh_s)
 
 
 async def last_words(engine: Engine) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from engine_service.execution.dead_man import DeadManSwitch
 from engine_service.execution.recover import start_up
 from engine_service.execution.user_stream import follow_user_events
 from engine_service.runtime import jobs
@@ -15,6 +16,7 @@ from engine_service.runtime.engine import Engine
 from engine_service.runtime.model_bundle import read_bundle
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy
 from engine_service.runtime.supervisor import Job
+from engine_service.venues.abilities import DeadManVenue
 from engine_service.venues.port import StreamStatus
 from strategies.regime_policy import STRATEGY_ID as REGIME_STRATEGY
 
@@ -50,6 +52,9 @@ async def start(engine: Engine, version: str) -> None:
     supervisor.start(Job("equity", lambda: jobs.keep_recording_equity(engine)))
     supervisor.start(Job("snapshots", lambda: jobs.keep_snapshotting(engine)))
     supervisor.start(Job("audit-log", lambda: jobs.keep_audit_log(engine)))
+    if engine.settings.dead_man_s and isinstance(venue, DeadManVenue):
+        switch = DeadManSwitch(core, venue, engine.settings.dead_man_s)
+        supervisor.start(Job("dead-man", lambda: jobs.keep_dead_man_armed(engine, switch)))
     supervisor.start(Job("instruments", lambda: jobs.keep_instruments_fresh(engine)))
     await _journal_file_settings(engine)
     engine.loop.running = engine.settings.strategies == "on"

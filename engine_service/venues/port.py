@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
@@ -325,24 +325,6 @@ class Venue(Protocol):
 
     def market_events(self, market: Market, symbols: Sequence[str], interval: str) -> AsyncIterator[MarketEvent]:
         """Yield quotes and bars for ever, reconnecting by itself."""
-
-
-@runtime_checkable
-class BookSource(Protocol):
-    """A venue that can show its order book on demand; not every one can."""
-
-    async def order_book(self, market: Market, symbol: str, levels: int) -> BookReport | ReadFailed:
-        """Return up to ``levels`` displayed levels of either side, read anew."""
-
-
-@runtime_checkable
-class OcoVenue(Protocol):
-    """A venue with one-cancels-other lists of its own; not every one has them."""
-
-    async def submit_oco(
-        self, take_profit: Order, stop_loss: Order, list_client_id: str
-    ) -> tuple[SubmitOutcome, SubmitOutcome]:
-        """Send both orders as one list, once; return the outcome of each, in that order."""
 
 
 class VenueUnavailable(Exception):

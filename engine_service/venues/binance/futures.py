@@ -47,6 +47,7 @@ _ACCOUNT = Call("GET", "/fapi/v3/account", 5)
 _POSITIONS = Call("GET", "/fapi/v3/positionRisk", 5)
 _TRADES = Call("GET", "/fapi/v1/userTrades", 5)
 _INCOME = Call("GET", "/fapi/v1/income", 30)
+_DEAD_MAN = Call("POST", "/fapi/v1/countdownCancelAll", 10)
 _WEEK_MS = 7 * DAY_MS
 _CANCEL_REJECTED = -2011
 _log = structlog.get_logger(__name__)
@@ -91,6 +92,12 @@ class BinanceFutures(BinanceVenue):
     async def amend(self, request: AmendRequest) -> SubmitOutcome:
         """Change price and quantity of a resting limit order in one step; it keeps its ids."""
         return await self._act(_AMEND, lambda: params.futures_amendment(request), parse_futures.settled)
+
+    async def set_dead_man(self, symbol: str, after_ms: int) -> ReadFailed | None:
+        """Start, or with 0 stop, the venue's countdown to the cancel of a symbol's open orders."""
+        asked: Params = {"symbol": local_symbol(symbol), "countdownTime": after_ms}
+        answer = await self._session.signed(_DEAD_MAN, asked)
+        return self._read_failed(answer) if isinstance(answer, Failure) else None
 
     # --- reads --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,35 @@
+"""What some venues can do beyond the port: ask with ``isinstance``, and do without where they cannot."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from engine_service.domain.ids import Market
+from engine_service.domain.order import Order
+from engine_service.venues.port import BookReport, ReadFailed, SubmitOutcome
+
+
+@runtime_checkable
+class BookSource(Protocol):
+    """A venue that can show its order book on demand; not every one can."""
+
+    async def order_book(self, market: Market, symbol: str, levels: int) -> BookReport | ReadFailed:
+        """Return up to ``levels`` displayed levels of either side, read anew."""
+
+
+@runtime_checkable
+class OcoVenue(Protocol):
+    """A venue with one-cancels-other lists of its own; not every one has them."""
+
+    async def submit_oco(
+        self, take_profit: Order, stop_loss: Order, list_client_id: str
+    ) -> tuple[SubmitOutcome, SubmitOutcome]:
+        """Send both orders as one list, once; return the outcome of each, in that order."""
+
+
+@runtime_checkable
+class DeadManVenue(Protocol):
+    """A venue that cancels open orders by itself when it hears nothing for a while; not every one does."""
+
+    async def set_dead_man(self, symbol: str, after_ms: int) -> ReadFailed | None:
+        """Let an instrument's open orders be cancelled ``after_ms`` from now, 0 never; said again it starts anew."""
