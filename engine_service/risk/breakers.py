@@ -28,9 +28,14 @@ class _Second:
 
 @dataclass(slots=True)
 class VenueBreaker:
-    """Opens when too large a share of a venue's calls failed within a minute; then lets one probe through."""
+    """Opens when too large a share of a venue's calls failed within a minute; then lets one probe through.
+
+    ``calls`` and ``errors`` are the sums over ``seconds``.
+    """
 
     seconds: deque[_Second] = field(default_factory=deque)
+    calls: int = 0
+    errors: int = 0
     opened_at_s: float | None = None
     probing: bool = False
     stopped_until_s: float = 0.0
@@ -41,7 +46,7 @@ class VenueBreaker:
 
     def reset(self) -> None:
         """Close the breaker: a person looked at the cause."""
-        self.seconds.clear()
+        self._forget()
         self.opened_at_s, self.probing, self.stopped_until_s = None, False, 0.0
 
     def record(self, ok: bool, now_s: float, policy: RiskPolicy) -> None:
@@ -54,6 +59,8 @@ class VenueBreaker:
             self.seconds.append(_Second(second))
         self.seconds[-1].calls += 1
         self.seconds[-1].errors += not ok
+        self.calls += 1
+        self.errors += not ok
         calls, errors = self._sums(now_s)
         if calls >= policy.breaker_min_calls and errors * 100 >= policy.breaker_error_share_pct * calls:
             self.opened_at_s = now_s
@@ -65,12 +72,18 @@ class VenueBreaker:
         self.probing = False
         self.opened_at_s = None if ok else now_s
         if ok:
-            self.seconds.clear()
+            self._forget()
 
     def _sums(self, now_s: float) -> tuple[int, int]:
         while self.seconds and self.seconds[0].at <= now_s - WINDOW_S:
-            self.seconds.popleft()
-        return sum(s.calls for s in self.seconds), sum(s.errors for s in self.seconds)
+            old = self.seconds.popleft()
+            self.calls -= old.calls
+            self.errors -= old.errors
+        return self.calls, self.errors
+
+    def _forget(self) -> None:
+        self.seconds.clear()
+        self.calls = self.errors = 0
 
     def error_share(self, now_s: float) -> float:
         """Return the failed share of the last minute's calls, 0 to 1."""

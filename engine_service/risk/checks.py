@@ -145,13 +145,13 @@ def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
     if ctx.market is Market.FUTURES:
         return None if ctx.request.reduce_only else _margin(ctx)
     if ctx.side is OrderSide.BUY:
-        free = exposure.available(books, instrument.venue, ctx.market, instrument.quote)
+        free = exposure.available(books, ctx.venue, ctx.market, instrument.quote)
         needed = ctx.quantity * ctx.worst_price
         if needed <= free:
             return None
         return refused("INSUFFICIENT_FUNDS", f"not enough free {instrument.quote}", needed, free, max(ZERO, free))
-    held = books.holding(instrument.venue, ctx.market, instrument.base)
-    free = exposure.available(books, instrument.venue, ctx.market, instrument.base)
+    held = books.holding(ctx.venue, ctx.market, instrument.base)
+    free = exposure.available(books, ctx.venue, ctx.market, instrument.base)
     if held < ctx.quantity or ctx.quantity <= free:
         return None
     acceptable = instrument.round_quantity(max(ZERO, free))
@@ -163,7 +163,7 @@ def _margin(ctx: RiskContext) -> RiskRefused | None:
     leverage, exposure = ctx.policy.leverage_limit, ctx.state.exposure
     if leverage <= 0:
         return None
-    venue, quote = ctx.instrument.venue, ctx.instrument.quote
+    venue, quote = ctx.venue, ctx.instrument.quote
     wallet = ctx.state.portfolio.holding(venue, Market.FUTURES, quote) * (ctx.quote_rate or ZERO)
     free = wallet - exposure.derivative_gross(venue) / leverage
     added = exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
@@ -186,21 +186,21 @@ def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
 
 def symbol_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_SYMBOL_CAP: position, working and in-flight orders of the symbol."""
-    after = ctx.state.exposure.after_order(ctx.line, ctx.instrument.venue, ctx.side, ctx.value)[0]
+    after = ctx.state.exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0]
     before, limit = ctx.state.exposure.worst(ctx.line), ctx.policy.symbol_exposure_cap
     return _capped("EXPOSURE_SYMBOL_CAP", "too much of this symbol", after, before, limit)
 
 
 def total_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_TOTAL_CAP: gross over everything."""
-    after = ctx.state.exposure.after_order(ctx.line, ctx.instrument.venue, ctx.side, ctx.value)[2]
+    after = ctx.state.exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[2]
     before, limit = ctx.state.exposure.totals.worst, ctx.policy.total_exposure_cap
     return _capped("EXPOSURE_TOTAL_CAP", "too much at risk in total", after, before, limit)
 
 
 def venue_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_VENUE_CAP: gross over the venue."""
-    venue = ctx.instrument.venue
+    venue = ctx.venue
     after = ctx.state.exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[1]
     before = ctx.state.exposure.totals.by_venue.get(venue, ZERO)
     return _capped("EXPOSURE_VENUE_CAP", "too much on this venue", after, before, ctx.policy.venue_exposure_cap)
@@ -229,7 +229,7 @@ def leverage(ctx: RiskContext) -> RiskRefused | None:
         return None
     exposure = ctx.state.exposure
     before = exposure.derivative_gross()
-    added = exposure.after_order(ctx.line, ctx.instrument.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
+    added = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
     limit = ctx.policy.leverage_limit * max(ZERO, exposure.equity)
     return _capped("LEVERAGE_LIMIT", "too much leverage", before + added, before, limit)
 

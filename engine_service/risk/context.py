@@ -9,7 +9,7 @@ from decimal import Decimal
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark
-from engine_service.domain.money import BPS, ZERO
+from engine_service.domain.money import BPS, EXACT, ZERO
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.domain.state import EngineState
@@ -27,7 +27,8 @@ class RiskContext:
 
     ``quantity`` is base units after rounding, ``limit_price`` and ``stop_price`` quote per base after rounding,
     ``price`` what the order is valued at, ``quote_rate`` and ``base_rate`` reporting currency per unit of quote
-    and base; ``None`` where no price is known. ``now_s`` is monotonic.
+    and base; ``None`` where no price is known. ``now_s`` is monotonic. ``unit_value`` is the reporting currency value
+    of one base unit and ``value`` that of the order; 0 without a price.
     """
 
     request: OrderRequest
@@ -43,31 +44,30 @@ class RiskContext:
     policy: RiskPolicy
     now_ms: int
     now_s: float
+    unit_value: Decimal = field(init=False)
+    value: Decimal = field(init=False)
+    side: OrderSide = field(init=False)
+    market: Market = field(init=False)
+    venue: str = field(init=False)
+    symbol: str = field(init=False)
 
-    @property
-    def side(self) -> OrderSide:
-        return self.request.side
-
-    @property
-    def market(self) -> Market:
-        return self.instrument.market
+    def __post_init__(self) -> None:
+        # Worked out once, here: half of the rails ask for them.
+        known = self.price is not None and self.quote_rate is not None
+        unit = EXACT.multiply(self.price, self.quote_rate) if known else ZERO  # type: ignore[arg-type]  # both known
+        instrument = self.instrument
+        put = object.__setattr__
+        put(self, "unit_value", unit)
+        put(self, "value", EXACT.multiply(self.quantity, unit))
+        put(self, "side", self.request.side)
+        put(self, "market", instrument.market)
+        put(self, "venue", instrument.venue)
+        put(self, "symbol", instrument.symbol)
 
     @property
     def is_market_order(self) -> bool:
         """True for what takes any price once it works."""
         return self.request.type not in LIMIT_TYPES
-
-    @property
-    def unit_value(self) -> Decimal:
-        """Return the reporting currency value of one base unit; 0 without a price."""
-        if self.price is None or self.quote_rate is None:
-            return ZERO
-        return self.price * self.quote_rate
-
-    @property
-    def value(self) -> Decimal:
-        """Return the order's value in the reporting currency."""
-        return self.quantity * self.unit_value
 
     @property
     def worst_price(self) -> Decimal:
@@ -81,8 +81,8 @@ class RiskContext:
     def signed_position(self) -> Decimal:
         """Return what is held of the instrument in base units, negative when short."""
         if self.market is Market.SPOT:
-            return self.state.portfolio.holding(self.instrument.venue, self.market, self.instrument.base)
-        return self.state.portfolio.position(self.instrument.symbol)
+            return self.state.portfolio.holding(self.venue, self.market, self.instrument.base)
+        return self.state.portfolio.position(self.symbol)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

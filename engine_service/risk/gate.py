@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from engine_service.domain.money import exactly
 from engine_service.risk.context import RiskContext, RiskRefused
-from engine_service.risk.permissions import RAILS, Pace
+from engine_service.risk.permissions import RAILS, Pace, PaceRail, PlainRail, Rail
 from engine_service.risk.policy import RiskPolicy
 from engine_service.risk.reservations import Reservation, reserve
+
+_Check = tuple[PlainRail, PaceRail | None]
+
+
+def _checks(rails: Iterable[Rail]) -> tuple[_Check, ...]:
+    return tuple((rail.check or _passes, rail.pace) for rail in rails)
+
+
+def _passes(_ctx: RiskContext) -> None:
+    return None
+
+
+#: The rails as the gate walks them, once for every order: no look-up that can be done here.
+_EVERY: Final = _checks(RAILS)
+_REDUCING: Final = _checks(rail for rail in RAILS if not rail.reducing_passes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +58,12 @@ class RiskGate:
     @exactly
     def check(self, ctx: RiskContext) -> Approved | RiskRefused:
         """Judge an order; the first refusal wins. An approval counts against rates at once."""
-        reducing = ctx.request.reduce_only
-        for rail in RAILS:
-            if reducing and rail.reducing_passes:
-                continue
-            refusal = rail.check(ctx, self.pace)
+        pace = self.pace
+        for check, paced in _REDUCING if ctx.request.reduce_only else _EVERY:
+            refusal = check(ctx) if paced is None else paced(ctx, pace)
             if refusal is not None:
                 return refusal
-        self.pace.passed(ctx)
+        pace.passed(ctx)
         return Approved(context=ctx, reservation=reserve(ctx))
 
     @exactly
@@ -58,7 +72,7 @@ class RiskGate:
         verdicts = []
         for rail in RAILS:
             asked = not (ctx.request.reduce_only and rail.reducing_passes)
-            refusal = rail.check(ctx, self.pace) if asked else None
+            refusal = rail.ask(ctx, self.pace) if asked else None
             if refusal is None:
                 verdicts.append(Verdict(code=rail.code, passed=True, asked=asked))
                 continue

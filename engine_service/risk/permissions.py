@@ -29,15 +29,21 @@ class Pace:
 
     def venue(self, name: str) -> VenueBreaker:
         """Return the breaker of a venue."""
-        return self.venues.setdefault(name, VenueBreaker())
+        found = self.venues.get(name)
+        if found is None:
+            found = self.venues[name] = VenueBreaker()
+        return found
 
     def strategy(self, name: str) -> TokenBucket:
         """Return the bucket of a strategy."""
-        return self.strategies.setdefault(name, TokenBucket())
+        found = self.strategies.get(name)
+        if found is None:
+            found = self.strategies[name] = TokenBucket()
+        return found
 
     def passed(self, ctx: RiskContext) -> None:
         """Count an order that all rails let through."""
-        self.venue(ctx.instrument.venue).admit()
+        self.venue(ctx.venue).admit()
         if ctx.request.reduce_only:
             return
         self.everyone.take()
@@ -70,6 +76,7 @@ def shape_of(ctx: RiskContext) -> OrderShape:
     )
 
 
+PlainRail = Callable[[RiskContext], RiskRefused | None]
 PaceRail = Callable[[RiskContext, Pace], RiskRefused | None]
 
 
@@ -87,7 +94,7 @@ def trading_halted(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
 
 def venue_breaker(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     """VENUE_BREAKER_OPEN: too many of the venue's calls failed in the last minute."""
-    breaker = pace.venue(ctx.instrument.venue)
+    breaker = pace.venue(ctx.venue)
     if breaker.state(ctx.now_s, ctx.policy) is not BreakerState.OPEN:
         return None
     limit = ctx.policy.breaker_error_share_pct
@@ -111,9 +118,9 @@ def trading_disabled(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
 
 def symbol_not_allowed(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     """SYMBOL_NOT_ALLOWED: not on the list, or not traded by the venue now."""
-    if not ctx.policy.allows(ctx.instrument.symbol):
+    if not ctx.policy.allows(ctx.symbol):
         listed = ",".join(ctx.policy.allowed_symbols)[:200]
-        return refused("SYMBOL_NOT_ALLOWED", "the symbol is not on the list", ctx.instrument.symbol, listed)
+        return refused("SYMBOL_NOT_ALLOWED", "the symbol is not on the list", ctx.symbol, listed)
     if not ctx.instrument.trading:
         return refused("SYMBOL_NOT_ALLOWED", "the venue does not trade it now", "suspended", "trading")
     return None
@@ -121,7 +128,7 @@ def symbol_not_allowed(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
 
 def symbol_quarantined(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     """SYMBOL_QUARANTINED: stop-outs, an unresolved doubt or a contradiction."""
-    found = ctx.state.restriction(ctx.instrument.symbol, ctx.market, ctx.now_ms)
+    found = ctx.state.restriction(ctx.symbol, ctx.market, ctx.now_ms)
     if found is None:
         return None
     until = "a person lifts it" if found.until_ms == 0 else f"until_ms {found.until_ms}"
@@ -153,43 +160,46 @@ def duplicate_order(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
 
 @dataclass(frozen=True, slots=True)
 class Rail:
-    """A rail by its code. ``reducing_passes``: orders that only reduce risk are not asked."""
+    """A rail by its code, with one kind of check. ``reducing_passes``: orders that only reduce are not asked."""
 
     code: str
-    check: PaceRail
+    check: PlainRail | None = None
+    pace: PaceRail | None = None
     reducing_passes: bool = False
 
-
-def _plain(check: Callable[[RiskContext], RiskRefused | None]) -> PaceRail:
-    return lambda ctx, pace: check(ctx)
+    def ask(self, ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+        """Return the refusal of an order, or ``None``."""
+        if self.pace is not None:
+            return self.pace(ctx, pace)
+        return None if self.check is None else self.check(ctx)
 
 
 #: In this order; the first refusal wins.
 RAILS: Final[tuple[Rail, ...]] = (
-    Rail("TRADING_HALTED", trading_halted, reducing_passes=True),
-    Rail("VENUE_BREAKER_OPEN", venue_breaker, reducing_passes=True),
-    Rail("EQUITY_BREAKER_OPEN", equity_breaker, reducing_passes=True),
-    Rail("TRADING_DISABLED", trading_disabled, reducing_passes=True),
-    Rail("SYMBOL_NOT_ALLOWED", symbol_not_allowed),
-    Rail("SYMBOL_QUARANTINED", symbol_quarantined, reducing_passes=True),
-    Rail("ORDER_SHAPE_INVALID", _plain(checks.order_shape)),
-    Rail("PRICE_STALE", _plain(checks.price_stale), reducing_passes=True),
-    Rail("PRICE_INVALID", _plain(checks.price_invalid), reducing_passes=True),
-    Rail("PRICE_BAND", _plain(checks.price_band)),
-    Rail("REDUCE_ONLY", _plain(checks.reduce_only)),
-    Rail("NOTIONAL_TOO_SMALL", _plain(checks.notional_too_small)),
-    Rail("NOTIONAL_TOO_LARGE", _plain(checks.notional_too_large), reducing_passes=True),
-    Rail("INSUFFICIENT_FUNDS", _plain(checks.insufficient_funds)),
-    Rail("SHORT_NOT_ALLOWED", _plain(checks.short_not_allowed)),
-    Rail("EXPOSURE_SYMBOL_CAP", _plain(checks.symbol_exposure), reducing_passes=True),
-    Rail("EXPOSURE_TOTAL_CAP", _plain(checks.total_exposure), reducing_passes=True),
-    Rail("EXPOSURE_VENUE_CAP", _plain(checks.venue_exposure), reducing_passes=True),
-    Rail("STRATEGY_BUDGET_EXCEEDED", _plain(checks.strategy_budget), reducing_passes=True),
-    Rail("LEVERAGE_LIMIT", _plain(checks.leverage), reducing_passes=True),
-    Rail("EQUITY_FLOOR", _plain(checks.equity_floor), reducing_passes=True),
-    Rail("EQUITY_DRAWDOWN", _plain(checks.equity_drawdown), reducing_passes=True),
-    Rail("DAILY_LOSS", _plain(checks.daily_loss), reducing_passes=True),
-    Rail("ORDER_RATE_EXCEEDED", order_rate, reducing_passes=True),
-    Rail("DUPLICATE_ORDER", duplicate_order, reducing_passes=True),
-    Rail("SELF_TRADE", _plain(checks.self_trade)),
+    Rail("TRADING_HALTED", pace=trading_halted, reducing_passes=True),
+    Rail("VENUE_BREAKER_OPEN", pace=venue_breaker, reducing_passes=True),
+    Rail("EQUITY_BREAKER_OPEN", pace=equity_breaker, reducing_passes=True),
+    Rail("TRADING_DISABLED", pace=trading_disabled, reducing_passes=True),
+    Rail("SYMBOL_NOT_ALLOWED", pace=symbol_not_allowed),
+    Rail("SYMBOL_QUARANTINED", pace=symbol_quarantined, reducing_passes=True),
+    Rail("ORDER_SHAPE_INVALID", checks.order_shape),
+    Rail("PRICE_STALE", checks.price_stale, reducing_passes=True),
+    Rail("PRICE_INVALID", checks.price_invalid, reducing_passes=True),
+    Rail("PRICE_BAND", checks.price_band),
+    Rail("REDUCE_ONLY", checks.reduce_only),
+    Rail("NOTIONAL_TOO_SMALL", checks.notional_too_small),
+    Rail("NOTIONAL_TOO_LARGE", checks.notional_too_large, reducing_passes=True),
+    Rail("INSUFFICIENT_FUNDS", checks.insufficient_funds),
+    Rail("SHORT_NOT_ALLOWED", checks.short_not_allowed),
+    Rail("EXPOSURE_SYMBOL_CAP", checks.symbol_exposure, reducing_passes=True),
+    Rail("EXPOSURE_TOTAL_CAP", checks.total_exposure, reducing_passes=True),
+    Rail("EXPOSURE_VENUE_CAP", checks.venue_exposure, reducing_passes=True),
+    Rail("STRATEGY_BUDGET_EXCEEDED", checks.strategy_budget, reducing_passes=True),
+    Rail("LEVERAGE_LIMIT", checks.leverage, reducing_passes=True),
+    Rail("EQUITY_FLOOR", checks.equity_floor, reducing_passes=True),
+    Rail("EQUITY_DRAWDOWN", checks.equity_drawdown, reducing_passes=True),
+    Rail("DAILY_LOSS", checks.daily_loss, reducing_passes=True),
+    Rail("ORDER_RATE_EXCEEDED", pace=order_rate, reducing_passes=True),
+    Rail("DUPLICATE_ORDER", pace=duplicate_order, reducing_passes=True),
+    Rail("SELF_TRADE", checks.self_trade),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -92,6 +92,94 @@ class _Connection(asyncio.Protocol):
             self.done.set_exception(RuntimeError(reason))
 
 
+class _Paced:
+    """Requests at planned moments over a pool of connections; latency counts from the plan, not from the send."""
+
+    def __init__(self, next_request: Callable[[], bytes | None], per_second: float, seconds: float) -> None:
+        self._next_request = next_request
+        self._step = 1 / per_second
+        self._planned = int(per_second * seconds)
+        self._sent = 0
+        self._idle: list[_PacedConnection] = []
+        self._began = 0.0
+        self.answered: list[_PacedConnection] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(self, connections: list[_PacedConnection]) -> None:
+        self._idle = connections
+        self._began = time.perf_counter()
+        self.tick()
+
+    def tick(self) -> None:
+        """Send everything that is due and for which a connection is free, and come back in a millisecond."""
+        now = time.perf_counter()
+        while self._sent < self._planned and self._idle:
+            due = self._began + self._sent * self._step
+            if due > now:
+                break
+            request = self._next_request()
+            if request is None:
+                self._planned = self._sent
+                break
+            self._sent += 1
+            self._idle.pop().send(request, due)
+        if self._sent < self._planned:
+            asyncio.get_running_loop().call_later(0.001, self.tick)
+
+    def free(self, connection: _PacedConnection, answered: int) -> None:
+        self._idle.append(connection)
+        if answered and self._sent >= self._planned and len(self._idle) == len(self.answered):
+            self.done.set_result(None)
+
+
+class _PacedConnection(_Connection):
+    """One keep-alive connection that sends when it is told to."""
+
+    def __init__(self, pace: _Paced) -> None:
+        super().__init__(lambda: None, 0.0)
+        self._pace = pace
+        pace.answered.append(self)
+
+    def send(self, request: bytes, due: float) -> None:
+        self._sent_at = due
+        self._transport.write(request)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self.latencies:
+            self._pace.free(self, len(self.latencies))
+
+
+async def open_loop(
+    port: int, next_request: Callable[[], bytes | None], *, connections: int, per_second: float, seconds: float
+) -> LoadResult:
+    """Send ``per_second`` requests a second whatever the answers do; a late answer makes nothing else later."""
+    loop = asyncio.get_running_loop()
+    pace = _Paced(next_request, per_second, seconds)
+    clients = [
+        (await loop.create_connection(lambda: _PacedConnection(pace), "127.0.0.1", port))[1] for _ in range(connections)
+    ]
+    began = time.perf_counter()
+    pace.begin(list(clients))
+    await asyncio.wait_for(pace.done, seconds + 60)
+    took = time.perf_counter() - began
+    for client in clients:
+        client.close()
+    return _collected(clients, took)
+
+
+def _collected(clients: Sequence[_Connection], seconds: float) -> LoadResult:
+    statuses: dict[int, int] = {}
+    for client in clients:
+        for status, count in client.statuses.items():
+            statuses[status] = statuses.get(status, 0) + count
+    latencies = sorted(latency for client in clients for latency in client.latencies)
+    refused = [body for client in clients for body in client.refused]
+    return LoadResult(seconds, latencies, statuses, refused)
+
+
 async def closed_loop(
     port: int, next_request: Callable[[], bytes | None], *, connections: int, seconds: float
 ) -> LoadResult:
@@ -104,13 +192,7 @@ async def closed_loop(
         for _ in range(connections)
     ]
     await asyncio.gather(*(client.done for client in clients))
-    statuses: dict[int, int] = {}
-    for client in clients:
-        for status, count in client.statuses.items():
-            statuses[status] = statuses.get(status, 0) + count
-    latencies = sorted(latency for client in clients for latency in client.latencies)
-    refused = [body for client in clients for body in client.refused]
-    return LoadResult(time.perf_counter() - began, latencies, statuses, refused)
+    return _collected(clients, time.perf_counter() - began)
 
 
 def post(path: str, body: bytes, *, headers: dict[str, str]) -> bytes:

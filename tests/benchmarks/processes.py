@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from orchestration.cli.processes import ProcessFailed, ProcessGroup
 from tests.integration.simulated_exchange import free_port
 
 READY_S = 90.0
+DEMO_KEYS = {"BINANCE_API_KEY": "demo", "BINANCE_API_SECRET": "demo-secret"}
 
 #: Every rail stays on; its limit is where a benchmark does not meet it.
 RAISED = {
@@ -33,10 +34,12 @@ RAISED = {
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A running engine. ``token`` may place orders."""
+    """A running engine. ``token`` may place orders, ``read_token`` may look."""
 
     port: int
     token: str
+    read_token: str
+    pid: int
 
 
 @contextmanager
@@ -56,18 +59,32 @@ def start_exchange(group: ProcessGroup, *extra: str) -> str:
     return group.wait_ready(group.start("exchange", arguments), READY_S)
 
 
-def start_paper_engine(group: ProcessGroup, home: Path, exchange_url: str) -> Engine:
-    """Start an engine on paper money over the exchange's public data, with limits out of the way."""
+def start_paper_engine(group: ProcessGroup, home: Path, exchange_url: str, *, latency_ms: int = 0) -> Engine:
+    """Start an engine on paper money over the exchange's public data; an order travels for ``latency_ms``."""
+    venue = ("--venue", "paper", "--paper-latency-ms", str(latency_ms))
+    return _start_engine(group, home, exchange_url, venue)
+
+
+def start_adapter_engine(group: ProcessGroup, home: Path, exchange_url: str) -> Engine:
+    """Start an engine that trades on the simulated exchange by the Binance adapter, orders over its socket."""
+    return _start_engine(group, home, exchange_url, ("--venue", "binance"), DEMO_KEYS)
+
+
+def _start_engine(
+    group: ProcessGroup, home: Path, exchange_url: str, venue: tuple[str, ...], keys: Mapping[str, str] | None = None
+) -> Engine:
+    """Start an engine with limits out of the way."""
     port = free_port()
     arguments = [
-        "-m", "engine_service.main", "--home", str(home), "--port", str(port), "--venue", "paper",
-        "--venue-url", exchange_url, "--strategies", "off", "--interval", "1s", "--paper-latency-ms", "0",
+        "-m", "engine_service.main", "--home", str(home), "--port", str(port), *venue,
+        "--venue-url", exchange_url, "--strategies", "off", "--interval", "1s",
     ]  # fmt: skip
-    url = group.wait_ready(group.start("engine", arguments), READY_S)
+    child = group.start("engine", arguments, keys)
+    url = group.wait_ready(child, READY_S)
     tokens = json.loads((home / "engine" / "tokens.json").read_text(encoding="utf-8"))
     with EngineClient(url, tokens["admin"]) as client:
         client.put_risk_config(RAISED, reason="benchmark")
-    return Engine(port, tokens["trade"])
+    return Engine(port, tokens["trade"], tokens["read"], child.popen.pid)
 
 
 def start_peer(group: ProcessGroup) -> int:
