@@ -5,7 +5,7 @@ Decimals are text, enums their value, field names as in the classes; the kind of
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -22,6 +22,10 @@ KINDS: Final[dict[str, type[Event]]] = {
     name: kind
     for name, kind in vars(events).items()
     if isinstance(kind, type) and issubclass(kind, Event) and kind not in {Event, events.OrderEvent}
+}
+
+_EVENT_DECODERS: Final[dict[str, Callable[[bytes | str], Event]]] = {
+    name: msgspec.json.Decoder(kind).decode for name, kind in KINDS.items()
 }
 
 
@@ -73,7 +77,10 @@ def decode_event(kind: str, body: bytes | str) -> Event:
     Raises:
         Undecodable: the kind is unknown or the body does not fit it.
     """
-    known = KINDS.get(kind)
-    if known is None:
+    decoder = _EVENT_DECODERS.get(kind)
+    if decoder is None:
         raise Undecodable(f"{kind!r} is not a kind of event this version knows")
-    return decode(known, body)
+    try:
+        return decoder(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Undecodable(f"{kind}: {error}") from error

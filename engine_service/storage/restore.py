@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import localcontext
 from pathlib import Path
 
 from engine_service.domain.apply import IllegalEvent, apply
@@ -13,6 +14,7 @@ from engine_service.domain.errors import EngineError
 from engine_service.domain.events import OrderFilled
 from engine_service.domain.exposure import ExposureBook
 from engine_service.domain.ids import Market
+from engine_service.domain.money import EXACT
 from engine_service.domain.order import Order
 from engine_service.domain.portfolio import Portfolio
 from engine_service.domain.state import EngineState
@@ -88,7 +90,7 @@ def replay(
     """
     seq = after_seq
     state.exposure = _NoExposure(state.image.reporting)
-    with _collector_at_rest():
+    with _collector_at_rest(), localcontext(EXACT):
         while events := _events(reader, seq, CHUNK if until is None else min(CHUNK, until - seq)):
             for recorded in events:
                 if recorded.seq != seq + 1:

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import backfilling, filter_step, machine, orders
+from tests.benchmarks import backfilling, filter_step, machine, orders, recovery
 from tests.benchmarks.row import Row
 
-MEASURES = (orders.measure, filter_step.measure, backfilling.measure)
+MEASURES = (orders.measure, filter_step.measure, backfilling.measure, recovery.measure)
 PEERS = {
     "orders_http": "durable market orders against a bare FastAPI POST, 64 connections",
     "orders_http_p99": "the same requests' 99th percentile",
     "filter_step": "one bar of the live filter against predict_proba on a 256-bar window",
     "backfill": "bars stored against klines as fast as the exchange serves them",
+    "recovery_1m": "a process started on a journal of a million events against what is promised",
+    "replay_1m": "the same journal from its first event, against what is promised",
 }
 
 
