@@ -24,6 +24,7 @@ from engine_service.api.tokens import TokenBook, load_or_create
 from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration
 from engine_service.domain.errors import ConfigurationError, EngineError
 from engine_service.domain.money import EXACT
+from engine_service.runtime.drain import drain
 from engine_service.runtime.lifecycle import start, stop
 from engine_service.settings import EngineSettings, default_config_dir, load_settings
 from engine_service.venues.port import VenueUnavailable
@@ -136,6 +137,7 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     finally:
         for task in (starting, stopped):
             task.cancel()
+        await drain(engine)
         await stop(engine)
         server.should_exit = True
         await serving

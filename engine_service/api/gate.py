@@ -97,7 +97,7 @@ class Gate:
             self.observe(template, status)
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> None:
-        if self.stopping() and scope["method"] in WITH_BODY:
+        if self.stopping() and access.scope is not None:
             raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
         if scope["method"] in WITH_BODY or scope["method"] == "DELETE":
             scope["state"]["body"] = await self._body(scope, headers, access, receive)

@@ -77,6 +77,15 @@ async def write_homes(folder: Path, seed: int, *, orders: int) -> Written:
     raise NoTail(f"the log was folded in each of {TRIES} tries")
 
 
+def write_homes_now(folder: Path, seed: int, *, orders: int) -> Written:
+    """Do the same where no event loop runs.
+
+    Raises:
+        NoTail: as ``write_homes`` says.
+    """
+    return asyncio.run(write_homes(folder, seed, orders=orders))
+
+
 async def _take_orders(load: Load, number: int) -> None:
     wanted = len(_named(load)) + number
     task = asyncio.create_task(load.run())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.faults.load import Answer, Intent
+from tests.faults.load import AWAY, Answer, Intent
 
 Row = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ STATUS = {"NEW": "ACCEPTED", "EXPIRED_IN_MATCH": "EXPIRED"}
 NEVER_TAKEN = frozenset({"DENIED", "REJECTED", "NOT_PLACED"})
 UNSETTLED = frozenset({"INITIALIZED", "SUBMITTED", "PENDING_ACK", "PENDING_CANCEL", "PENDING_UPDATE", "IN_DOUBT"})
 #: Answers without an order that a caller may get while the engine starts, stops or is asked twice at once.
-TRY_AGAIN = frozenset({"NOT_READY", "IDEMPOTENCY_IN_PROGRESS"})
+TRY_AGAIN = AWAY | {"IDEMPOTENCY_IN_PROGRESS"}
 _FILL = ("trade_id", "client_order_id", "side", "price", "quantity", "fee", "fee_asset")
 
 

@@ -19,6 +19,8 @@ AT_ONCE = 48
 #: How long callers wait after they were told, or felt, that the engine is away.
 AWAY_S = 0.1
 NOTIONAL = (20.0, 200.0)
+#: The engine's words for: not now, ask again.
+AWAY = frozenset({"NOT_READY", "ENGINE_NOT_READY", "SHUTTING_DOWN"})
 SIDES = ("BUY", "SELL")
 _DECIMALS = {"BTCUSDT": 5, "ETHUSDT": 4, "BNBUSDT": 3}
 #: The one symbol with resting orders. It is traded on one side only: the rails refuse an order against our own.
@@ -31,6 +33,7 @@ class Answer:
 
     status: int
     body: Mapping[str, Any]
+    retry_after: str = ""
 
     @property
     def code(self) -> str:
@@ -131,12 +134,12 @@ class Load:
     async def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> Answer | None:
         try:
             response = await self._http.request(method, self.engine.url + path, headers=headers, **options)
-            answer = Answer(response.status_code, response.json())
+            answer = Answer(response.status_code, response.json(), response.headers.get("retry-after", ""))
         except (httpx.HTTPError, ValueError) as error:
             self.broken[type(error).__name__] += 1
             self.away = isinstance(error, httpx.ConnectError)
             return None
-        self.away = answer.code == "NOT_READY"
+        self.away = answer.code in AWAY
         return answer
 
     def _learn(self, answer: Answer) -> None:

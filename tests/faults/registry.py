@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.faults import identical_posts, report_streams, sigkill, tampered_journals, torn_journals, venue_faults
+from tests.faults import (
+    identical_posts,
+    report_streams,
+    sigkill,
+    sigterm,
+    tampered_journals,
+    torn_journals,
+    venue_faults,
+)
 from tests.faults.rows import Row
 
 ROWS: Final[tuple[Row, ...]] = (
@@ -14,4 +22,5 @@ ROWS: Final[tuple[Row, ...]] = (
     torn_journals.ROW,
     tampered_journals.ROW,
     report_streams.ROW,
+    sigterm.ROW,
 )

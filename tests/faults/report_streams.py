@@ -61,7 +61,7 @@ async def account_of(seed: str) -> tuple[EngineCore, Delivery]:
     core = make_core(cash=CASH)
     venue = fake(core)
     venue.deposit("USDT", CASH - venue.balances[next(iter(venue.balances))])
-    asked = [await _placed(core, venue, chance) for _ in range(PER_ACCOUNT)]
+    asked = [await _placed(core, venue, chance, f"{seed}-{number:04d}") for number in range(PER_ACCOUNT)]
     placed = [cid for cid in asked if cid in venue.orders]  # the rails refuse an order against our own
     reports = [report for cid in placed for report in _life_of(venue, cid, chance)]
     arrived = [report for report in reports if chance.random() >= LOST]
@@ -80,7 +80,7 @@ async def account_of(seed: str) -> tuple[EngineCore, Delivery]:
     return core, Delivery(reports, arrived)
 
 
-async def _placed(core: EngineCore, venue: FakeVenue, chance: random.Random) -> str:
+async def _placed(core: EngineCore, venue: FakeVenue, chance: random.Random, key: str) -> str:
     """Send a resting order; of some the answer is lost too."""
     side = chance.choice((OrderSide.BUY, OrderSide.BUY, OrderSide.SELL))
     if venue.balances.get((venue.markets[0], "BTC"), Decimal(0)) < 1:
@@ -89,7 +89,7 @@ async def _placed(core: EngineCore, venue: FakeVenue, chance: random.Random) -> 
     venue.fee_asset = chance.choice(("USDT", "BASE"))
     if chance.random() < ANSWER_LOST:
         venue.scripts.append(Script(say=unknown()))
-    result = await submit(core, limit_order(str(price), str(LOTS * chance.randrange(1, 9)), side=side), mark_of())
+    result = await submit(core, limit_order(str(price), str(LOTS * chance.randrange(1, 9)), side=side), mark_of(key))
     return result.order.client_order_id
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shutil
 import sqlite3
@@ -14,7 +13,7 @@ from typing import Any
 
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.verify import verify_home
-from tests.faults.homes import damaged, write_homes
+from tests.faults.homes import Written, damaged, write_homes_now
 from tests.faults.rows import Failure, Options, Outcome, Row
 
 ORDERS = 25
@@ -23,13 +22,13 @@ Forgery = Callable[[sqlite3.Connection, int, random.Random], str]
 
 def run(options: Options) -> Outcome:
     """Write one home, forge many copies of it."""
-    return forgeries(options, options.pick(200, 1000), ORDERS)
+    written = write_homes_now(options.folder / "engine", options.seed, orders=ORDERS)
+    return try_forgeries(written, options.folder, options.pick(200, 1000), options.seed)
 
 
-def forgeries(options: Options, number: int, orders: int) -> Outcome:
+def try_forgeries(written: Written, folder: Path, number: int, seed: int) -> Outcome:
     """Try that many forgeries, each on a fresh copy; every one must be found."""
-    written = asyncio.run(write_homes(options.folder / "engine", options.seed, orders=orders))
-    chance, outcome, kinds = random.Random(options.seed), Outcome(tried=0), Counter[str]()
+    chance, outcome, kinds = random.Random(seed), Outcome(tried=0), Counter[str]()
     untouched = verify_home(written.closed)
     if untouched.kind:
         outcome.failures.append(Failure("untouched", f"called {untouched.kind} at {untouched.first_bad}"))
@@ -42,7 +41,7 @@ def forgeries(options: Options, number: int, orders: int) -> Outcome:
             nonlocal said
             said = forge(home, chance) if forge in LOG_FORGERIES else _forged(home, forge, chance)
 
-        home = damaged(written.closed, options.folder / "image", damage)
+        home = damaged(written.closed, folder / "image", damage)
         found = verify_home(home)
         outcome.tried += 1
         kinds[found.kind] += 1

@@ -6,7 +6,6 @@ every 512 bytes, bits are flipped, sectors are zero. Before it nothing should ev
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine_service.storage.layout import EngineFiles
-from tests.faults.homes import Written, damaged, wal_of, write_homes
+from tests.faults.homes import Written, damaged, wal_of, write_homes_now
 from tests.faults.rows import Failure, Options, Outcome, Row
 from tests.integration.simulated_exchange import ROOT
 
@@ -30,18 +29,18 @@ Damage = Callable[[Path], None]
 
 def run(options: Options) -> Outcome:
     """Write one home, damage many copies of it."""
-    return images(options, options.pick(100, 500), ORDERS)
+    written = write_homes_now(options.folder / "engine", options.seed, orders=ORDERS)
+    return try_images(written, options.folder, options.pick(100, 500), options.seed)
 
 
-def images(options: Options, number: int, orders: int) -> Outcome:
+def try_images(written: Written, folder: Path, number: int, seed: int) -> Outcome:
     """Open that many damaged copies: half torn beyond the last sync, half rotten before it."""
-    written = asyncio.run(write_homes(options.folder / "engine", options.seed, orders=orders))
     outcome, came_to = Outcome(tried=0), Counter[str]()
-    with _opener(options.folder / "opener.log") as ask:
-        whole = _hashes(ask(damaged(written.later, options.folder / "whole", lambda _: None)))
-        for name, damage in _damages(written, number, random.Random(options.seed)):
+    with _opener(folder / "opener.log") as ask:
+        whole = _hashes(ask(damaged(written.later, folder / "whole", lambda _: None)))
+        for name, damage in _damages(written, number, random.Random(seed)):
             outcome.tried += 1
-            home = damaged(written.quiet, options.folder / "image", damage)
+            home = damaged(written.quiet, folder / "image", damage)
             answer = ask(home)
             came_to[_kind(answer, len(whole))] += 1
             outcome.failures += [Failure(name, wrong) for wrong in _wrong(answer, written.acknowledged, whole)]
