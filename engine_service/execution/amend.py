@@ -32,6 +32,8 @@ from engine_service.venues.port import (
 )
 
 AMEND_TIMEOUT_S = 15.0
+#: A venue's word for: nothing was done, because the order to be changed is not open any more.
+ORDER_GONE = "VENUE_UNKNOWN_ORDER"
 
 
 class AmendStatus(StrEnum):
@@ -241,7 +243,10 @@ async def _settle_legs(core: EngineCore, old: Order, new_id: str, outcome: Submi
     """Cancel leg and new leg, each by its own evidence."""
     if isinstance(outcome, Rejected):
         await _never_sent(core, new_id, outcome.code, outcome.reason)
-        await _put_back(core, old.client_order_id, outcome)
+        if outcome.code == ORDER_GONE:
+            await _ended(core, old.client_order_id, "the venue has no such order open")
+        else:
+            await _put_back(core, old.client_order_id, outcome)
         return
     if isinstance(outcome, Accepted) and outcome.status is OrderStatus.CANCELED:
         # Only the cancel worked: the new order was refused.

@@ -40,6 +40,8 @@ from engine_service.venues.port import (
 )
 
 _CANCEL_REJECTED = -2011
+#: The order to be replaced is not open: filled, cancelled, or never there.
+ORDER_GONE = "VENUE_UNKNOWN_ORDER"
 
 
 def placed(payload: Payload, order: Order) -> Accepted:
@@ -204,13 +206,13 @@ def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | 
 def replace_refused(payload: Payload) -> Rejected | OutcomeUnknown | None:
     """Read a cancel-replace of which nothing was done; ``None`` where the legs do not say so.
 
-    A cancel refused because the order is unknown leaves the order itself in doubt.
+    A cancel refused because the order is unknown (``VENUE_UNKNOWN_ORDER``) leaves the order itself to be read.
     """
     if payload.get("cancelResult") != "FAILURE" or payload.get("newOrderResult") != "NOT_ATTEMPTED":
         return None
     code, message = error_fields(payload.get("cancelResponse"))
     if code == _CANCEL_REJECTED:
-        return OutcomeUnknown(reason=f"{code} {message}")
+        return Rejected(code=ORDER_GONE, reason=f"{code} {message}")
     return failure_of(400, code, message, Market.SPOT).as_outcome()
 
 
