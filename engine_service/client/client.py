@@ -155,6 +155,65 @@ class EngineClient:
         body = {"symbol": symbol, "side": side, "quantity": str(quantity), "price": str(price), **fields}
         return self._order("/orders/limit", body, key)
 
+    def place_stop_order(
+        self,
+        symbol: str,
+        side: str,
+        quantity: Decimal,
+        stop_price: Decimal,
+        *,
+        kind: str = "stop",
+        price: Decimal | None = None,
+        key: str | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Place a ``stop`` or ``take_profit`` order: at market once triggered, or at ``price``."""
+        amounts = {"quantity": quantity, "stop_price": stop_price, "price": price}
+        body = {"symbol": symbol, "side": side, "kind": kind, **_texts(amounts), **fields}
+        return self._order("/orders/stop", body, key)
+
+    def place_bracket(
+        self,
+        symbol: str,
+        side: str,
+        *,
+        quantity: Decimal | None = None,
+        quote: Decimal | None = None,
+        price: Decimal | None = None,
+        take_profit_bps: Decimal | None = None,
+        stop_loss_bps: Decimal | None = None,
+        take_profit_price: Decimal | None = None,
+        stop_loss_price: Decimal | None = None,
+        key: str | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Place an entry (market, or limit at ``price``) with its take-profit and stop-loss."""
+        amounts = {
+            "quantity": quantity,
+            "quote": quote,
+            "price": price,
+            "take_profit_bps": take_profit_bps,
+            "stop_loss_bps": stop_loss_bps,
+            "take_profit_price": take_profit_price,
+            "stop_loss_price": stop_loss_price,
+        }
+        return self._order("/orders/bracket", {"symbol": symbol, "side": side, **_texts(amounts), **fields}, key)
+
+    def check_order(self, kind: str, symbol: str, side: str, **fields: Any) -> dict[str, Any]:
+        """Ask every rail about a ``market``, ``limit`` or ``stop`` order; nothing is sent."""
+        return self._json("POST", "/orders/check", body={"type": kind, "symbol": symbol, "side": side, **fields})
+
+    def amend_order(
+        self, client_order_id: str, *, price: Decimal | None = None, quantity: Decimal | None = None
+    ) -> dict[str, Any]:
+        """Change the price or the quantity of a working order; the answer names the order that works now."""
+        return self._json("PATCH", f"/orders/{client_order_id}", body=_texts({"price": price, "quantity": quantity}))
+
+    def cancel_orders(self, *, symbol: str = "", strategy: str = "") -> list[dict[str, Any]]:
+        """Cancel every working order, of a symbol and a strategy where they are named."""
+        params = {name: value for name, value in (("symbol", symbol), ("strategy", strategy)) if value}
+        return list(self._json("DELETE", "/orders", params=params)["orders"])
+
     def cancel_order(self, client_order_id: str) -> dict[str, Any]:
         """Cancel one order."""
         return self._json("DELETE", f"/orders/{client_order_id}")
@@ -216,6 +275,10 @@ class EngineClient:
         if response.status_code in accept:
             return response
         raise _error(response)
+
+
+def _texts(amounts: Mapping[str, Decimal | None]) -> dict[str, str]:
+    return {name: str(value) for name, value in amounts.items() if value is not None}
 
 
 def _error(response: httpx.Response) -> EngineAnswered:
