@@ -33,6 +33,9 @@ CHOICE_BARS = 6_000
 CHOICE_STARTS = 3
 CHOICE_ROUNDS = 8
 ROUNDS = 40
+#: Two refits see at most so many of the newest bars, and are cut off here: where they go shows early.
+REFIT_BARS = 12_000
+REFIT_ROUNDS = 8
 #: One imagined bar for every change that never happened, so that no transition is impossible.
 IMAGINED = 1.0
 
@@ -160,16 +163,16 @@ def _descend_many(standard: Array, starts: Array, penalties: Array) -> tuple[Arr
     return centres, paths, objective
 
 
-def _descend(standard: Array, lengths: Sequence[int], centres: Array, penalty: float) -> _Jump:
+def _descend(standard: Array, lengths: Sequence[int], centres: Array, penalty: float, rounds: int = ROUNDS) -> _Jump:
     """Return where centres and path no longer change one another; each round lowers the objective or ends it."""
     path: States | None = None
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, rounds + 1):
         costs = 0.5 * ((standard[:, None, :] - centres) ** 2).sum(axis=2)
         found = cheapest_path(costs, penalty, lengths)
         if path is not None and (found == path).all():
             return _Jump(centres, path, penalty, True, number)
         path, centres = found, _centres(standard, found, centres)
-    return _Jump(centres, found, penalty, False, ROUNDS)
+    return _Jump(centres, found, penalty, False, rounds)
 
 
 def _centres(standard: Array, path: States, before: Array) -> Array:
@@ -197,16 +200,17 @@ def _keeps_floors(found: _Jump, options: FitOptions) -> bool:
 
 def _refit_agreement(seen: Sample, chosen: _Jump) -> float:
     """Return how far two fits, of the first and of the last three quarters, agree on the bars that both saw."""
-    count, rows = len(chosen.centres), len(seen.standard)
+    count, whole = len(chosen.centres), seen.standard[-REFIT_BARS:]
+    rows = len(whole)
     if count == 1:
         return 1.0
     first, last = int(rows * REFIT_SHARE), rows - int(rows * REFIT_SHARE)
     named = []
     for part, shared in ((slice(0, first), slice(last, first)), (slice(last, rows), slice(0, first - last))):
-        standard = seen.standard[part]
+        standard = whole[part]
         fits = [
-            _descend(standard, [len(standard)], begin(standard, count, number, 0, full=False).means, chosen.penalty)
-            for number in range(CHOICE_STARTS)
+            _descend(standard, [len(standard)], start, chosen.penalty, REFIT_ROUNDS)
+            for start in (begin(standard, count, number, 0, full=False).means for number in range(CHOICE_STARTS))
         ]
         named.append(min(fits, key=lambda fit: _objective(standard, fit)).path[shared])
     return adjusted_rand(named[0], named[1])

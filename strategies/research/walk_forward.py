@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from strategies.features import FEATURES
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.filtering import filter_batch
-from strategies.regimes.fit import FitOptions, FitRefused, fit
+from strategies.regimes.fit import FitOptions, FitRefused, FitReport, fit
+from strategies.regimes.model import RegimeModel
 from strategies.research.metrics import Performance, performance
 
 Array = NDArray[np.float64]
+#: Feature rows (T, 7), opens (T,), bar length in milliseconds and options to a model and how it came about.
+Fitter = Callable[[Array, NDArray[np.int64], int, FitOptions], tuple[RegimeModel, FitReport]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +83,12 @@ def walk_forward(
     fit_options: FitOptions,
     policy: PolicyOptions,
     options: WalkForwardOptions,
+    fitter: Fitter = fit,
 ) -> WalkForwardReport:
     """Judge the regime policy out of sample on feature rows (T, 7) of one symbol.
 
-    The exposure decided at the close of bar t earns the return of bar t+1; its change pays ``cost_bps``.
+    The exposure decided at the close of bar t earns the return of bar t+1; its change pays ``cost_bps``. ``fitter``
+    makes the models.
 
     Raises:
         FitRefused: no fold could be fitted.
@@ -97,7 +102,7 @@ def walk_forward(
     for fold in plan:
         train = slice(fold.train_from, fold.train_to)
         try:
-            model, _how = fit(rows[train], open_at_ms[train], bar_ms, fit_options)
+            model, _how = fitter(rows[train], open_at_ms[train], bar_ms, fit_options)
         except FitRefused as error:
             refused.append(error.code)
             continue
