@@ -10,7 +10,7 @@ import polars as pl
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
 from assets.intervals import day_of, to_ms, utc
 from assets.plots import league_picture
-from assets.ports import Clock, Engine, MarketData
+from assets.ports import Clock, League, MarketData
 from assets.settings import ResearchSettings
 from assets.tables import BARS, LEAGUE
 from governance.registry import ModelRegistry, ModelUnknown, ModelUntrusted
@@ -37,7 +37,7 @@ def league(
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[ModelRegistry],
     market_data: dg.ResourceParam[MarketData],
-    engine: dg.ResourceParam[Engine],
+    engine: dg.ResourceParam[League],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
     """Who would have earned what on live bars, unfunded, and whether stored bars say the same."""

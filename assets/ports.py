@@ -68,6 +68,13 @@ class MarketData(BarSource, Protocol):
         """Return every instrument's 24 h figures."""
 
 
+class League(Protocol):
+    """The engine's shadow league."""
+
+    def get_league(self) -> dict[str, Any]:
+        """Return ``champion``, ``policy``, ``cost_bps``, ``rank`` and ``standings`` by symbol."""
+
+
 class Engine(Protocol):
     """The engine's REST API, as far as research uses it. Amounts are decimal text."""
 
@@ -85,9 +92,6 @@ class Engine(Protocol):
 
     def get_fills(self, after: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the fills booked after a journal sequence, oldest first."""
-
-    def get_league(self) -> dict[str, Any]:
-        """Return the shadow league: ``champion``, ``cost_bps``, ``rank`` and ``standings`` by symbol."""
 
     def reconcile(self) -> dict[str, Any]:
         """Compare the engine with its venues: ``breaks`` still differ, ``venues`` tell who could be asked."""
