@@ -13,6 +13,7 @@ from decimal import Decimal
 from engine_service.backtest.options import BacktestOptions, policy_of
 from engine_service.domain import events as e
 from engine_service.domain.apply import apply
+from engine_service.domain.apply_unit import apply_unit, step
 from engine_service.domain.clock import ManualClock
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol, venue_of
@@ -153,44 +154,40 @@ class Desk:
         client_order_id = f"{len(self.orders) + 1:032x}"
         if isinstance(verdict, RiskRefused):
             order = order_of(core, ctx, client_order_id, None)
-            apply(core.state, e.OrderInitialized(at_ms=now, client_order_id=client_order_id, order=order))
             self._refuse(
+                order,
                 e.OrderDenied(
                     at_ms=now,
                     client_order_id=client_order_id,
                     code=verdict.code,
                     reason=verdict.reason,
                     numbers=verdict.numbers,
-                )
+                ),
             )
             return
         order = order_of(core, ctx, client_order_id, verdict.reservation)
-        apply(core.state, e.OrderInitialized(at_ms=now, client_order_id=client_order_id, order=order))
         sent = e.OrderSubmitted(at_ms=now, client_order_id=client_order_id, sent_at_ms=now, fence_at_ms=now)
-        apply(core.state, sent)
-        self._place(client_order_id, now)
+        self._place(step(order, sent), now)
 
-    def _place(self, client_order_id: str, now: int) -> None:
+    def _place(self, order: Order, now: int) -> None:
         core = self.core
-        order = core.state.image.orders[client_order_id]
         outcome = self._venue.place(order)
         feed_breaker(core, order.venue, outcome)
         if isinstance(outcome, Rejected):
-            self._refuse(
-                e.OrderRejected(at_ms=now, client_order_id=client_order_id, code=outcome.code, reason=outcome.reason)
+            rejected = e.OrderRejected(
+                at_ms=now, client_order_id=order.client_order_id, code=outcome.code, reason=outcome.reason
             )
+            self._refuse(order, rejected)
             return
         if not isinstance(outcome, Accepted):
             raise TypeError(f"a paper exchange knows what became of an order: {outcome.reason}")
-        for event in facts_of(core, order, from_accepted(outcome)).events:
-            apply(core.state, event)
+        events = facts_of(core, order, from_accepted(outcome)).events
+        self.orders.append(apply_unit(core.state, order, events))
         self.fills += outcome.fills
-        self.orders.append(core.state.image.orders[client_order_id])
 
-    def _refuse(self, event: e.OrderDenied | e.OrderRejected) -> None:
-        apply(self.core.state, event)
+    def _refuse(self, order: Order, event: e.OrderDenied | e.OrderRejected) -> None:
+        self.orders.append(apply_unit(self.core.state, order, (event,)))
         self.refused[event.code] += 1
-        self.orders.append(self.core.state.image.orders[event.client_order_id])
 
 
 def _instrument(symbol: str, options: BacktestOptions) -> Instrument:

@@ -263,7 +263,7 @@ class ExposureBook:
 
     @exactly
     def _on_mark(self, mark: Mark) -> None:
-        line = self.lines.get(f"{mark.symbol}|{mark.market.value}")
+        line = self.lines.get(f"{mark.symbol}|{mark.market}")
         if line is None or not mark.is_valid:
             return
         price = self._price_of(line)
@@ -327,4 +327,4 @@ def line_key(symbol: str, market: Market, base: str, reporting: str) -> str:
     """Return the exposure line of an instrument: ETHBTC on spot is exposure in ETH, ``ETHUSDT.VENUE|spot``."""
     if market is Market.SPOT and base and base != reporting:
         return f"{asset_symbol(base, reporting, venue_of(symbol))}|spot"
-    return f"{symbol}|{market.value}"
+    return f"{symbol}|{market}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any
 
 from engine_service.domain.bracket import BracketPlan
@@ -41,7 +40,7 @@ class OrderRequest:
     bracket: BracketPlan | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """A promise with a life. Every field but the identity changes only by applying a journal event.
 
@@ -126,23 +125,22 @@ class Order:
         return ZERO if self.status.is_terminal else self.reserve_per_unit * (self.remaining_quantity or ZERO)
 
 
-_FIELDS = tuple(Order.__dataclass_fields__)
-_VALUES = attrgetter(*_FIELDS)
-_PUT = tuple(getattr(Order, name).__set__ for name in _FIELDS)
-
 
 def evolved(order: Order, **changes: Any) -> Order:
-    """Return the order with some fields changed: ``dataclasses.replace`` at a third of its time.
+    """Return the order with some fields changed: ``dataclasses.replace`` at a tenth of its time.
 
-    Every step of an order's life makes a new one, so this is the most called copy of the engine. It writes the slots
-    themselves, past the guard of a frozen class; the new order is nobody's yet.
+    Every step of an order's life makes a new one, so this is the most called copy of the engine. It fills the new
+    order's own dictionary, past the guard of a frozen class (and is why this one class has no slots); the new order
+    is nobody's yet.
 
     Raises:
         AttributeError: an order has no such field.
     """
+    if not changes.keys() <= _FIELDS:
+        raise AttributeError(f"an order has no field {', '.join(sorted(changes.keys() - _FIELDS))}")
     copy = object.__new__(Order)
-    for put, value in zip(_PUT, _VALUES(order), strict=True):
-        put(copy, value)
-    for name, value in changes.items():
-        object.__setattr__(copy, name, value)
+    copy.__dict__.update(order.__dict__, **changes)
     return copy
+
+
+_FIELDS = frozenset(Order.__dataclass_fields__)

@@ -49,12 +49,12 @@ class StrategyPosition:
 
 def holding_key(venue: str, market: Market, asset: str) -> str:
     """Return the key of a holding: ``BINANCE|spot|BTC``."""
-    return f"{venue}|{market.value}|{asset}"
+    return f"{venue}|{market}|{asset}"
 
 
 def strategy_key(strategy: str, market: Market, symbol: str) -> str:
     """Return the key of a strategy's position: ``ma_cross|spot|BTCUSDT.BINANCE``."""
-    return f"{strategy}|{market.value}|{symbol}"
+    return f"{strategy}|{market}|{symbol}"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -150,7 +150,7 @@ class EngineState:
 
     def restriction(self, symbol: str, market: Market, now_ms: int) -> Restriction | None:
         """Return the restriction in force on an instrument."""
-        found = self.image.restrictions.get(f"{market.value}|{symbol}")
+        found = self.image.restrictions.get(f"{market}|{symbol}")
         return found if found is not None and (found.until_ms == 0 or now_ms < found.until_ms) else None
 
     def strategy(self, strategy: str) -> StrategySettings | None:

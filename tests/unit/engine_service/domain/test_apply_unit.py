@@ -1,0 +1,107 @@
+"""An order's events as one unit leave the state that one by one they leave."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine_service.domain import events as e
+from engine_service.domain.apply import IllegalEvent, apply
+from engine_service.domain.apply_unit import apply_unit
+from engine_service.domain.fill import Fill
+from engine_service.domain.ids import Market
+from engine_service.domain.marks import Mark, MarkBook
+from engine_service.domain.order import Order, evolved
+from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
+from engine_service.domain.state import EngineState
+
+D = Decimal
+SYMBOL = "BTCUSDT.BINANCE"
+
+
+def order(number: int, side: OrderSide) -> Order:
+    return Order(
+        client_order_id=f"c{number}",
+        symbol=SYMBOL,
+        market=Market.FUTURES,
+        side=side,
+        type=OrderType.MARKET,
+        status=OrderStatus.INITIALIZED,
+        quantity=D(3),
+        strategy="s",
+        base="BTC",
+        quote="USDT",
+        unit_value=D(100),
+        created_at_ms=number,
+    )
+
+
+def life(one: Order, number: int, parts: tuple[str, ...]) -> list[e.OrderEvent]:
+    """Return submission, acceptance and one fill a part of an order."""
+    known: dict[str, Any] = {"at_ms": number, "client_order_id": one.client_order_id}
+    events: list[e.OrderEvent] = [
+        e.OrderSubmitted(**known, sent_at_ms=number, fence_at_ms=number),
+        e.OrderAccepted(**known, venue_order_id=f"v{number}"),
+    ]
+    for index, part in enumerate(parts):
+        fill = Fill(
+            venue="BINANCE",
+            market=Market.FUTURES,
+            symbol=SYMBOL,
+            trade_id=f"{number}-{index}",
+            client_order_id=one.client_order_id,
+            venue_order_id=f"v{number}",
+            side=one.side,
+            price=D(100) + number,
+            quantity=D(part),
+            fee=D("0.05"),
+            fee_asset="USDT",
+            at_ms=number,
+        )
+        events.append(
+            e.OrderFilled(**known, fill=fill, base="BTC", quote="USDT", quote_rate=D(1), fee_rate=D(1), strategy="s")
+        )
+    return events
+
+
+def state() -> EngineState:
+    fresh, marks = EngineState(), MarkBook()
+    fresh.exposure.watch(marks)
+    marks.update(Mark(symbol=SYMBOL, market=Market.FUTURES, bid=D(101), ask=D(103), at_ms=1))
+    return fresh
+
+
+def test_books_exposure_and_orders_are_the_same_either_way() -> None:
+    single, unit = state(), state()
+    lives = [(OrderSide.BUY, ("3",)), (OrderSide.SELL, ("1", "2")), (OrderSide.SELL, ("3",)), (OrderSide.BUY, ("1",))]
+    for number, (side, parts) in enumerate(lives, start=1):
+        one = order(number, side)
+        events = life(one, number, parts)
+        apply(single, e.OrderInitialized(at_ms=number, client_order_id=one.client_order_id, order=one))
+        for event in events:
+            apply(single, event)
+        apply_unit(unit, one, events)
+        assert unit.image.orders == single.image.orders
+        assert unit.image.fills == single.image.fills
+        assert unit.image.portfolio == single.image.portfolio
+        assert unit.exposure.lines == single.exposure.lines
+        assert unit.exposure.totals == single.exposure.totals
+        assert unit.open_orders == single.open_orders
+    assert [one.status for one in unit.open_orders.values()] == [OrderStatus.PARTIALLY_FILLED]
+
+
+def test_an_event_that_no_rule_allows_is_a_defect() -> None:
+    one = order(1, OrderSide.BUY)
+    with pytest.raises(IllegalEvent):
+        apply_unit(state(), one, life(one, 1, ())[1:])
+
+
+def test_a_changed_order_is_a_new_one_and_knows_its_fields() -> None:
+    one = order(1, OrderSide.BUY)
+    other = evolved(one, status=OrderStatus.FILLED, filled_quantity=D(3))
+    assert (one.status, one.filled_quantity) == (OrderStatus.INITIALIZED, D(0))
+    assert (other.status, other.filled_quantity, other.quantity) == (OrderStatus.FILLED, D(3), D(3))
+    with pytest.raises(AttributeError, match="stattus"):
+        evolved(one, stattus=OrderStatus.FILLED)
