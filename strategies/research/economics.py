@@ -7,7 +7,7 @@ carry standard errors, and so does the difference to holding: a claim is what st
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,12 +50,17 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One way of trading on the common bars. ``edge`` is its yearly mean return above holding, with standard error."""
+    """One way of trading on the common bars. ``edge`` is its yearly mean return above holding, with standard error.
+
+    ``net`` holds its simple returns per bar after costs, and ``held`` the exposure in each bar, both (T,).
+    """
 
     name: str
     figures: Performance
     edge: float
     edge_se: float
+    net: Array = field(repr=False)
+    held: Array = field(repr=False)
     trust: Trust | None = None
 
 
@@ -103,7 +108,7 @@ def judge(
     market = np.expm1(np.nan_to_num(rows[:, FEATURES.index("log_return")]))[judged_bars]
     hold = _net(held["buy_and_hold"], market, options.cost_bps)
     found = [
-        _judged(name, exposure, _net(exposure, market, options.cost_bps), hold, options.bars_per_year)
+        _judged(name, _held(exposure), _net(exposure, market, options.cost_bps), hold, options.bars_per_year)
         for name, exposure in held.items()
     ]
     for kind, (report, trust) in walks.items():
@@ -112,27 +117,55 @@ def judge(
         exposure[report.index] = report.positions
         held_now = exposure[judged_bars]
         net = _net(held_now, market, options.cost_bps)
-        found.append(_judged(kind, held_now, net, hold, options.bars_per_year, trust))
+        found.append(_judged(kind, _held(held_now), net, hold, options.bars_per_year, trust))
     return tuple(found), refused
 
 
 def _net(exposure: Array, market: Array, cost_bps: float) -> Array:
     """Return simple returns, (T,), of exposures decided at each bar's close; the first bar is entered for its cost."""
-    held = np.concatenate([[0.0], exposure[:-1]])
-    return np.asarray(held * market - np.abs(np.diff(exposure, prepend=0.0)) * cost_bps / 10_000.0)
+    return np.asarray(_held(exposure) * market - np.abs(np.diff(exposure, prepend=0.0)) * cost_bps / 10_000.0)
+
+
+def _held(exposure: Array) -> Array:
+    """Return what is held in each bar: what was decided at the close before."""
+    return np.concatenate([[0.0], exposure[:-1]])
 
 
 def _judged(
-    name: str, exposure: Array, net: Array, hold: Array, bars_per_year: float, trust: Trust | None = None
+    name: str, held: Array, net: Array, hold: Array, bars_per_year: float, trust: Trust | None = None
 ) -> Judged:
     above = net - hold
     return Judged(
         name=name,
-        figures=performance(net, np.concatenate([[0.0], exposure[:-1]]), bars_per_year),
+        figures=performance(net, held, bars_per_year),
         edge=float(above.mean()) * bars_per_year,
         edge_se=float(above.std(ddof=1)) / math.sqrt(len(above)) * bars_per_year,
+        net=net,
+        held=held,
         trust=trust,
     )
+
+
+def together(symbols: Sequence[Sequence[Judged]], bars_per_year: float) -> tuple[Judged, ...]:
+    """Return everyone's portfolio of equal parts of all symbols, rebalanced every bar at no cost of its own.
+
+    A symbol that someone could not be judged on holds nothing there.
+
+    Raises:
+        ValueError: there is no symbol, or the symbols were judged on different numbers of bars.
+    """
+    if not symbols or len({len(each.net) for one in symbols for each in one}) != 1:
+        raise ValueError("a portfolio needs symbols that were judged on the same bars")
+    names = dict.fromkeys(each.name for one in symbols for each in one)
+    sums = {
+        name: (
+            sum((each.held for one in symbols for each in one if each.name == name), start=np.zeros(1)) / len(symbols),
+            sum((each.net for one in symbols for each in one if each.name == name), start=np.zeros(1)) / len(symbols),
+        )
+        for name in names
+    }
+    hold = sums["buy_and_hold"][1]
+    return tuple(_judged(name, held, net, hold, bars_per_year) for name, (held, net) in sums.items())
 
 
 def _plain_exposures(rows: Array, known: int, bar_ms: int) -> dict[str, Array]:

@@ -11,7 +11,7 @@ import pytest
 from strategies.features import FEATURES, compute
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.fit import FitOptions
-from strategies.research.economics import Judged, judge
+from strategies.research.economics import Judged, judge, together
 from strategies.research.walk_forward import WalkForwardOptions
 from tests.unit.strategies.series import BAR_MS, regime_series
 
@@ -83,3 +83,17 @@ def test_a_market_without_regimes_yields_no_claim() -> None:
 def test_too_few_bars_are_refused() -> None:
     with pytest.raises(ValueError, match="too few"):
         judge(*_rows(120), BAR_MS, FIT, POLICY, WALK)
+
+
+def test_a_portfolio_of_one_symbol_twice_is_that_symbol(judged: dict[str, Judged]) -> None:
+    one = tuple(judged.values())
+    both = {each.name: each for each in together([one, one], WALK.bars_per_year)}
+    for name, each in judged.items():
+        assert both[name].figures.sharpe == pytest.approx(each.figures.sharpe)
+        assert both[name].edge == pytest.approx(each.edge)
+
+
+def test_a_portfolio_needs_the_same_bars(judged: dict[str, Judged]) -> None:
+    shorter = [replace(each, net=each.net[1:]) for each in judged.values()]
+    with pytest.raises(ValueError, match="same bars"):
+        together([tuple(judged.values()), shorter], WALK.bars_per_year)

@@ -1,0 +1,33 @@
+"""``nhmm economics``: one row a strategy and symbol, a portfolio, and refusals by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+from typer.testing import CliRunner
+
+from orchestration.cli.app import app
+from strategies.regimes.bar_table import PRICES
+from tests.unit.orchestration.cli.test_train_files import frame
+
+BARS = 1_400
+
+
+def test_everyone_is_judged_on_every_symbol_and_on_the_portfolio(tmp_path: Path) -> None:
+    dead = frame("DEADUSDT", 9, BARS).with_columns(pl.lit(1.0).alias(name) for name in PRICES)
+    pl.concat([frame("AUSDT", 4, BARS), frame("BUSDT", 5, BARS), dead]).write_parquet(tmp_path / "bars.parquet")
+    arguments = ["economics", "--bars", str(tmp_path / "bars.parquet"), "--cost-bps", "2", "--folds", "1", "--json"]
+    result = CliRunner().invoke(app, [*arguments, "--symbol", "AUSDT", "--symbol", "BUSDT"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout.strip().splitlines()[-1])
+    rows = {(row["symbol"], row["strategy"]): row for row in told["rows"]}
+    everyone = {"buy_and_hold", "vol_target", "ma_cross", "gaussian_hmm", "jump"}
+    assert {name for symbol, name in rows if symbol == "AUSDT"} == everyone
+    assert rows["ALL", "buy_and_hold"]["edge"] == 0.0
+    assert rows["AUSDT", "gaussian_hmm"]["nats_per_bar"] > 0
+    assert all(row["sharpe_se"] > 0 for row in told["rows"])
+    alone = CliRunner().invoke(app, [*arguments, "--symbol", "DEADUSDT"])
+    assert alone.exit_code != 0
+    assert "DEADUSDT" in str(alone.exception)
