@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--history", default="3h", metavar="DURATION", help="past to serve: 90s, 30m, 3h; 60s-24h (default 3h)")
     add("--bars", metavar="FILE", help="replay recorded bars (Parquet: symbol, ts, open, high, low, close, volume)")
     add("--funding", default="8h", metavar="DURATION", help="between fundings: 10s-24h (default 8h)")
+    add("--limit-factor", default="1", help="times the venue's own rate limits, for load tests: 1-10000 (default 1)")
     return parser
 
 
@@ -61,6 +62,7 @@ def parse_arguments(arguments: Sequence[str]) -> ExchangeConfig:
         history_s=_duration("--history", given.history, _HISTORY_RANGE_S),
         bars=_existing(given.bars),
         funding_interval_ms=_duration("--funding", given.funding, _FUNDING_RANGE_S) * 1000,
+        limit_factor=_whole("--limit-factor", given.limit_factor, 1, 10_000),
         host=_loopback(given.host),
         port=_whole("--port", given.port, 1, 65535),
     )

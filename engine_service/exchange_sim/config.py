@@ -32,6 +32,7 @@ class ExchangeConfig:
         history_s: seconds of past served at start.
         bars: Parquet file to replay; None for the seeded market.
         funding_interval_ms: between fundings.
+        limit_factor: how many times the venue's own rate limits are allowed.
     """
 
     accounts: tuple[AccountSpec, ...]
@@ -41,5 +42,6 @@ class ExchangeConfig:
     history_s: int = DEFAULT_HISTORY_S
     bars: Path | None = None
     funding_interval_ms: int = DEFAULT_FUNDING_INTERVAL_MS
+    limit_factor: int = 1
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT

@@ -19,6 +19,7 @@ import uvicorn
 from engine_service.domain.clock import SystemClock
 from engine_service.exchange_sim.arguments import parse_arguments
 from engine_service.exchange_sim.binance_wire.app import create_app
+from engine_service.exchange_sim.binance_wire.weights import default_limits
 from engine_service.exchange_sim.binance_wire.ws_routes import StreamRoutes
 from engine_service.exchange_sim.bootstrap import build_exchange
 from engine_service.exchange_sim.config import ConfigError, ExchangeConfig
@@ -107,7 +108,7 @@ async def _serve(config: ExchangeConfig, listener: socket.socket) -> int:
     exchange = build_exchange(config, clock)
     host = f"[{config.host}]" if ":" in config.host else config.host
     url = f"http://{host}:{config.port}"
-    app = create_app(exchange)
+    app = create_app(exchange, default_limits(config.limit_factor))
     settings = uvicorn.Config(
         app,
         http="httptools",

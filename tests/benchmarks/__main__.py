@@ -5,18 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import backfilling, filter_step, machine, orders, recovery
+from tests.benchmarks import backfilling, endurance, filter_step, machine, orders, rails, recovery
+from tests.benchmarks.goals import FULL, SAMPLE, Scale
 from tests.benchmarks.row import Row
 
-MEASURES = (orders.measure, filter_step.measure, backfilling.measure, recovery.measure)
+#: What is measured, under the name that ``--only`` takes.
+MEASURES: Mapping[str, Callable[[Scale], dict[str, Row]]] = {
+    "orders": lambda _scale: orders.measure(),
+    "adapter": lambda _scale: orders.measure_adapter(),
+    "rails": lambda _scale: rails.measure(),
+    "pace": endurance.measure_open_loop,
+    "memory": endurance.measure_memory,
+    "filter": lambda _scale: filter_step.measure(),
+    "backfill": lambda _scale: backfilling.measure(),
+    "recovery": lambda _scale: recovery.measure(),
+}
 PEERS = {
     "orders_http": "durable market orders against a bare FastAPI POST, 64 connections",
-    "orders_http_p99": "the same requests' 99th percentile",
+    "orders_http_p99": "99th percentile at half load against the bare POST's there plus one fsync",
+    "orders_adapter": "the same through the Binance adapter to the simulated exchange",
+    "rails": "orders judged by every rail, 500 instruments, 1,000 open orders, against the goal",
+    "open_loop": "500 orders/s whatever the answers do: 99th percentile to the disk, against the goal",
+    "memory_growth": "resident memory after many orders against that after few",
+    "memory_growth_p99": "99th percentile of the last orders against that of the first",
     "filter_step": "one bar of the live filter against predict_proba on a 256-bar window",
     "backfill": "bars stored against klines as fast as the exchange serves them",
     "recovery_1m": "a process started on a journal of a million events against what is promised",
@@ -28,15 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure everything, then print a table, or with ``--json`` one object on the last line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+    parser.add_argument("--full", action="store_true", help="long rows at full length: a million orders")
+    parser.add_argument("--only", help=f"some of {','.join(MEASURES)}, separated by commas")
     options = parser.parse_args(arguments)
+    wanted = options.only.split(",") if options.only else list(MEASURES)
+    if unknown := set(wanted) - set(MEASURES):
+        parser.error(f"no such measure: {', '.join(sorted(unknown))}")
     console = Console(stderr=options.json, highlight=False)
     place = list(machine.describe())
     rows: dict[str, Row] = {}
-    for measure in MEASURES:
-        rows |= measure()
+    for name in wanted:
+        rows |= MEASURES[name](FULL if options.full else SAMPLE)
     console.print(_table(rows))
-    for name, peer in PEERS.items():
-        console.print(f"{name}: {peer}")
+    for name, row in rows.items():
+        console.print(f"{name}: {PEERS[name]}" + (f" ({row.note})" if row.note else ""))
     for name, value in place:
         console.print(f"{name}: {value}")
     if options.json:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Two figures of one ``unit``. The ratio travels between machines; the figures do not."""
+    """Two figures of one ``unit``. The ratio travels between machines; the figures do not.
+
+    ``note`` tells the reader what the figures hide: sizes of a sample, a goal in place of a peer.
+    """
 
     ours: float
     peer: float
     unit: str
+    note: str = ""
 
     @property
     def ratio(self) -> float:
@@ -20,4 +24,5 @@ class Row:
     def as_json(self) -> dict[str, float | str]:
         """Return what scripts read, to four significant digits."""
         figures = {"ours": self.ours, "peer": self.peer, "ratio": self.ratio}
-        return {**{name: float(f"{value:.4g}") for name, value in figures.items()}, "unit": self.unit}
+        note = {"note": self.note} if self.note else {}
+        return {**{name: float(f"{value:.4g}") for name, value in figures.items()}, "unit": self.unit, **note}

@@ -8,7 +8,7 @@ count.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine_service.exchange_sim.binance_wire import errors
 from engine_service.exchange_sim.enums import Market
@@ -178,9 +178,14 @@ class RateLimits:
         return windows
 
 
-def default_limits() -> Mapping[Market, Limits]:
-    """The venue's own."""
-    return {Market.SPOT: SPOT_LIMITS, Market.FUTURES: FUTURES_LIMITS}
+def default_limits(factor: int = 1) -> Mapping[Market, Limits]:
+    """The venue's own, so many times over."""
+    return {Market.SPOT: _times(SPOT_LIMITS, factor), Market.FUTURES: _times(FUTURES_LIMITS, factor)}
+
+
+def _times(limits: Limits, factor: int) -> Limits:
+    orders = tuple(replace(window, limit=window.limit * factor) for window in limits.orders)
+    return replace(limits, weight_per_minute=limits.weight_per_minute * factor, orders=orders)
 
 
 def _row(kind: str, interval: str, count: int, limit: int) -> dict[str, object]:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine_service.exchange_sim.arguments import parse_arguments
+from engine_service.exchange_sim.binance_wire.weights import default_limits
 from engine_service.exchange_sim.bootstrap import build_exchange
 from engine_service.exchange_sim.config import ConfigError
 from engine_service.exchange_sim.enums import KeyKind, Market, Permission
@@ -120,3 +121,12 @@ def test_a_wrong_account_file_is_named_with_its_place(tmp_path: Path, written: s
     path.write_text(written)
     with pytest.raises(ConfigError, match=words):
         parse_arguments(["--accounts", str(path)])
+
+
+def test_the_rate_limits_can_be_lifted_for_a_load_test() -> None:
+    ours, lifted = default_limits(), default_limits(parse_arguments(["--limit-factor", "1000"]).limit_factor)
+    for market in Market:
+        assert lifted[market].weight_per_minute == 1000 * ours[market].weight_per_minute
+        assert [w.limit for w in lifted[market].orders] == [1000 * w.limit for w in ours[market].orders]
+    with pytest.raises(ConfigError, match="limit-factor"):
+        parse_arguments(["--limit-factor", "0"])
