@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli import audit, operate, regimes, replay, research
+from orchestration.cli import audit, economics, operate, regimes, replay, research
 from orchestration.cli.backtest import backtest as backtest_command
 from orchestration.cli.layout import (
     CODE_SERVER_PORT,
