@@ -23,6 +23,9 @@ from engine_service.domain.state import (
     StrategySettings,
 )
 
+#: How the reference of a transfer begins that the venue's stream told of.
+STREAMED: Final = "stream:"
+
 
 class IllegalEvent(EngineError):
     """An event that no rule allows reached ``apply``: a defect, or a journal that was tampered with."""
@@ -74,6 +77,23 @@ def _filled(state: EngineState, event: e.OrderFilled) -> None:
     state.exposure.after_fill(state.portfolio, event)
 
 
+def _fill_reversed(state: EngineState, event: e.OrderFillReversed) -> None:
+    _apply_order(state, event)
+    opposite = e.OrderFilled(
+        at_ms=event.at_ms,
+        client_order_id=event.client_order_id,
+        fill=event.fill.opposite,
+        base=event.base,
+        quote=event.quote,
+        quote_rate=event.quote_rate,
+        fee_rate=event.fee_rate,
+        strategy=event.strategy,
+    )
+    state.image.fills.setdefault(event.client_order_id, []).append(opposite.fill)
+    state.portfolio.book_fill(opposite)
+    state.exposure.after_fill(state.portfolio, opposite)
+
+
 def trade_rank(trade_id: str) -> tuple[int, str]:
     """Order venue trade ids: numbers by size, other ids by text."""
     return (int(trade_id), "") if trade_id.isascii() and trade_id.isdigit() else (-1, trade_id)
@@ -96,6 +116,8 @@ def _resurrected(state: EngineState, event: e.OrderResurrected) -> None:
 def _adjusted(state: EngineState, event: e.BalanceAdjusted) -> None:
     before = state.portfolio.transfers
     state.portfolio.book_adjustment(event)
+    if event.reference.startswith(STREAMED):
+        _remember(state, event.reference)
     _shift_equity_marks(state, state.portfolio.transfers - before)
     state.exposure.after_holding(state.portfolio, event.venue, event.market, event.asset)
 
@@ -126,7 +148,12 @@ def _adopted(state: EngineState, event: e.PositionAdopted) -> None:
 def _funded(state: EngineState, event: e.FundingPaid) -> None:
     state.portfolio.book_funding(event)
     state.exposure.after_holding(state.portfolio, event.venue, Market.FUTURES, event.asset)
-    state.image.funding_ids.append(event.income_id)
+    _remember(state, event.income_id)
+
+
+def _remember(state: EngineState, reference: str) -> None:
+    """A payment is booked once, however often it is told."""
+    state.image.funding_ids.append(reference)
     del state.image.funding_ids[:-FUNDING_IDS_KEPT]
 
 
@@ -205,6 +232,7 @@ _HANDLERS: Final[Mapping[type[e.Event], Callable[[EngineState, Any], None]]] = {
     e.OrderInitialized: _initialized,
     e.ExternalOrderAdopted: _initialized,
     e.OrderFilled: _filled,
+    e.OrderFillReversed: _fill_reversed,
     e.OrderRecalled: _recalled,
     e.OrderNotPlaced: _not_placed,
     e.OrderResurrected: _resurrected,

@@ -108,6 +108,26 @@ class OrderFilled(OrderEvent):
     overfill: bool = False
 
 
+class Reversal(StrEnum):
+    """Why a booked trade is taken back: the venue busted it, or the real trades behind a stand-in are known."""
+
+    BUST = "bust"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFillReversed(OrderEvent):
+    """A booked trade is taken back by its opposite; ``fill`` and the rates are as it was booked. Nothing is edited."""
+
+    fill: Fill
+    base: str
+    quote: str
+    quote_rate: Decimal
+    fee_rate: Decimal
+    reason: Reversal
+    strategy: str = "manual"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPendingCancel(OrderEvent):
     """A cancel is about to be sent; ``fence_at_ms`` is the venue time after which it can no longer arrive."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO
 from engine_service.domain.order_status import OrderSide
+
+#: What the id of a trade's opposite ends with.
+REVERSED = ".reversed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,11 @@ class Fill:
     def key(self) -> tuple[str, str, str, str, str]:
         """Return what makes two reports the same trade; the side tells the two halves of a self-trade apart."""
         return (self.venue, self.market.value, self.symbol, self.trade_id, self.side.value)
+
+    @property
+    def opposite(self) -> Fill:
+        """Return what takes it back: the same trade with quantity and fee negated, under an id of its own."""
+        return replace(self, trade_id=f"{self.trade_id}{REVERSED}", quantity=-self.quantity, fee=-self.fee)
 
     @property
     def notional(self) -> Decimal:

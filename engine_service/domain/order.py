@@ -51,6 +51,8 @@ class Order:
     currency value of one base unit that exposure counts until it is filled, ``reserve_per_unit`` the amount of
     ``reserve_asset`` each unfilled base unit holds back. ``cancel_requested`` remembers a wish that could not be
     sent yet; ``pending_*`` is the change on its way. ``bracket`` is what is to protect it once it has filled.
+    ``provisional_quantity`` is the part of ``filled_quantity`` whose trades the venue has counted but not named yet,
+    ``busted_quantity`` what traded and was taken back by the venue.
     """
 
     client_order_id: str
@@ -85,6 +87,8 @@ class Order:
     external: bool = False
     late_fill: bool = False
     overfill: bool = False
+    provisional_quantity: Decimal = ZERO
+    busted_quantity: Decimal = ZERO
     cancel_requested: bool = False
     base: str = ""
     quote: str = ""
@@ -123,7 +127,6 @@ class Order:
     def reserved_funds(self) -> Decimal:
         """Return how much of ``reserve_asset`` it holds back; 0 once terminal."""
         return ZERO if self.status.is_terminal else self.reserve_per_unit * (self.remaining_quantity or ZERO)
-
 
 
 def evolved(order: Order, **changes: Any) -> Order:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from engine_service.domain import events as e
-from engine_service.domain.money import exactly
+from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order, evolved
 from engine_service.domain.order_fsm import Trigger, resolve
 from engine_service.domain.order_status import Doubt, OrderStatus
@@ -44,6 +44,8 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
     """
     if isinstance(event, e.OrderFilled):
         return _filled(order, event)
+    if isinstance(event, e.OrderFillReversed):
+        return _reversed(order, event)
     if isinstance(event, e.OrderCancelRequested):
         wish = evolved(order, cancel_requested=True, updated_at_ms=event.at_ms)
         return wish if order.is_open else None
@@ -84,8 +86,26 @@ def _filled(order: Order, event: e.OrderFilled) -> Order:
         updated_at_ms=event.at_ms,
         late_fill=order.late_fill or order.status in _LATE,
         overfill=order.overfill or event.overfill,
+        provisional_quantity=order.provisional_quantity + (fill.quantity if fill.provisional else ZERO),
         doubt=order.doubt if status is OrderStatus.IN_DOUBT else None,
         resting_status=OrderStatus.PARTIALLY_FILLED if status in _ASKED else None,
+    )
+
+
+@exactly
+def _reversed(order: Order, event: e.OrderFillReversed) -> Order | None:
+    """Take a trade back. The status stays: a busted trade does not put an order back on the market."""
+    fill = event.fill
+    if fill.quantity > order.filled_quantity:
+        return None
+    bust = event.reason is e.Reversal.BUST
+    return evolved(
+        order,
+        filled_quantity=order.filled_quantity - fill.quantity,
+        filled_quote=order.filled_quote - fill.price * fill.quantity,
+        provisional_quantity=order.provisional_quantity - (fill.quantity if fill.provisional else ZERO),
+        busted_quantity=order.busted_quantity + (fill.quantity if bust else ZERO),
+        updated_at_ms=event.at_ms,
     )
 
 

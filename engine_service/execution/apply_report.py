@@ -12,12 +12,21 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
+from engine_service.execution.fill_facts import (
+    conflicts,
+    fill_events,
+    new_fills,
+    provisional_events,
+    restriction,
+    reversal,
+)
 from engine_service.execution.later import cancel_later
-from engine_service.execution.venue_words import Words, facts_of, fill_events, from_report, new_fills
+from engine_service.execution.venue_words import Words, facts_of, from_report
 from engine_service.storage.port import FillFilter
-from engine_service.venues.port import OrderReport, ReadFailed
+from engine_service.venues.port import OrderReport, ReadFailed, TradeBust
 
-FILL_GAP_DELAYS_S = (0.25, 0.5, 1.0, 2.0, 5.0)
+#: How long trades that the venue counted are asked for before a stand-in is booked: five seconds.
+FILL_GAP_DELAYS_S = (0.25, 0.5, 1.0, 1.25, 2.0)
 EXTERNAL = "external"
 RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
@@ -40,7 +49,10 @@ def apply_report(core: EngineCore, report: OrderReport) -> Future[int] | None:
 def apply_words(core: EngineCore, order: Order, words: Words) -> Future[int] | None:
     """Record what is new in the venue's words about an order; asks for trades that it counted but did not name."""
     facts = facts_of(core, order, words)
-    done = core.record(*facts.events) if facts.events else None
+    found = [*facts.events, *facts.conflicts]
+    done = core.record(*found) if found else None
+    if facts.conflicts:
+        core.spawn(f"conflict:{order.client_order_id}", _read_again(core, order.client_order_id))
     _cancel_resurrected(core, facts.events)
     cancel_wished(core, order.client_order_id)
     if facts.gap:
@@ -202,23 +214,71 @@ def _alarm(core: EngineCore, order: Order, now: int) -> list[e.Event]:
 async def _close_gap(core: EngineCore, client_order_id: str, words: Words) -> None:
     """Fetch the trades that the venue counted but did not name, then take its words again.
 
-    Gives up after some tries: the next comparison with the venue starts anew.
+    Where it names none in five seconds a stand-in is booked: the position is what the venue says it is. The real
+    trades replace it whenever a stream, a read or a comparison brings them.
     """
     for delay_s in FILL_GAP_DELAYS_S:
         await core.sleep(delay_s)
         order = core.state.order(client_order_id)
-        if order is None:
+        if order is None or not await _still_missing(core, order, words):
             return
-        facts = facts_of(core, order, words)
-        if not facts.gap:
-            if facts.events:
-                await core.commit(*facts.events)
-            return
-        venue = core.venue_for(order.symbol)
-        fills = await venue.query_fills(order)
-        core.gate.venue_result(order.venue, ok=not isinstance(fills, ReadFailed), now_s=core.clock.monotonic_s())
-        if isinstance(fills, ReadFailed):
-            continue
-        done = apply_fills(core, order, fills)
+        fills = await _trades_of(core, order)
+        done = apply_fills(core, core.state.order(client_order_id) or order, fills)
         if done is not None:
             await done
+    order = core.state.order(client_order_id)
+    if order is None or not await _still_missing(core, order, words):
+        return
+    stand_in = provisional_events(core, order, words.executed)
+    if stand_in:
+        await core.commit(*stand_in)
+        await _still_missing(core, core.state.order(client_order_id) or order, words)
+
+
+async def _still_missing(core: EngineCore, order: Order, words: Words) -> bool:
+    """Tell whether trades are missing still; where none are, take in the rest of the words."""
+    facts = facts_of(core, order, words)
+    if not facts.gap and facts.events:
+        await core.commit(*facts.events)
+    return facts.gap
+
+
+async def _trades_of(core: EngineCore, order: Order) -> tuple[Fill, ...]:
+    fills = await core.venue_for(order.symbol).query_fills(order)
+    core.gate.venue_result(order.venue, ok=not isinstance(fills, ReadFailed), now_s=core.clock.monotonic_s())
+    return () if isinstance(fills, ReadFailed) else fills
+
+
+async def _read_again(core: EngineCore, client_order_id: str) -> None:
+    """Two tellings of one trade differ: where a read contradicts what is booked, the symbol is for a person."""
+    await core.sleep(FILL_GAP_DELAYS_S[0])
+    order = core.state.order(client_order_id)
+    if order is None:
+        return
+    fills = await _trades_of(core, order)
+    if conflicts(core, order, fills):
+        reason = "the venue tells a booked trade with another price or size"
+        await core.commit(restriction(order, "FILL_CONFLICT", reason, core.clock.now_ms()))
+
+
+def bust(core: EngineCore, report: TradeBust) -> Future[int] | None:
+    """Take a trade back that the venue has busted; once, and only one that is booked.
+
+    Raises:
+        Unavailable: the journal failed.
+    """
+    order = find_order(core, report.client_order_id, report.symbol, report.venue_order_id)
+    booked = () if order is None else core.state.fills_of(order.client_order_id)
+    known = {fill.trade_id: fill for fill in booked}
+    fill, now = known.get(report.trade_id), core.clock.now_ms()
+    if order is None or fill is None:
+        subject, detail = report.trade_id, "the venue busted a trade that is not booked"
+        return core.record(e.Anomaly(at_ms=now, kind="bust_unknown", subject=subject, detail=detail))
+    if fill.opposite.trade_id in known:
+        return None
+    detail = "the venue took a trade back"
+    return core.record(
+        reversal(core, order, fill, e.Reversal.BUST),
+        e.Anomaly(at_ms=now, kind="bust", subject=report.trade_id, detail=detail),
+        restriction(order, "TRADE_BUST", detail, now),
+    )

@@ -137,7 +137,7 @@ def _judge(
         if opening:
             events += _take_over(core, difference, opening=True)
             continue
-        now = core.clock.now_ms()
+        now = round(core.clock.monotonic_s() * 1000)
         first_ms, amount = seen.get(key, (now, None))
         if amount != difference.theirs - difference.ours:
             first_ms = now
@@ -169,7 +169,7 @@ def _closed(core: EngineCore, break_id: str, result: VenueReconciliation) -> lis
 
 
 def _explained(core: EngineCore, difference: Difference, *, persisted: bool) -> bool:
-    """True while an order could account for it: one in doubt, or trades being fetched, at any time.
+    """True while an order could account for it: one in doubt, trades being fetched or stood in for, at any time.
 
     Orders merely on their way explain a difference only until the very same one has persisted.
     """
@@ -181,6 +181,8 @@ def _explained(core: EngineCore, difference: Difference, *, persisted: bool) -> 
     if any(order.status is OrderStatus.IN_DOUBT for order in orders):
         return True
     if any(name.startswith("fills:") for name in core.tasks):
+        return True
+    if any(order.provisional_quantity > 0 for order in core.state.image.orders.values()):
         return True
     return not persisted and any(order.status in ON_THEIR_WAY for order in orders)
 

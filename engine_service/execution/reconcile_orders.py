@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine_service.domain import events as e
 from engine_service.domain.apply import trade_rank
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
@@ -17,7 +18,8 @@ from engine_service.execution.apply_report import (
     find_order,
 )
 from engine_service.execution.core import EngineCore
-from engine_service.execution.venue_words import from_report, new_fills
+from engine_service.execution.fill_facts import new_fills
+from engine_service.execution.venue_words import from_report
 from engine_service.venues.port import AccountSnapshot, OrderReport, Venue
 
 #: An order that changed this recently may not be in the venue's list yet.
@@ -176,15 +178,34 @@ async def compare_open_orders(
         found = find_order(core, report.client_order_id, report.symbol, report.venue_order_id)
         if found is not None:
             theirs.add(found.client_order_id)
+            await _take_shape(core, found, report, at_start=at_start)
         if before is None and found is not None and found.external:
             imported.append(found.client_order_id)
     now = core.clock.now_ms()
     for order in list(core.state.open_orders.values()):
         mine = order.venue == venue.info.name and order.market is snapshot.market and order.status in RESTING
-        recent = not at_start and now - order.updated_at_ms < RECENT_MS
-        if not mine or recent or order.client_order_id in theirs:
+        if not mine or _moved_lately(order, now, at_start=at_start) or order.client_order_id in theirs:
             continue
         await _ask(core, venue, order, closed)
+
+
+def _moved_lately(order: Order, now_ms: int, *, at_start: bool) -> bool:
+    """True while the venue's list may lag behind the order. A wall clock that was set back makes nothing recent."""
+    return not at_start and 0 <= now_ms - order.updated_at_ms < RECENT_MS
+
+
+async def _take_shape(core: EngineCore, order: Order, report: OrderReport, *, at_start: bool) -> None:
+    """Take over price and size of a resting order that was changed behind our back, or against the venue's word."""
+    now = core.clock.now_ms()
+    same = (order.quantity, order.limit_price) == (report.quantity, report.limit_price)
+    if same or order.status not in RESTING or order.quantity is None or _moved_lately(order, now, at_start=at_start):
+        return
+    cid = order.client_order_id
+    detail = f"{order.quantity} at {order.limit_price}, at the venue {report.quantity} at {report.limit_price}"
+    await core.commit(
+        e.OrderUpdated(at_ms=now, client_order_id=cid, quantity=report.quantity, limit_price=report.limit_price),
+        e.Anomaly(at_ms=now, kind="order_differs", subject=cid, detail=detail),
+    )
 
 
 async def _ask(core: EngineCore, venue: Venue, order: Order, closed: list[str]) -> None:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine_service.domain import events as e
+from engine_service.domain.apply import STREAMED
 from engine_service.domain.errors import Conflict
 from engine_service.domain.ids import Market
-from engine_service.execution.apply_report import apply_report
+from engine_service.domain.money import plain
+from engine_service.execution.apply_report import apply_report, bust
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import reconcile
-from engine_service.venues.port import BalanceReport, FundingReport, OrderReport, StreamStatus, UserEvent, Venue
+from engine_service.venues.port import (
+    BalanceReport,
+    FundingReport,
+    OrderReport,
+    StreamStatus,
+    TradeBust,
+    UserEvent,
+    Venue,
+)
 
 RECONCILE_DELAY_S = 0.2
 
@@ -40,6 +50,8 @@ def take(core: EngineCore, venue: str, event: UserEvent) -> None:
             _transfer(core, event)
         case FundingReport():
             _funding(core, venue, event)
+        case TradeBust():
+            bust(core, event)
         case StreamStatus(connected=True):
             core.spawn(f"reconcile:{venue}", _compare(core))
         case _:
@@ -48,7 +60,9 @@ def take(core: EngineCore, venue: str, event: UserEvent) -> None:
 
 def _transfer(core: EngineCore, report: BalanceReport) -> None:
     """A pushed transfer is booked; pushed totals are left to the comparison, which knows what is on its way."""
-    if report.kind != "transfer" or report.transfer_amount == 0:
+    reference = f"{STREAMED}{report.at_ms}:{report.transfer_asset}:{plain(report.transfer_amount)}"
+    told_before = reference in core.state.image.funding_ids
+    if report.kind != "transfer" or report.transfer_amount == 0 or told_before:
         return
     core.record(
         e.BalanceAdjusted(
@@ -59,7 +73,7 @@ def _transfer(core: EngineCore, report: BalanceReport) -> None:
             amount=report.transfer_amount,
             rate=core.booking_rate(report.venue, report.transfer_asset),
             kind=e.AdjustmentKind.TRANSFER,
-            reference=f"stream:{report.at_ms}",
+            reference=reference,
         )
     )
 

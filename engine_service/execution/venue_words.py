@@ -10,10 +10,11 @@ from decimal import Decimal
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
-from engine_service.domain.money import ONE, ZERO, exactly, quantise
+from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus
 from engine_service.execution.core import EngineCore
+from engine_service.execution.fill_facts import conflicts, fill_events, gross, new_fills, restriction
 from engine_service.venues.port import Accepted, OrderReport
 
 
@@ -34,10 +35,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Events to record, and whether the venue knows of trades that were not named (``gap``)."""
+    """Events to record, and whether the venue knows of trades that were not named (``gap``).
+
+    ``conflicts`` tell of trades that are booked already and come again with another price or size.
+    """
 
     events: list[e.Event]
     gap: bool = False
+    conflicts: tuple[e.Event, ...] = ()
 
 
 def from_report(report: OrderReport) -> Words:
@@ -75,11 +80,12 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
         return Facts([*quarantined(order, contradiction, now), *fill_events(core, order, fills)])
     events: list[e.Event] = _birth(order, words, now)
     events += fill_events(core, order, fills)
-    booked = order.filled_quantity + sum((fill.quantity for fill in fills), ZERO)
+    named = sum((fill.quantity for fill in fills), ZERO)
+    booked = gross(order) + max(ZERO, named - order.provisional_quantity)
     gap = words.executed > booked
     if not gap:
         events += _end(order, words, booked, now)
-    return Facts(events, gap)
+    return Facts(events, gap, tuple(conflicts(core, order, words.fills)) if len(fills) < len(words.fills) else ())
 
 
 def quarantined(order: Order, reason: str, now_ms: int) -> list[e.Event]:
@@ -90,60 +96,6 @@ def quarantined(order: Order, reason: str, now_ms: int) -> list[e.Event]:
         e.Anomaly(at_ms=now_ms, kind="contradiction", subject=cid, detail=reason),
         restriction(order, "QUARANTINED", reason, now_ms),
     ]
-
-
-def restriction(order: Order, code: str, reason: str, now_ms: int) -> e.SymbolRestricted:
-    """Make an order's symbol reduce-only until a person lifts it."""
-    return e.SymbolRestricted(at_ms=now_ms, symbol=order.symbol, market=order.market, code=code, reason=reason)
-
-
-def new_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> list[Fill]:
-    """Return the trades that are not booked yet, each once, in the order given."""
-    unknown: dict[tuple[str, ...], Fill] = {}
-    for fill in fills:
-        if fill.quantity > 0 and not core.state.knows_fill(order.client_order_id, fill):
-            unknown.setdefault(fill.key, fill)
-    return list(unknown.values())
-
-
-@exactly
-def fill_events(core: EngineCore, order: Order, fills: list[Fill]) -> list[e.Event]:
-    """Book trades at the rates of this moment; an overfill also restricts the symbol."""
-    now, booked = core.clock.now_ms(), order.filled_quantity
-    events: list[e.Event] = []
-    for fill in fills:
-        booked += fill.quantity
-        over = order.quantity is not None and booked > order.quantity and not order.external
-        events.append(_filled(core, order, fill, over=over, now_ms=now))
-        if over and not order.overfill:
-            events.append(restriction(order, "OVERFILL", "the venue filled more than was ordered", now))
-    return events
-
-
-def _filled(core: EngineCore, order: Order, fill: Fill, *, over: bool, now_ms: int) -> e.OrderFilled:
-    quote_rate = core.booking_rate(fill.venue, order.quote)
-    return e.OrderFilled(
-        at_ms=now_ms,
-        client_order_id=order.client_order_id,
-        fill=fill,
-        base=order.base,
-        quote=order.quote,
-        quote_rate=quote_rate,
-        fee_rate=_fee_rate(core, order, fill, quote_rate),
-        strategy=order.strategy,
-        late=order.status.is_terminal,
-        overfill=over,
-    )
-
-
-def _fee_rate(core: EngineCore, order: Order, fill: Fill, quote_rate: Decimal) -> Decimal:
-    if fill.fee == 0:
-        return ONE
-    if fill.fee_asset == order.quote:
-        return quote_rate
-    if fill.fee_asset == order.base:
-        return quantise(fill.price * quote_rate)
-    return core.booking_rate(fill.venue, fill.fee_asset)
 
 
 def _contradiction(order: Order, words: Words) -> str:

@@ -56,7 +56,9 @@ def projections_of(state: EngineState, recorded: Recorded, account: str) -> tupl
             answer = StoredAnswer(mark=event.idempotency, at_ms=event.at_ms, client_order_id=event.client_order_id)
             rows.append(_answer(answer))
         case e.OrderFilled():
-            rows += _fill(state, recorded.seq, event, account)
+            rows += _fill(state, recorded.seq, event, event.fill, account)
+        case e.OrderFillReversed():
+            rows += _fill(state, recorded.seq, event, event.fill.opposite, account)
         case e.BalanceAdjusted():
             rows += _balances(state, event.venue, event.market, {event.asset})
         case e.FundingPaid():
@@ -77,8 +79,9 @@ def _order(state: EngineState, client_order_id: str) -> list[Projection]:
     return [] if order is None else [Projection(table="orders", key=(client_order_id,), value=order)]
 
 
-def _fill(state: EngineState, seq: int, event: e.OrderFilled, account: str) -> list[Projection]:
-    fill = event.fill
+def _fill(
+    state: EngineState, seq: int, event: e.OrderFilled | e.OrderFillReversed, fill: Fill, account: str
+) -> list[Projection]:
     value = FillValue(seq=seq, account=account, strategy=event.strategy, fill=fill)
     rows = [Projection(table="fills", key=fill.key, value=value)]
     if fill.market is Market.SPOT:

@@ -205,6 +205,18 @@ class FundingReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradeBust:
+    """The venue has taken a trade back; ``trade_id`` is the one it was reported under."""
+
+    symbol: str
+    market: Market
+    trade_id: str
+    client_order_id: str
+    venue_order_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStatus:
     """The user or market stream came up or went down; after a gap everything is read again."""
 
@@ -213,7 +225,7 @@ class StreamStatus:
     reason: str = ""
 
 
-UserEvent = OrderReport | BalanceReport | FundingReport | StreamStatus
+UserEvent = OrderReport | BalanceReport | FundingReport | TradeBust | StreamStatus
 MarketEvent = Quote | BarReport | StreamStatus
 
 

@@ -46,6 +46,7 @@ from tests.simulation.world import World
 D = Decimal
 _T = TypeVar("_T")
 WINDOW = SendWindow(validity_ms=3_000, engine_timeout_ms=10_000, lag_ms=5_000)
+INFO = VenueInfo(name=VENUE, markets=tuple(Market), account="simulated", window=WINDOW)
 GIVES_UP_S = 10.0
 
 
@@ -64,7 +65,7 @@ class Link:
 
     @property
     def info(self) -> VenueInfo:
-        return VenueInfo(name=VENUE, markets=tuple(Market), account="simulated", window=WINDOW)
+        return INFO
 
     async def open(self) -> None:
         await self._bulk_read()

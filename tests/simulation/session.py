@@ -34,6 +34,8 @@ RECONCILE_EVERY_S = 15.0
 SETTLES_WITHIN_S = 600.0
 #: Two comparisons more than ``PERSIST_MS`` apart, with time for the reads of each.
 CALM_S = 2 * RECONCILE_EVERY_S + 5.0
+#: How late a request may land where the venue breaks its word.
+OUTLAWED_S = 65.0
 KEY = b"simulation".ljust(32, b"-")
 
 
@@ -63,7 +65,8 @@ class Session:
         self.clock = WallClock(self.world)
         self.exchange = Exchange(self.world)
         self.exchange.fee_asset = self.script.fee_asset
-        self.witness = Witness(self.exchange, lawful=self.script.lawful)
+        self._lawful = self.script.lawful
+        self.witness = Witness(self.exchange, lawful=self._lawful)
         self.story: list[str] = []
         self.callers = Callers(self.witness, self.note)
         self._seed, self._digest = seed, digest
@@ -144,10 +147,11 @@ class Session:
 
     async def _quiet(self, core: EngineCore) -> None:
         """Wait for the end of the script, then until nothing is on its way any more."""
-        deadline_s, calm_since_s = self.script.ends_s + SETTLES_WITHIN_S, None
+        ends_s = self.script.ends_s + (0.0 if self._lawful else OUTLAWED_S)
+        deadline_s, calm_since_s = ends_s + SETTLES_WITHIN_S, None
         while self.world.now_s < deadline_s:
             await asyncio.sleep(2.5)
-            busy = self.world.now_s < self.script.ends_s or not self.callers.idle or core.state.in_doubt or core.tasks
+            busy = self.world.now_s < ends_s or not self.callers.idle or core.state.in_doubt or core.tasks
             if busy:
                 calm_since_s = None
             elif calm_since_s is None:

@@ -1,0 +1,207 @@
+"""Trades that are counted but not named, told twice in two ways, or taken back by the venue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from engine_service.domain import events as e
+from engine_service.domain.fill import Fill
+from engine_service.domain.ids import Market
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.core import EngineCore
+from engine_service.execution.reconcile import reconcile
+from engine_service.execution.submit import submit
+from engine_service.execution.user_stream import take
+from engine_service.storage.port import FillFilter
+from engine_service.storage.restore import restore
+from engine_service.venues.port import ReadFailed, TradeBust
+from tests.fakes.engine import fake, limit_order, make_core, mark_of
+
+pytestmark = pytest.mark.anyio
+D = Decimal
+SYMBOL = "BTCUSDT.BINANCE"
+
+
+async def resting(core: EngineCore, quantity: str = "0.002") -> str:
+    return (await submit(core, limit_order("49000", quantity), mark_of())).order.client_order_id
+
+
+def order_of(core: EngineCore, cid: str) -> Order:
+    order = core.state.order(cid)
+    assert order is not None
+    return order
+
+
+def held(core: EngineCore, asset: str = "BTC") -> Decimal:
+    return core.state.portfolio.holding("BINANCE", Market.SPOT, asset)
+
+
+def counts(core: EngineCore, kind: str) -> int:
+    found = core.journal.events_after(0, core.journal.last_seq)
+    return sum(isinstance(recorded.event, e.Anomaly) and recorded.event.kind == kind for recorded in found)
+
+
+async def counted_and_not_named(core: EngineCore, quantity: str = "0.002") -> tuple[str, Fill]:
+    """A report counts a trade; every read of trades fails for longer than the engine waits for one."""
+    venue = fake(core)
+    cid = await resting(core)
+    fill = venue.fill(cid, D(quantity))
+    reads = venue.query_fills
+
+    async def silent(order: Order) -> ReadFailed:
+        return ReadFailed(reason="scripted")
+
+    venue.query_fills = silent  # type: ignore[method-assign]
+    take(core, "BINANCE", venue.report(cid))
+    await core.settle()
+    venue.query_fills = reads  # type: ignore[method-assign]
+    return cid, fill
+
+
+async def test_a_trade_that_is_counted_and_not_named_in_five_seconds_is_stood_in_for() -> None:
+    core = make_core()
+    before_ms = core.clock.now_ms()
+    cid, _ = await counted_and_not_named(core)
+    order = order_of(core, cid)
+    assert (order.status, order.filled_quantity, order.provisional_quantity) == (
+        OrderStatus.FILLED,
+        D("0.002"),
+        D("0.002"),
+    )
+    assert core.clock.now_ms() - before_ms == 5_000
+    assert held(core) == D("0.002")
+    assert counts(core, "provisional_fill") == 1
+
+
+async def test_the_real_trade_replaces_its_stand_in_and_is_never_added_to_it() -> None:
+    core = make_core()
+    cid, fill = await counted_and_not_named(core)
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    order = order_of(core, cid)
+    assert (order.status, order.filled_quantity, order.provisional_quantity) == (OrderStatus.FILLED, D("0.002"), D(0))
+    assert order.filled_quote == fill.notional
+    assert not order.overfill
+    assert held(core) == D("0.002")
+    assert held(core, "USDT") == D("10000") - fill.notional - fill.fee
+    assert sum(each.quantity for each in core.state.fills_of(cid)) == D("0.002")
+    rows = core.journal.fills(FillFilter(client_order_id=cid))
+    assert sum(row.fill.quantity for row in rows) == D("0.002")
+    assert core.state.portfolio.identity_error == 0
+
+
+async def test_a_part_of_the_real_trades_leaves_the_rest_stood_in_for() -> None:
+    core = make_core()
+    venue = fake(core)
+    cid = await resting(core)
+    first, second = venue.fill(cid, D("0.0005")), venue.fill(cid, D("0.0015"))
+    venue.down = True
+    take(core, "BINANCE", venue.report(cid))
+    await core.settle()
+    venue.down = False
+    take(core, "BINANCE", venue.report(cid, with_fill=first))
+    order = order_of(core, cid)
+    assert (order.filled_quantity, order.provisional_quantity) == (D("0.002"), D("0.0015"))
+    take(core, "BINANCE", venue.report(cid, with_fill=second))
+    order = order_of(core, cid)
+    assert (order.filled_quantity, order.provisional_quantity) == (D("0.002"), D(0))
+    assert (held(core), order.overfill) == (D("0.002"), False)
+
+
+async def test_the_comparison_brings_the_real_trades_and_takes_no_difference_over_meanwhile() -> None:
+    core = make_core()
+    cid, fill = await counted_and_not_named(core)
+    report = await reconcile(core)
+    assert fill.trade_id in report.venues[0].imported
+    assert order_of(core, cid).provisional_quantity == 0
+    assert core.state.portfolio.transfers == 0
+    assert held(core, "USDT") == fake(core).balances[(Market.SPOT, "USDT")]
+
+
+async def test_a_replay_with_stand_ins_and_busts_gives_the_same_state() -> None:
+    core = make_core()
+    cid, fill = await counted_and_not_named(core)
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    take(core, "BINANCE", bust_of(fill))
+    again = restore(core.journal, newest_seq=core.journal.last_seq, snapshots=None).state
+    assert again.image == core.state.image
+
+
+def bust_of(fill: Fill) -> TradeBust:
+    return TradeBust(
+        symbol=fill.symbol,
+        market=fill.market,
+        trade_id=fill.trade_id,
+        client_order_id=fill.client_order_id,
+        venue_order_id=fill.venue_order_id,
+        at_ms=fill.at_ms + 1,
+    )
+
+
+async def test_a_busted_trade_is_taken_back_once_at_the_rates_it_was_booked_at() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fill = fake(core).fill(cid, D("0.001"))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    fake(core).prices[SYMBOL] = D("60000")
+    for _ in range(2):
+        take(core, "BINANCE", bust_of(fill))
+    order = order_of(core, cid)
+    assert (order.filled_quantity, order.busted_quantity) == (D(0), D("0.001"))
+    assert (held(core), held(core, "USDT")) == (D(0), D("10000"))
+    assert core.state.portfolio.realised == 0
+    assert core.state.portfolio.identity_error == 0
+    restricted = core.state.restriction(SYMBOL, Market.SPOT, core.clock.now_ms())
+    assert restricted is not None
+    assert restricted.code == "TRADE_BUST"
+
+
+async def test_the_venues_count_of_a_busted_trade_does_not_bring_it_back() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fill = fake(core).fill(cid, D("0.001"))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    take(core, "BINANCE", bust_of(fill))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    await core.settle()
+    assert order_of(core, cid).filled_quantity == 0
+    assert held(core) == 0
+
+
+async def test_a_bust_of_a_trade_that_is_not_booked_is_recorded_and_changes_nothing() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fill = fake(core).fill(cid, D("0.001"))
+    take(core, "BINANCE", bust_of(fill))
+    assert counts(core, "bust_unknown") == 1
+    assert held(core) == 0
+
+
+async def test_a_trade_told_again_with_another_price_is_kept_as_it_was_and_read_again() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fill = fake(core).fill(cid, D("0.001"))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=replace(fill, price=fill.price + 1)))
+    await core.settle()
+    assert order_of(core, cid).filled_quote == fill.notional
+    assert counts(core, "fill_conflict") == 1
+    assert core.state.restriction(SYMBOL, Market.SPOT, core.clock.now_ms()) is None
+
+
+async def test_a_read_that_contradicts_a_booked_trade_restricts_its_symbol() -> None:
+    core = make_core()
+    cid = await resting(core)
+    fill = fake(core).fill(cid, D("0.001"))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    other = replace(fill, quantity=D("0.0011"))
+    fake(core).orders[cid].fills[:] = [other]
+    take(core, "BINANCE", fake(core).report(cid, with_fill=other))
+    await core.settle()
+    restricted = core.state.restriction(SYMBOL, Market.SPOT, core.clock.now_ms())
+    assert restricted is not None
+    assert restricted.code == "FILL_CONFLICT"
+    assert held(core) == D("0.001")
