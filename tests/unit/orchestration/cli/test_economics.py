@@ -29,5 +29,6 @@ def test_everyone_is_judged_on_every_symbol_and_on_the_portfolio(tmp_path: Path)
     assert rows["AUSDT", "gaussian_hmm"]["nats_per_bar"] > 0
     assert all(row["sharpe_se"] > 0 for row in told["rows"])
     alone = CliRunner().invoke(app, [*arguments, "--symbol", "DEADUSDT"])
-    assert alone.exit_code != 0
-    assert "DEADUSDT" in str(alone.exception)
+    refused = json.loads(alone.stdout.strip().splitlines()[-1])["refused"]
+    assert set(refused) == {"DEADUSDT gaussian_hmm", "DEADUSDT jump"}
+    assert all("NO_" in reason or "CONSTANT_FEATURE" in reason for reason in refused.values())
