@@ -11,6 +11,7 @@ from assets.evaluation import evaluation
 from assets.features import build_features
 from assets.fills import fills
 from assets.league import league, league_is_reproducible
+from assets.learning import learning
 from assets.partitions import daily
 from assets.promotion import promotion
 from assets.reconciliation import no_breaks, reconciliation
@@ -38,6 +39,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             build_bars(days),
             build_features(days),
             training,
+            learning,
             evaluation,
             promotion,
             fills,

@@ -36,6 +36,9 @@ backfill_job = _asset_job(
 training_job = _asset_job(
     "training_job", ("training", "evaluation", "promotion"), "Fit, judge and, where the gates allow, promote."
 )
+partial_fit_job = _asset_job(
+    "partial_fit_job", ("learning",), "Let a version learn on from the bars since its training, as a new candidate."
+)
 promotion_job = _asset_job(
     "promotion_job", ("promotion",), "Put an evaluated version through the gates; the engine gets what they allow."
 )
@@ -97,6 +100,7 @@ JOBS = [
     universe_job,
     backfill_job,
     training_job,
+    partial_fit_job,
     promotion_job,
     reconcile_job,
     allocation_job,

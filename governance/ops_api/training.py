@@ -17,12 +17,12 @@ RunId = Annotated[str, Path(pattern=r"^[0-9a-f-]{8,64}$")]
 
 
 class PartialFitBody(BaseModel):
-    """``version``: the parent, empty for the champion. ``half_life_bars``: how fast the past is forgotten."""
+    """``version``: the parent, empty for the champion. ``memory_bars``: how many bars it is worth at most."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     version: str = Field("", pattern=rf"{VERSION}|^$")
-    half_life_bars: int = Field(5_000, ge=100, le=1_000_000)
+    memory_bars: int = Field(5_000, ge=100, le=1_000_000)
 
 
 def router(registry: ModelRegistry, runs: DagsterRuns, token: TokenRequired) -> APIRouter:
@@ -41,7 +41,7 @@ def router(registry: ModelRegistry, runs: DagsterRuns, token: TokenRequired) -> 
         if version is None:
             raise NoChampion("there is nothing to begin from")
         registry.card(version)
-        config = {"ops": {"partial_fit": {"config": {"version": version, "half_life_bars": body.half_life_bars}}}}
+        config = {"ops": {"learning": {"config": {"version": version, "memory_bars": body.memory_bars}}}}
         return started(runs.launch("partial_fit_job", config=config), "partial_fit_job")
 
     @routes.get("/runs/{run_id}")

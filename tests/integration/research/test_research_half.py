@@ -212,3 +212,20 @@ def test_the_shadow_league_is_recomputed_from_the_same_bars(stack: Stack) -> Non
     assert set(rows["version"]) == {version}
     assert set(rows.filter(pl.col("symbol") != "ALL")["recomputed"]) == {"equal"}
     assert "data:image/png;base64," in str(materialised(result)["league"]["sharpe per bar"])
+
+
+def test_a_version_learns_on_as_a_new_candidate_beside_it(stack: Stack) -> None:
+    champion = stack.registry.champion()
+    assert champion is not None
+    assert stack.run("backfill_job").success
+    result = stack.run("partial_fit_job")
+    assert result.success
+    told = materialised(result)["learning"]
+    assert told["parent"] == champion
+    version = str(told["model_version"])
+    assert version != champion
+    card = stack.registry.card(version)
+    assert card.parent == champion
+    assert card.bars > stack.registry.card(champion).bars
+    assert stack.registry.champion() == champion
+    assert stack.engine.get_strategy("hmm_regime")["model_version"] == champion

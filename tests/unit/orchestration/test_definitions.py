@@ -51,7 +51,7 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
     defs = definitions(tmp_path)
     dg.Definitions.validate_loadable(defs)
     keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
-    assert keys == {*RESEARCH, "fills", "reconciliation", "allocation", "league"}
+    assert keys == {*RESEARCH, "fills", "reconciliation", "allocation", "learning", "league"}
     repository = defs.get_repository_def()
     checks = {key.to_user_string() for key in repository.asset_graph.asset_check_keys}
     assert checks == {
