@@ -37,6 +37,7 @@ from engine_service.runtime.strategy_loop import StrategyLoop
 from engine_service.runtime.supervisor import Job, Supervisor
 from engine_service.settings import EngineSettings
 from engine_service.storage.idempotency import IdempotencyStore
+from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.keys import load_key
 from engine_service.storage.known_keys import KnownKeys
 from engine_service.storage.layout import EngineFiles
@@ -169,6 +170,7 @@ def _assemble(
         cursor_key=hashlib.sha256(b"cursor" + core.instance_key).digest(),
         audit_key=opened.audit_key,
         anchors=opened.anchors,
+        checked_from=opened.checked_from,
         lease=lease,
         supervisor=supervisor,
         epoch=epoch,
@@ -181,13 +183,25 @@ def _assemble(
     bus.subscribe("bracket-keeper", engine.brackets.on_event)
     core.marks.listen(watcher.on_mark)
     core.marks.listen(engine.brackets.on_mark)
-    core.journal.on_failure(lambda _reason: engine.failed.set())
+    core.journal.on_failure(lambda reason: _journal_failed(engine, opened.journal, reason))
     return engine
 
 
 async def _take_bar(engine: Engine, bar: Bar) -> None:
     engine.metrics.counter("nhmm_bars_total").labels(bar.symbol).inc()
     await engine.loop.on_bar(bar)
+
+
+def _journal_failed(engine: Engine, journal: SqliteJournal, reason: str) -> None:
+    """End the process: after a failed write nobody knows what is on disk.
+
+    A full disk has kept nothing: the engine takes no more orders, but stays to cancel those at the venue.
+    """
+    if journal.full:
+        _log.error("the disk is full: only cancels from now on; make room and start again", reason=reason)
+        return
+    _log.error("the journal cannot be written; the engine ends", reason=reason)
+    engine.failed.set()
 
 
 def _note_task_failure(metrics: Metrics, name: str, error: BaseException) -> None:

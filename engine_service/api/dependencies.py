@@ -33,6 +33,16 @@ def ready_engine(request: Request) -> Engine:
     return engine
 
 
+def cancelling_engine(request: Request) -> Engine:
+    """Return the engine where it may cancel: also on a full disk, when it can record nothing any more.
+
+    Raises:
+        Unavailable: ``NOT_READY`` while it starts or recovers.
+    """
+    engine = engine_of(request)
+    return engine if engine.core.journal.failed else ready_engine(request)
+
+
 def principal_of(request: Request) -> Principal:
     """Return who calls; the gate has let them in."""
     principal: Principal = request.state.principal

@@ -10,7 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.bracket_view import bracket_view
-from engine_service.api.dependencies import engine_of, json_body, principal_of, ready_engine
+from engine_service.api.dependencies import (
+    cancelling_engine,
+    engine_of,
+    json_body,
+    principal_of,
+    ready_engine,
+)
 from engine_service.api.idempotency import mark_of
 from engine_service.api.order_answers import answered
 from engine_service.api.order_bodies import (
@@ -110,7 +116,7 @@ async def get_order(request: Request, client_order_id: str) -> Response:
 async def cancel_order(request: Request, client_order_id: str) -> Response:
     """Cancel one order; 202 while the outcome is not known."""
     Query(request)
-    engine = ready_engine(request)
+    engine = cancelling_engine(request)
     found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name)
     body = {"order": order_view(found.order), "status": found.status.value}
     if found.status is CancelStatus.PENDING:
@@ -121,7 +127,7 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
 @router.delete("/orders")
 async def cancel_orders(request: Request) -> Response:
     """Cancel every working order, of a symbol and a strategy where they are named."""
-    engine = ready_engine(request)
+    engine = cancelling_engine(request)
     query = Query(request, "symbol", "strategy")
     found = await cancel_all(
         engine.core,

@@ -68,6 +68,9 @@ async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reas
     await asyncio.wait({task}, timeout=core.answer_deadline_s)
     if task.done() and not task.cancelled() and task.exception() is not None:
         await task
+    if core.journal.failed:
+        # It was asked of the venue; what came of it can be recorded, and is found out, at the next start.
+        return CancelResult(status=CancelStatus.PENDING, order=order)
     return _result(core.state.order(client_order_id) or order)
 
 

@@ -42,6 +42,7 @@ class Engine:
     cursor_key: bytes
     audit_key: bytes
     anchors: Anchors
+    checked_from: int
     lease: Lease
     supervisor: Supervisor
     epoch: int

@@ -13,6 +13,7 @@ from engine_service.execution.recover import start_up
 from engine_service.execution.user_stream import follow_user_events
 from engine_service.runtime import jobs
 from engine_service.runtime.engine import Engine
+from engine_service.runtime.journal_watch import keep_checking
 from engine_service.runtime.model_bundle import read_bundle
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy
 from engine_service.runtime.supervisor import Job
@@ -55,6 +56,7 @@ async def start(engine: Engine, version: str) -> None:
     if engine.settings.dead_man_s and isinstance(venue, DeadManVenue):
         switch = DeadManSwitch(core, venue, engine.settings.dead_man_s)
         supervisor.start(Job("dead-man", lambda: jobs.keep_dead_man_armed(engine, switch)))
+    supervisor.start(Job("journal-check", lambda: _keep_checking(engine)))
     supervisor.start(Job("instruments", lambda: jobs.keep_instruments_fresh(engine)))
     await _journal_file_settings(engine)
     engine.loop.running = engine.settings.strategies == "on"
@@ -78,6 +80,11 @@ async def stop(engine: Engine) -> None:
         await venue.close()
     engine.core.journal.close()
     engine.lease.release()
+
+
+async def _keep_checking(engine: Engine) -> None:
+    settings = engine.settings
+    await keep_checking(engine.core, settings.home, settings.checkpoint_file, at_once=engine.checked_from > 1)
 
 
 class _MarketData:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from engine_service.storage.audit_log import files_of, line_hash
 from engine_service.storage.chain import Row
@@ -78,8 +79,8 @@ def _same(text: bytes, row: Row) -> bool:
 
 def _lines(folder: Path, name: str, keys: Sequence[bytes]) -> Iterator[Line]:
     head, seq, left = "", 0, list(reversed(keys))
-    for path in files_of(folder, name):
-        with path.open("rb") as file:
+    for path, file in _opened(folder, name):
+        with file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break
@@ -96,6 +97,20 @@ def _lines(folder: Path, name: str, keys: Sequence[bytes]) -> Iterator[Line]:
                     raise BadLine(said, "altered", where)
                 head, seq = line[-67:-3].decode(), said
                 yield Line(seq, text, where)
+
+
+def _opened(folder: Path, name: str) -> list[tuple[Path, BinaryIO]]:
+    """Open all files of a stream as they stand at one moment: the engine may rename the newest meanwhile."""
+    while True:
+        paths = files_of(folder, name)
+        try:
+            files: list[tuple[Path, BinaryIO]] = [(path, path.open("rb")) for path in paths]
+        except FileNotFoundError:
+            continue
+        if files_of(folder, name) == paths:
+            return files
+        for _, file in files:
+            file.close()
 
 
 def _is_next(key: bytes, head: str, text: bytes, line: bytes) -> bool:

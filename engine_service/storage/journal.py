@@ -3,7 +3,8 @@
 ``append`` hands events and their rows to the writer and returns a future. The writer takes all that is queued, writes
 it in one transaction (events, hash chain, tables) and commits; only then are the futures done and listeners told. A
 failing commit is final: nothing is retried, every waiter gets ``JOURNAL_UNAVAILABLE``, and the process has to end,
-because after a failed fsync nobody knows what is on disk.
+because after a failed fsync nobody knows what is on disk. Only a full disk is known to have kept nothing: then the
+process may stay, to take orders off the market.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class SqliteJournal(SqliteReader):
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._queued = 0
         self._failed = ""
+        self.full = False
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[Sequence[Recorded]], None]] = []
@@ -188,6 +190,7 @@ class SqliteJournal(SqliteReader):
             written = True
         except (sqlite3.Error, OSError, ValueError, MemoryError) as error:
             self._failed = f"{type(error).__name__}: {error}"
+            self.full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         finally:
             # Also for a defect that is not caught above: nobody may wait for ever, and nothing may go on.
             if not written:

@@ -132,7 +132,9 @@ def _checked(files: EngineFiles, state: KeyState | None, root: bytes | None) -> 
         walker = _start(connection, files, state, root, last)
         first, due = walker.ratchet.seq + 1, []
         for row in rows_after(connection, walker.ratchet.seq):
-            _refuse_if(not walker.accepts(row), walker.ratchet.seq + 1, "not what was written")
+            expected = walker.ratchet.seq + 1
+            _refuse_if(row.seq != expected, expected, "missing")
+            _refuse_if(not walker.accepts(row), expected, "altered")
             if row.seq > anchored and row.seq % EVERY_ROWS == 0:
                 due.append(Position(row.seq, walker.head, walker.ratchet.secret))
             if state is not None and row.seq == anchored:

@@ -11,6 +11,10 @@ from engine_service.domain.errors import ConfigurationError
 DATABASE_VERSION: Final = 1
 #: Older releases can corrupt the log when two connections write or checkpoint at once; here only one ever does.
 WAL_RACE_FIXED_IN: Final = (3, 51, 3)
+#: The log is folded into the database by its writer after so many pages (16 MiB).
+CHECKPOINT_PAGES: Final = 4_000
+#: What a burst made of the log is given back down to this once the log begins anew.
+LOG_KEPT_BYTES: Final = 32 * 1024 * 1024
 
 TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -119,7 +123,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
     _assert_pragmas(connection)
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > DATABASE_VERSION:

@@ -224,7 +224,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key", type=Path, help="the journal's root key, where it is kept elsewhere")
     parser.add_argument("--checkpoints", type=Path, help="the checkpoints, where they are kept elsewhere")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--nice", action="store_true", help="leave the processor to others")
     options = parser.parse_args(arguments)
+    if options.nice:
+        os.nice(10)
     elsewhere = options.checkpoints or os.environ.get("NHMM_CHECKPOINT_FILE")
     try:
         verdict = verify_home(options.home, key=options.key, checkpoints=None if elsewhere is None else Path(elsewhere))

@@ -17,6 +17,7 @@ from engine_service.domain import events as e
 from engine_service.domain.errors import ConfigurationError, Unavailable
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.cancel import CancelStatus, cancel
 from engine_service.execution.submit import submit
 from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.keys import load_key
@@ -25,9 +26,9 @@ from engine_service.storage.lease import Lease, LeaseHeld
 from engine_service.storage.port import Entry, OrderFilter, Projection, Recorded
 from engine_service.storage.projections import FillValue
 from engine_service.storage.reader import SqliteReader
-from engine_service.storage.schema import open_writer
+from engine_service.storage.schema import has_wal_race, open_writer
 from engine_service.storage.verify import verify_home
-from tests.fakes.engine import fake, make_core, mark_of, market_order, open_journal
+from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal
 from tests.fakes.venue import FakeVenue, Script
 from tests.unit.engine_service.domain.test_state import an_order, filled
 
@@ -103,6 +104,7 @@ async def test_a_failing_transaction_leaves_nothing_of_it_and_ends_the_journal(t
     with pytest.raises(Unavailable):
         journal.append(entries(journal, "never"))
     assert subjects(EngineFiles(tmp_path).journal) == ["kept"]
+    assert not journal.full
     journal.close()
 
 
@@ -126,6 +128,22 @@ async def test_a_full_disk_stops_the_engine_and_nothing_is_sent(tmp_path: Path) 
     with pytest.raises(Unavailable):
         await submit(core, market_order(), mark_of())
     assert len(fake(core).submits) == sent
+    journal.close()
+
+
+@anyio
+async def test_on_a_full_disk_what_rests_at_the_venue_can_still_be_cancelled(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    core = make_core(journal=journal)
+    resting = await submit(core, limit_order("49000"), mark_of())
+    journal._connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(Unavailable):
+        await core.commit(*(e.Anomaly(at_ms=1, kind="note", subject="x" * 4_000, detail="") for _ in range(200)))
+    assert journal.failed
+    assert journal.full
+    found = await cancel(core, resting.order.client_order_id, principal="tester")
+    assert found.status is CancelStatus.PENDING
+    assert fake(core).cancels == [resting.order.client_order_id]
     journal.close()
 
 
@@ -299,3 +317,24 @@ async def test_a_second_engine_is_refused_until_the_first_has_gone(tmp_path: Pat
     first.release()
     second.acquire()
     second.release()
+
+
+@anyio
+async def test_the_log_beside_the_database_stays_bounded_under_a_flood(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    log = EngineFiles(tmp_path).journal.with_name("journal.sqlite3-wal")
+    largest = 0
+    for _ in range(60):
+        await journal.append(entries(journal, *["x" * 4_000] * 200))
+        largest = max(largest, log.stat().st_size)
+    written = EngineFiles(tmp_path).journal.stat().st_size
+    journal.close()
+    assert written > 40 * 1024 * 1024
+    assert largest < 24 * 1024 * 1024
+
+
+def test_an_old_sqlite_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
+    assert has_wal_race()
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 3))
+    assert not has_wal_race()
