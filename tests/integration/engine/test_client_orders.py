@@ -39,8 +39,8 @@ def test_an_order_is_checked_placed_changed_and_cancelled(client: EngineClient) 
 
 
 def test_a_bracket_and_a_stop_are_placed(client: EngineClient) -> None:
-    two = {"take_profit_bps": Decimal(200), "stop_loss_bps": Decimal(200)}
-    found = client.place_bracket(ETH, "BUY", quantity=Decimal("0.02"), **two)
+    away = Decimal(200)
+    found = client.place_bracket(ETH, "BUY", quantity=Decimal("0.02"), take_profit_bps=away, stop_loss_bps=away)
     assert found["bracket"]["protected"], found
     client.cancel_orders(symbol=ETH)
     stop = client.place_stop_order(ETH, "SELL", Decimal("0.01"), price(client, "0.98"), price=price(client, "0.975"))

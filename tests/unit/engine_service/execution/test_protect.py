@@ -12,7 +12,7 @@ from engine_service.domain.bracket import BracketPlan
 from engine_service.domain.clock import ManualClock
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order, OrderRequest
-from engine_service.domain.order_status import OrderSide, OrderStatus
+from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.bracket import Figures
 from engine_service.execution.cancel import cancel
@@ -21,8 +21,18 @@ from engine_service.execution.protect import is_protected, protection, tend
 from engine_service.execution.submit import submit
 from engine_service.storage.memory import MemoryJournal
 from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
-from tests.fakes.engine import START_MS, fake, limit_order, make_core, mark_of, market_order, refresh_marks, restart
-from tests.fakes.venue import FakeVenue
+from tests.fakes.engine import (
+    START_MS,
+    fake,
+    limit_order,
+    make_core,
+    mark_of,
+    market_order,
+    opening,
+    refresh_marks,
+    restart,
+)
+from tests.fakes.venue import FakeVenue, Script
 
 pytestmark = pytest.mark.anyio
 D = Decimal
@@ -182,6 +192,28 @@ async def test_without_lists_the_engine_watches_and_closes_at_the_level_once() -
     assert outcome(core) == "stop_loss"
 
 
+async def test_an_exit_in_doubt_is_not_followed_by_another() -> None:
+    core = core_with(FakeVenue(ManualClock(START_MS), markets=(Market.SPOT, Market.FUTURES)))
+    entry = await entered(core, market_order("0.004", market=Market.FUTURES))
+    refused = Rejected(code="VENUE_WOULD_TRIGGER", reason="passed")
+    fake(core).scripts.append(Script(act=False, say=refused))
+    fake(core).scripts.append(Script(act=False, say=refused))
+    fake(core).scripts.append(Script(act=False, say=OutcomeUnknown(reason="cut off")))
+    for _ in range(6):
+        assert await tend(core, entry.client_order_id, set()) is not None
+    assert len([order for order in exits(core) if order.type is OrderType.MARKET]) == 1
+
+
+async def test_a_level_that_the_venue_itself_acts_on_is_left_to_it() -> None:
+    venue = ListVenue()
+    core = core_with(venue)
+    entry = await entered(core)
+    await settle(core, entry)
+    set_price(core, "49000")
+    await settle(core, entry)
+    assert (exits(core), venue.cancels) == ([], [])
+
+
 async def test_a_pair_in_doubt_is_not_sent_again_and_its_stop_is_kept_by_the_engine() -> None:
     venue = ListVenue()
     venue.refusals = [OutcomeUnknown(reason="cut off")]
@@ -315,12 +347,15 @@ async def test_a_restart_after_the_end_starts_nothing_again() -> None:
     await settle(again, entry)
     assert len(venue.lists) == 1
     assert len(exits(again)) == 0
+    ends = [r.event for r in journal.events_after(0, 10_000) if isinstance(r.event, e.BracketClosed)]
+    assert [end.bracket_id for end in ends] == [entry.client_order_id]
 
 
 async def test_fees_in_the_base_asset_are_left_out_of_what_is_sold() -> None:
     venue = ListVenue()
     venue.fee_asset = "BASE"
     core = core_with(venue)
+    core.record(opening(core, Market.SPOT, "BTC", D(1), D(50000)))
     entry = await entered(core)
     await settle(core, entry)
     assert venue.resting() == [("stop_loss", D("0.00199")), ("take_profit", D("0.00199"))]
