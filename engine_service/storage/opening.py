@@ -70,7 +70,8 @@ def open_journal(
     if not files.journal.exists() and ((state is not None and state.seq) or newest_snapshot(files.snapshots)):
         raise EngineError(
             "JOURNAL_MISSING",
-            f"{files.journal} is gone, but this folder had one; put it back, or begin with another --home",
+            f"{files.journal} is gone, but {files.home} had one; put it back, or, to begin anew, move what is left"
+            f" of it away: {files.keys}, {files.checkpoints} and {files.snapshots}",
         )
     audit_key = _audit_key(files, root)
     try:

@@ -57,6 +57,15 @@ class Home:
         return self.engine / "journal.sqlite3"
 
     @property
+    def keys(self) -> Path:
+        """The journal's secrets."""
+        return self.path / "keys"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints.jsonl"
+
+    @property
     def dagster(self) -> Path:
         return self.path / "dagster"
 

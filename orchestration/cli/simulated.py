@@ -46,7 +46,7 @@ def listed_symbols(venue_url: str, quote: str = "USDT", most: int = 8) -> str:
 
 
 def fresh_market(home: Home) -> None:
-    """Put what belongs to an earlier simulated market aside: its journal, tables and models.
+    """Put what belongs to an earlier simulated market aside: its journal with what proves it, tables and models.
 
     The exchange keeps market and accounts in memory, so a new exchange is a new account with other prices. The
     engine would rightly refuse to explain the old positions' disappearance, and bars of two markets must not
@@ -55,7 +55,8 @@ def fresh_market(home: Home) -> None:
     Raises:
         Refused: what is there was not made by a simulated market, so it is not ours to move.
     """
-    belongings = [folder for folder in (home.engine, home.warehouse, home.registry) if folder.exists()]
+    everything = (home.engine, home.keys, home.checkpoints, home.warehouse, home.registry)
+    belongings = [path for path in everything if path.exists()]
     precious = [path for path in (home.journal, home.warehouse, home.registry) if path.exists()]
     marker = home.engine / SIMULATED_MARK
     if precious and not marker.exists():
@@ -79,7 +80,7 @@ def refuse_simulated(home: Home) -> None:
 def _archive(belongings: Sequence[Path], archive: Path) -> None:
     place = archive / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     place.mkdir(parents=True)
-    for folder in belongings:
-        folder.rename(place / folder.name)
+    for path in belongings:
+        path.rename(place / path.name)
     for old in sorted(archive.iterdir())[:-KEPT_MARKETS]:
         shutil.rmtree(old)

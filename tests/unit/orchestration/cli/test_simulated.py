@@ -19,6 +19,8 @@ def trade(home: Home, text: str = "journal") -> None:
     """Leave behind what a run leaves behind."""
     home.engine.mkdir(exist_ok=True)
     home.journal.write_text(text)
+    home.keys.mkdir(exist_ok=True)
+    home.checkpoints.touch()
     home.warehouse.mkdir(exist_ok=True)
     home.dagster.mkdir(exist_ok=True)
     (home.dagster / "runs.db").touch()
@@ -39,8 +41,9 @@ def test_the_earlier_market_is_kept_and_the_record_of_runs_stays(home: Home) -> 
     trade(home)
     fresh_market(home)
     assert [(place / "engine" / "journal.sqlite3").read_text() for place in archived(home)] == ["journal"]
-    assert not home.journal.exists()
-    assert not home.warehouse.exists()
+    for path in (home.journal, home.keys, home.checkpoints, home.warehouse):
+        assert not path.exists()
+        assert (archived(home)[0] / path.relative_to(home.path)).exists()
     assert (home.dagster / "runs.db").exists()
 
 
