@@ -43,8 +43,8 @@ PLACES: dict[str, Place] = {
     # The send: before the first byte; answered, and the answer not yet recorded; recorded.
     "before-send": Place(f"{_SPOT}.submit", "before"),
     "after-send": Place(f"{_SPOT}.submit", "after"),
-    "before-outcome-recorded": Place("engine_service.execution.send:_settle", "before"),
-    "after-outcome-recorded": Place("engine_service.execution.send:_settle", "after"),
+    "before-outcome-recorded": Place("engine_service.execution.send:settle_sent", "before"),
+    "after-outcome-recorded": Place("engine_service.execution.send:settle_sent", "after"),
     "before-answer-recorded": Place("engine_service.execution.submit:_answer", "before"),
     "after-answer-recorded": Place("engine_service.execution.submit:_answer", "after"),
     # A cancel on its way.

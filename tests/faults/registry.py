@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.faults import (
+    bad_inputs,
     identical_posts,
     report_streams,
     sigkill,
@@ -23,4 +24,5 @@ ROWS: Final[tuple[Row, ...]] = (
     tampered_journals.ROW,
     report_streams.ROW,
     sigterm.ROW,
+    bad_inputs.ROW,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 
 from tests.faults import weather
 from tests.faults.judge import Finding
@@ -12,6 +13,7 @@ from tests.faults.load import AWAY, Load
 from tests.faults.rows import Failure, Options, Outcome, Row
 from tests.faults.stage import Stage, stage
 from tests.faults.verdict import verdict
+from tests.faults.weather import MOODS
 
 DRAIN_S = 5.0
 LIVES_S = (0.3, 1.5)
@@ -22,20 +24,20 @@ def run(options: Options) -> Outcome:
     return asyncio.run(stops(options, options.pick(20, 200)))
 
 
-async def stops(options: Options, number: int) -> Outcome:
+async def stops(options: Options, number: int, moods: Sequence[str] = tuple(sorted(MOODS))) -> Outcome:
     """Stop that many times; the judge compares everything with the exchange at the end."""
     chance, drained = random.Random(options.seed), list[float]()
     async with stage(options.folder, options.seed) as on:
         loading = asyncio.create_task(on.load.run())
-        moods = asyncio.create_task(weather.change_for_ever(on.exchange.url, options.seed))
+        weathering = asyncio.create_task(weather.change_for_ever(on.exchange.url, options.seed, moods))
         findings: list[Finding] = []
         for count in range(number):
             await asyncio.sleep(chance.uniform(*LIVES_S))
             findings += await _stop(on, f"stop {count + 1}", drained)
             await on.engine.start()
-        for task in (loading, moods):
+        for task in (loading, weathering):
             task.cancel()
-        await asyncio.gather(loading, moods, return_exceptions=True)
+        await asyncio.gather(loading, weathering, return_exceptions=True)
         await weather.clear(on.exchange.url)
         _, found = await verdict(on.exchange, on.engine, on.load)
         findings += [*found, *_rude(on.load)]

@@ -13,12 +13,10 @@ from tests.faults.venue_faults import Case, troubles
 
 SAMPLE = (
     Case("connection cut after it", "place", 1),
-    Case("connection cut before it", "cancel", 1),
     Case("504 timed out after it", "place", 2),
     Case("duplicate order, after it", "place", 1),
     Case("502 in HTML after it", "cancel", 2),
     Case("500 before it", "query", 1),
-    Case("reports lost", "place", 1),
     Case("reports out of order", "cancel", 1),
 )
 

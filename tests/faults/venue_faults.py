@@ -125,8 +125,9 @@ async def _meet(on: Stage, admin: httpx.AsyncClient, case: Case) -> tuple[Intent
             await on.load.cancel(answer.client_order_id)
         return intent, posted
     if case.at == "query":
-        # Only an order in doubt is asked about.
+        # Only an order in doubt is asked about: nobody answered, and no report told of it.
         await _make(admin, aimed(f"connection cut {chance.choice(('before', 'after'))} it", "place"))
+        await _make(admin, aimed("reports lost", "place"))
     if case.at == "stream":
         await _make(admin, aimed("private stream cut", "stream"))
     posted = await _make(admin, faults)

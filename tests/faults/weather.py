@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -49,12 +50,12 @@ MOODS: dict[str, list[Fault]] = {
 LASTS_S = (0.3, 1.2)
 
 
-async def change_for_ever(exchange_url: str, seed: int) -> None:
+async def change_for_ever(exchange_url: str, seed: int, among: Sequence[str] = tuple(sorted(MOODS))) -> None:
     """Put one or two moods in force at a time, for ever; cancel the task to stop, then call ``clear``."""
     chance = random.Random(seed)
     async with httpx.AsyncClient(base_url=exchange_url, timeout=10, trust_env=False) as admin:
         while True:
-            moods = chance.sample(sorted(MOODS), k=chance.choice((1, 1, 2)))
+            moods = chance.sample(among, k=min(len(among), chance.choice((1, 1, 2))))
             await admin.delete("/_sim/faults")
             for mood in moods:
                 if MOODS[mood]:
