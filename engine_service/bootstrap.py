@@ -165,7 +165,7 @@ def _assemble(
         brackets=BracketKeeper(core, stop_outs),
         tape=tape,
         strategies=configs,
-        build={"version": VERSION, "git_sha": _git_sha(), "config_hash": _config_hash(config_dir)},
+        build={"version": VERSION, "git_sha": git_sha(), "config_hash": _config_hash(config_dir)},
         load_risk_file=lambda: load_policy(config_dir / "risk.yaml"),
         cursor_key=hashlib.sha256(b"cursor" + core.instance_key).digest(),
         audit_key=opened.audit_key,
@@ -272,7 +272,7 @@ def _paper_state(state: EngineState) -> PaperState | None:
     return PaperState(balances=balances, positions=positions, working=tuple(state.working_orders()))
 
 
-def _git_sha() -> str:
+def git_sha() -> str:
     """Return the checkout's commit, read from its files; empty where this is not a checkout."""
     git = Path(__file__).resolve().parents[1] / ".git"
     try:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import uvicorn
 
+from engine_service import exporter
 from engine_service.api.app import create_app
-from engine_service.api.http_protocol import DeadlineProtocol
+from engine_service.api.server import listen, server_of
 from engine_service.api.tokens import TokenBook, load_or_create
 from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration
 from engine_service.domain.errors import ConfigurationError, EngineError
@@ -40,17 +40,11 @@ EXIT_CONFIGURATION = 4
 _log = structlog.get_logger(__name__)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: the engine decides how it stops."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the engine; return the exit code."""
     flags = _parse(arguments)
+    if flags.role == "exporter":
+        return exporter.run(flags.home, flags.port)
     config_dir = flags.config or default_config_dir()
     try:
         settings = load_settings(_overrides(flags), os.environ, config_dir)
@@ -60,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         configure("engine", settings.log_level)
         tokens = TokenBook(load_or_create(settings.engine_folder / "tokens.json"))
-        listener = _listen(settings)
+        listener = listen(settings.host, settings.port)
     except ConfigurationError as error:
         print(f"engine: {error}", file=sys.stderr)
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
@@ -91,20 +85,7 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     except (ConfigurationError, EngineError) as error:
         print(f"engine: {error}", file=sys.stderr)
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
-    server = _Server(
-        uvicorn.Config(
-            create_app(engine, tokens, VERSION),
-            http=DeadlineProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # only this machine calls: a forwarded address is no better than its sender
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=2,
-        )
-    )
+    server = server_of(create_app(engine, tokens, VERSION))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -158,26 +139,9 @@ def _share_the_interpreter() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
-def _listen(settings: EngineSettings) -> socket.socket:
-    """Bind before anything else starts, so that a taken port is one clear line.
-
-    Raises:
-        OSError: the port cannot be had.
-    """
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"port {settings.port} is in use; choose another with --port") from error
-    listener.listen(2048)
-    listener.setblocking(False)
-    return listener
-
-
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nhmm engine", description="The trading engine: orders, portfolio, journal.")
+    parser.add_argument("--role", choices=("trader", "exporter"), default="trader", help="exporter: /metrics alone")
     parser.add_argument("--home", type=Path, help="data folder (default ./data)")
     parser.add_argument("--port", type=int, help="port to listen on (8003)")
     parser.add_argument("--host", help="loopback address to listen on (127.0.0.1)")
@@ -196,6 +160,7 @@ def _overrides(flags: argparse.Namespace) -> dict[str, Any]:
     values = vars(flags).copy()
     values.pop("config")
     values.pop("check_config")
+    values.pop("role")
     return values
 
 

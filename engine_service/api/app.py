@@ -21,12 +21,12 @@ from engine_service.api import (
     stream,
 )
 from engine_service.api.gate import Gate
+from engine_service.api.hosts import allowed_hosts
 from engine_service.api.routes import ROUTES
 from engine_service.api.tokens import TokenBook
 from engine_service.runtime.engine import Engine
 
 MODULES = (orders, conditional_orders, order_check, portfolio, strategies, league, market, control, stream, health)
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
@@ -63,7 +63,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
         app,
         routes,
         tokens,
-        LOOPBACK_HOSTS,
+        allowed_hosts(),
         engine.settings.max_concurrent_requests,
         observe,
         lambda: engine.stopping,

@@ -69,6 +69,18 @@ def load_or_create(path: Path) -> dict[str, str]:
     """
     if not path.exists():
         _write(path, {name: secrets.token_urlsafe(32) for name in GRANTS})
+    return load(path)
+
+
+def load(path: Path) -> dict[str, str]:
+    """Return the tokens by name.
+
+    Raises:
+        ConfigurationError: there is no such file, it is readable by others, is not what an engine wrote, or holds a
+            weak token.
+    """
+    if not path.exists():
+        raise ConfigurationError("TOKEN_FILE_MISSING", f"{path} is not there; the trader makes it at its first start")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise ConfigurationError("TOKEN_FILE_OPEN", f"{path} has mode {mode:o}; run: chmod 600 {path}")

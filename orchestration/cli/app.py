@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli import audit, economics, operate, regimes, replay, research
+from orchestration.cli import audit, economics, lookahead, operate, regimes, replay, research
 from orchestration.cli.backtest import backtest as backtest_command
 from orchestration.cli.layout import (
     CODE_SERVER_PORT,
@@ -89,6 +89,12 @@ def engine(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASS_ON, add_help_option=False)
+def exporter(context: typer.Context) -> None:
+    """Run the engine's read-only twin: the same /metrics from the journal on port 9103 (--home, --port)."""
+    _become(["-m", "engine_service.main", "--role", "exporter", *context.args])
+
+
+@app.command(context_settings=PASS_ON, add_help_option=False)
 def exchange(context: typer.Context) -> None:
     """Run the simulated exchange alone (all its options: nhmm exchange --help)."""
     _become(["-m", "engine_service.exchange_sim", *context.args])
@@ -124,6 +130,7 @@ app.command()(backtest_command)
 app.command()(research.backfill)
 app.command()(research.train)
 app.command()(regimes.regimes)
+app.command()(lookahead.lookahead)
 app.command()(economics.economics)
 app.command()(research.evaluate)
 app.command()(research.promote)

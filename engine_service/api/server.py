@@ -1,0 +1,56 @@
+"""The HTTP server of a process: one listener, bound before anything else starts, and uvicorn without its own habits."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from engine_service.api.gate import Gate
+from engine_service.api.http_protocol import DeadlineProtocol
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the process decides how it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def server_of(app: Gate) -> Server:
+    """Return a server for an application behind its gate."""
+    return Server(
+        uvicorn.Config(
+            app,
+            http=DeadlineProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # only this machine calls: a forwarded address is no better than its sender
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind before anything else starts, so that a taken port is one clear line.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"port {port} is in use; choose another with --port") from error
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener
