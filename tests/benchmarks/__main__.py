@@ -54,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = list(machine.describe())
     rows: dict[str, Row] = {}
     for name in wanted:
-        rows |= MEASURES[name](FULL if options.full else SAMPLE)
+        found = MEASURES[name](FULL if options.full else SAMPLE)
+        rows |= found
+        for row_name, row in found.items():
+            print(f"{row_name} {_short(row.ours)} {_short(row.peer)} {row.ratio:.3g}", file=sys.stderr, flush=True)
     console.print(_table(rows))
     for name, row in rows.items():
         console.print(f"{name}: {PEERS[name]}" + (f" ({row.note})" if row.note else ""))
