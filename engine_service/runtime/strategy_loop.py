@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
 
 import structlog
 
@@ -23,14 +22,12 @@ from engine_service.runtime.strategy_config import StrategyConfig
 from strategies import ensemble as ensembles
 from strategies import ma_cross, regime_policy
 from strategies.contracts import Bar, Signal
-from strategies.sizing import volatility_scale
+from strategies.sizing import RISK_BARS, size_share
 
 #: Sends a strategy's order: the request and the idempotency key it is sent under.
 Submit = Callable[[OrderRequest, str], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
-_RISK_BARS = 60
-_TARGET_VOLATILITY_SHARE = 1.5
 
 
 @dataclass(slots=True)
@@ -203,14 +200,8 @@ class StrategyLoop:
         return order_for(sleeve, instrument, mark, signal.target, why)
 
     def _scale(self, bar: Bar) -> Decimal:
-        """Return the size share: full size at 1.5 times the usual bar volatility or less, smaller above."""
-        closes = [past.close for past in self._feed().history(bar.symbol)[-_RISK_BARS:]]
-        steps = [abs(after / before - 1.0) for before, after in pairwise(closes)]
-        if len(steps) < 10:
-            return Decimal(1)
-        usual = sorted(steps)[len(steps) // 2]
-        recent = sum(steps[-10:]) / 10
-        return Decimal(str(round(volatility_scale(recent, _TARGET_VOLATILITY_SHARE * usual), 4)))
+        closes = [past.close for past in self._feed().history(bar.symbol)[-RISK_BARS:]]
+        return Decimal(str(round(size_share(closes), 4)))
 
     def _signal_event(self, signal: Signal, bar: Bar) -> e.SignalEmitted:
         return e.SignalEmitted(

@@ -1,0 +1,74 @@
+"""``nhmm lookahead``: the proof that no value behind a model's trades knew its future."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestration.cli.layout import Exit, Refused
+
+SHOWN = 20
+
+
+def lookahead(
+    model: Annotated[Path, typer.Option("--model", exists=True, file_okay=False, help="Folder made by nhmm train.")],
+    bars: Annotated[Path, typer.Option("--bars", exists=True, dir_okay=False, help="Parquet file of bars.")],
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this one of the model's symbols.")] = None,
+    cuts: Annotated[int, typer.Option(min=1, max=200, help="At how many places the future is cut away.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on the last line.")] = False,
+) -> None:
+    """Cut the future away, compute features, scaler, posterior, signal and size again; exit 1 when one differs."""
+    from governance.model_folder import ModelUntrusted, read_model_folder  # noqa: PLC0415  # only when asked
+
+    try:
+        bundle, _ = read_model_folder(model)
+    except ModelUntrusted as error:
+        raise Refused(f"MODEL_UNTRUSTED: {error}", Exit.USAGE) from error
+    names = [name for name in bundle["symbols"] if symbol is None or name.casefold() == symbol.casefold()]
+    if not names:
+        raise Refused(f"SYMBOL_UNKNOWN: the model holds {', '.join(bundle['symbols'])}", Exit.USAGE)
+    checked, leaks = 0, []
+    for name in names:
+        found, rows = _prove(name, bundle["symbols"][name], bars, cuts)
+        checked += found
+        leaks += rows
+    print(json.dumps({"checked": checked, "leaks": leaks}) if as_json else _sentence(checked, leaks), flush=True)
+    if leaks:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _prove(symbol: str, values: dict[str, Any], path: Path, cuts: int) -> tuple[int, list[dict[str, Any]]]:
+    from orchestration.cli.bar_files import read_bars, table_of  # noqa: PLC0415  # as above
+    from strategies.regimes.hierarchy import read_model  # noqa: PLC0415  # as above
+    from strategies.regimes.model import ModelRefused  # noqa: PLC0415  # as above
+    from strategies.regimes.options import FitRefused  # noqa: PLC0415  # as above
+    from strategies.research.lookahead_proof import pipeline_of, prove  # noqa: PLC0415  # as above
+
+    frame = read_bars(path, (symbol,), None, None)
+    try:
+        table, _ = table_of(frame, drop_dead_tail=False)
+        proof = prove(table, pipeline_of(read_model(values)), cuts)
+    except (ModelRefused, FitRefused, ValueError) as refused:
+        raise Refused(f"{symbol}: {refused}") from refused
+    rows = [
+        {
+            "symbol": symbol,
+            "column": leak.column,
+            "at": int(table.open_ms[leak.at]),
+            # A value that appears or goes away with the future has no finite difference.
+            "difference": leak.difference if math.isfinite(leak.difference) else None,
+        }
+        for leak in proof.leaks
+    ]
+    return proof.checked, rows
+
+
+def _sentence(checked: int, leaks: list[dict[str, Any]]) -> str:
+    if not leaks:
+        return f"{checked:,} values computed again without their future: none differs"
+    lines = [f"  {leak['symbol']} {leak['column']} at {leak['at']}: {leak['difference']}" for leak in leaks[:SHOWN]]
+    return "\n".join([f"{len(leaks)} leaks in {checked:,} values:", *lines])
