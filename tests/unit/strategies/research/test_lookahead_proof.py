@@ -104,7 +104,7 @@ def next_value(_bars: BarTable, column: Array) -> Array:
 
 def full_sample_zscore(_bars: BarTable, column: Array) -> Array:
     known = column[np.isfinite(column)]
-    return (column - known.mean()) / known.std()
+    return np.asarray((column - known.mean()) / known.std())
 
 
 def full_range(_bars: BarTable, column: Array) -> Array:
@@ -126,7 +126,7 @@ def slow_bar_not_closed_yet(bars: BarTable, _column: Array) -> Array:
     """The close of the hour a minute stands in: resampled to the left edge, which is known only at its end."""
     group = np.arange(len(bars.close)) // 15
     last = np.append(np.flatnonzero(np.diff(group)), len(group) - 1)
-    return bars.close[last[group]]
+    return np.asarray(bars.close[last[group]])
 
 
 def volume_share_of_the_day(bars: BarTable, _column: Array) -> Array:
