@@ -1,8 +1,9 @@
-"""uvicorn's HTTP protocol with a deadline for receiving a request's head: an idle half-request is cut off."""
+"""uvicorn's HTTP protocol with a deadline for a request's head, and with a farewell: nobody is cut off unanswered."""
 
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,9 +12,24 @@ HEAD_DEADLINE_S = 10.0
 
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """Closes a connection whose first bytes do not become a whole request head in time."""
+    """Closes a connection whose first bytes do not become a whole request head in time, or once it is told to leave.
+
+    A caller cannot tell a request that was never read from one that was carried out: a connection that leaves answers
+    what it has been sent, says ``Connection: close`` with the answer, and only then ends.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
+    _leaving = False
+
+    def leave(self) -> None:
+        """Let the next answer on this connection be the last one."""
+        self._leaving = True
+
+    def shutdown(self) -> None:
+        if self._is_spoken_to():
+            self.leave()
+        else:
+            super().shutdown()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         super().connection_made(transport)
@@ -26,10 +42,21 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._disarm()
         super().on_headers_complete()
+        if self._leaving:
+            self.cycle.keep_alive = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         super().connection_lost(exc)
+
+    def _is_spoken_to(self) -> bool:
+        """Tell whether bytes have arrived that the loop has not read yet."""
+        peer: Any = self.transport.get_extra_info("socket")
+        if peer is None or peer.fileno() < 0 or self.transport.is_closing():
+            return False
+        arrived = select.poll()
+        arrived.register(peer.fileno(), select.POLLIN)
+        return any(events & select.POLLIN and not events & select.POLLHUP for _, events in arrived.poll(0))
 
     def _arm(self) -> None:
         self._disarm()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -11,13 +12,30 @@ import uvicorn
 from engine_service.api.gate import Gate
 from engine_service.api.http_protocol import DeadlineProtocol
 
+#: For so long connections that stand are still answered after the last one was let in.
+FAREWELL_S = 0.3
+_LOOKS = 6
+
 
 class Server(uvicorn.Server):
-    """uvicorn without its own signal handling: the process decides how it stops."""
+    """uvicorn without its own signal handling: the process decides how it stops, and callers go with an answer."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody in, answer for a moment more who is in, then close what is silent."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for _ in range(_LOOKS):
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, DeadlineProtocol):
+                    connection.leave()
+            await asyncio.sleep(FAREWELL_S / _LOOKS)
+        await super().shutdown()
 
 
 def server_of(app: Gate) -> Server:

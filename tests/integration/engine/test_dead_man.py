@@ -23,8 +23,10 @@ AFTER_S = 6.0
 def engine(exchange: SimulatedExchange, tmp_path: Path) -> Iterator[EngineProcess]:
     config = tmp_path / "config"
     shutil.copytree(ROOT / "config", config)
-    with (config / "engine.yaml").open("a", encoding="utf-8") as file:
-        file.write(f"\ndead_man_s: {AFTER_S:g}\n")
+    settings = config / "engine.yaml"
+    off = settings.read_text(encoding="utf-8")
+    assert "\ndead_man_s: 0\n" in off
+    settings.write_text(off.replace("\ndead_man_s: 0\n", f"\ndead_man_s: {AFTER_S:g}\n"), encoding="utf-8")
     arguments = ("--venue", "binance-futures", "--strategies", "off", "--config", str(config))
     exchange.market(volatility=0)
     running = EngineProcess(tmp_path / "home", exchange.url, arguments).start()
