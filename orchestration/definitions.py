@@ -15,8 +15,10 @@ from assets.learning import learning
 from assets.partitions import daily
 from assets.promotion import promotion
 from assets.reconciliation import no_breaks, reconciliation
+from assets.screening import screening
 from assets.training import training
 from assets.universe import universe
+from orchestration.decision_jobs import DECISION_JOBS, build_decision_schedules
 from orchestration.environment import Configuration, load
 from orchestration.jobs import JOBS
 from orchestration.resources import build_resources
@@ -33,6 +35,7 @@ def build(configuration: Configuration) -> dg.Definitions:
     checks = [*CHECKS, no_breaks, league_is_reproducible]
     keys = [key for check in checks for key in check.check_keys]
     switched_on = configuration.environment.schedules == "on"
+    standing = dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
     return dg.Definitions(
         assets=[
             universe,
@@ -46,12 +49,11 @@ def build(configuration: Configuration) -> dg.Definitions:
             reconciliation,
             allocation,
             league,
+            screening,
         ],
         asset_checks=checks,
-        jobs=JOBS,
-        schedules=build_schedules(
-            dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
-        ),
+        jobs=[*JOBS, *DECISION_JOBS],
+        schedules=[*build_schedules(standing), *build_decision_schedules(configuration.decisions, standing)],
         sensors=build_sensors(
             configuration, keys, dg.DefaultSensorStatus.RUNNING if switched_on else dg.DefaultSensorStatus.STOPPED
         ),

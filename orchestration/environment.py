@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from assets.decision_settings import DecisionSettings, ScreenerSettings
 from assets.intervals import INTERVAL_MS
 from assets.settings import (
     AlertSettings,
@@ -103,6 +104,7 @@ class Configuration:
     environment: Environment
     research: ResearchSettings
     alerts: AlertSettings
+    decisions: DecisionSettings
 
 
 def load(variables: Mapping[str, str] | None = None) -> Configuration:
@@ -127,7 +129,8 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
         capital=read_config(folder / "capital_policy.yaml", CapitalSettings),
     )
     alerts = read_config(folder / "alerts.yaml", AlertSettings)
-    return Configuration(environment=environment, research=research, alerts=alerts)
+    decisions = DecisionSettings(screener=read_config(folder / "screener.yaml", ScreenerSettings))
+    return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 
 
 def _overridden(universe: UniverseSettings, environment: Environment) -> UniverseSettings:

@@ -15,7 +15,8 @@ RESEARCH = ("universe", "bars", "features", "training", "evaluation", "promotion
 LIMITS_S = {"research_job": 7200, "backfill_job": 14400}
 
 
-def _asset_job(name: str, assets: tuple[str, ...], description: str) -> Any:  # Dagster exports no name for its type
+def asset_job(name: str, assets: tuple[str, ...], description: str) -> Any:  # Dagster exports no name for its type
+    """Return a job that makes the named assets in one process, ended by the run monitor after its limit."""
     tags = {"dagster/max_runtime": str(LIMITS_S.get(name, 1800))}
     return dg.define_asset_job(
         name,
@@ -26,25 +27,25 @@ def _asset_job(name: str, assets: tuple[str, ...], description: str) -> Any:  # 
     )
 
 
-research_job = _asset_job(
+research_job = asset_job(
     "research_job", RESEARCH, "From the universe to a promoted model; days by partition range tags."
 )
-universe_job = _asset_job("universe_job", ("universe",), "Look at what the venue lists.")
-backfill_job = _asset_job(
+universe_job = asset_job("universe_job", ("universe",), "Look at what the venue lists.")
+backfill_job = asset_job(
     "backfill_job", ("bars", "features"), "Fetch missing bars of some days and compute their features."
 )
-training_job = _asset_job(
+training_job = asset_job(
     "training_job", ("training", "evaluation", "promotion"), "Fit, judge and, where the gates allow, promote."
 )
-partial_fit_job = _asset_job(
+partial_fit_job = asset_job(
     "partial_fit_job", ("learning",), "Let a version learn on from the bars since its training, as a new candidate."
 )
-promotion_job = _asset_job(
+promotion_job = asset_job(
     "promotion_job", ("promotion",), "Put an evaluated version through the gates; the engine gets what they allow."
 )
-reconcile_job = _asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
-league_job = _asset_job("league_job", ("league",), "Read the shadow league and recompute it from stored bars.")
-allocation_job = _asset_job("allocation_job", ("allocation",), "Move capital between the strategies.")
+reconcile_job = asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
+league_job = asset_job("league_job", ("league",), "Read the shadow league and recompute it from stored bars.")
+allocation_job = asset_job("allocation_job", ("allocation",), "Move capital between the strategies.")
 
 
 class RollbackConfig(dg.Config):

@@ -115,6 +115,7 @@ def build_resources(configuration: Configuration) -> dict[str, Any]:
     environment = configuration.environment
     return {
         "settings": configuration.research,
+        "decision_settings": configuration.decisions,
         "warehouse": WarehouseResource(root=str(environment.home / "warehouse")),
         "market_data": MarketDataResource(
             base_url=environment.venue_url, market=environment.market, home=str(environment.home)

@@ -17,6 +17,7 @@ import pytest
 
 from assets.ports import Clock
 from orchestration.alerts import AlertBook
+from orchestration.decision_jobs import DECISION_JOBS, DECISIONS
 from orchestration.definitions import build
 from orchestration.environment import ROOT, Configuration, load
 from orchestration.instance import instance_config, prepare_instance, write_instance_config
@@ -51,7 +52,7 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
     defs = definitions(tmp_path)
     dg.Definitions.validate_loadable(defs)
     keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
-    assert keys == {*RESEARCH, "fills", "reconciliation", "allocation", "learning", "league"}
+    assert keys == {*RESEARCH, *DECISIONS, "fills", "reconciliation", "allocation", "learning", "league"}
     repository = defs.get_repository_def()
     checks = {key.to_user_string() for key in repository.asset_graph.asset_check_keys}
     assert checks == {
@@ -124,6 +125,9 @@ def test_a_wrong_variable_keeps_the_definitions_from_loading_and_names_itself() 
 # --- schedules -----------------------------------------------------------------------------------------------------
 
 
+NAMES = ("universe", "backfill", "training", "allocation", "reconcile", "league", "retention")
+
+
 def tick(defs: dg.Definitions, name: str, at: datetime) -> dg.RunRequest:
     schedule = defs.resolve_schedule_def(name)
     context = dg.build_schedule_context(scheduled_execution_time=at)
@@ -131,7 +135,7 @@ def tick(defs: dg.Definitions, name: str, at: datetime) -> dg.RunRequest:
     return request
 
 
-@pytest.mark.parametrize("name", ["universe", "backfill", "training", "allocation", "reconcile", "league", "retention"])
+@pytest.mark.parametrize("name", [*NAMES, *(job.name.removesuffix("_job") for job in DECISION_JOBS)])
 def test_a_tick_asks_for_one_run_and_the_same_tick_for_the_same(tmp_path: Path, name: str) -> None:
     defs = definitions(tmp_path)
     at = datetime(2026, 3, 1, 6, 5, tzinfo=UTC)
@@ -150,7 +154,7 @@ def test_backfill_and_training_take_yesterday_and_today_in_one_run(tmp_path: Pat
 def test_schedules_and_sensors_start_as_told(tmp_path: Path, switch: str, running: bool) -> None:  # a case
     defs = definitions(tmp_path, schedules=switch)
     repository = defs.get_repository_def()
-    assert len(repository.schedule_defs) == 7
+    assert len(repository.schedule_defs) == len(NAMES) + len(DECISION_JOBS)
     assert len(repository.sensor_defs) == 7
     schedules = {schedule.default_status for schedule in repository.schedule_defs}
     sensors = {sensor.default_status for sensor in repository.sensor_defs}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.decision_settings import DECISION_FILES
 from assets.settings import CONFIG_FILES, UniverseSettings
 from orchestration.environment import ROOT, ConfigurationInvalid, load, read_config, read_environment
 
@@ -20,7 +21,7 @@ def test_the_checkouts_own_files_are_valid_and_nothing_needs_a_variable() -> Non
 
 
 def test_every_file_has_its_model_and_every_key_says_what_it_is() -> None:
-    for name, model in CONFIG_FILES.items():
+    for name, model in {**CONFIG_FILES, **DECISION_FILES}.items():
         read_config(ROOT / "config" / name, model)
         assert all(field.description for field in model.model_fields.values())
 

@@ -1,0 +1,51 @@
+"""What the files in ``config/`` may hold for the decision rules: one model per file, every key with its range."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from strategies.screening import ScreeningOptions
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Bars = Annotated[int, Field(ge=2, le=10_000)]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ScreenerSettings(_File):
+    """``config/screener.yaml``."""
+
+    every_minutes: int = Field(ge=1, le=60, description="Minutes between two screenings.")
+    momentum_bars: Bars = Field(description="Bars whose drift is measured.")
+    reversal_bars: Bars = Field(description="Newest bars, whose move is expected to turn around.")
+    flow_bars: Bars = Field(description="Bars whose volume is signed by their direction.")
+    volatility_bars: Bars = Field(description="Bars behind the volatility.")
+    horizon_bars: Bars = Field(description="Bars that alpha looks ahead.")
+    momentum_weight: float = Field(ge=-10, le=10, description="Weight of momentum in the score.")
+    reversal_weight: float = Field(ge=-10, le=10, description="Weight of reversal in the score.")
+    flow_weight: float = Field(ge=-10, le=10, description="Weight of flow in the score.")
+    information_coefficient: Share = Field(description="Correlation of score and following return that is believed.")
+    cost_bps: float = Field(ge=0, le=1000, description="Cost of getting in and out.")
+    min_turnover: float = Field(ge=0, description="Traded quote value per bar, at least.")
+    max_volatility_rank: Share = Field(description="Highest place by volatility that may be picked.")
+    top_k: int = Field(ge=1, le=500, description="Picks of each side.")
+
+    def options(self) -> ScreeningOptions:
+        """Return the rule's own form."""
+        return ScreeningOptions(**self.model_dump(exclude={"every_minutes"}))
+
+
+DECISION_FILES: Mapping[str, type[_File]] = {
+    "screener.yaml": ScreenerSettings,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSettings:
+    """Everything the decision assets are told from outside, beside ``ResearchSettings``."""
+
+    screener: ScreenerSettings

@@ -1,0 +1,35 @@
+"""The stored tables of the decision rules, as ``tables.py`` has those of data and models."""
+
+import polars as pl
+
+from warehouse.table_spec import UTC_MS, Column, TableSpec
+
+_DAY = Column("day", pl.String, "UTC day of the row, the partition", "YYYY-MM-DD")
+_SYMBOL = Column("symbol", pl.String, "instrument, BASEQUOTE.VENUE")
+_MARKET = Column("market", pl.String, "spot or futures")
+
+SCREENINGS = TableSpec(
+    name="screenings",
+    meaning="Every screening, one row per symbol: its figures, whether it was picked, and why or why not.",
+    columns=(
+        _DAY,
+        Column("screened_at", UTC_MS, "when", "UTC"),
+        _SYMBOL,
+        _MARKET,
+        Column("side", pl.String, "LONG or SHORT where it was picked, empty where not"),
+        Column("place", pl.Int64, "place among the picks of its side, 0 for none"),
+        Column("alpha_long_bps", pl.Float64, "expected gain of buying, after costs", "bps", nullable=True),
+        Column("alpha_short_bps", pl.Float64, "expected gain of selling, after costs", "bps", nullable=True),
+        Column("score", pl.Float64, "weighted sum of the three below", "t", nullable=True),
+        Column("momentum", pl.Float64, "drift without the newest bars", "t", nullable=True),
+        Column("reversal", pl.Float64, "the newest bars' move, turned around", "t", nullable=True),
+        Column("flow", pl.Float64, "volume of rising against falling bars", "t", nullable=True),
+        Column("volatility_bps", pl.Float64, "standard deviation of returns", "bps/bar", nullable=True),
+        Column("volatility_rank", pl.Float64, "place by volatility", "0-1", nullable=True),
+        Column("turnover", pl.Float64, "traded value per bar", "quote", nullable=True),
+        Column("reason", pl.String, "why it was picked or refused"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("screened_at", "symbol", "market"),
+    partition_by="day",
+)

@@ -1,0 +1,52 @@
+"""The decision rules' jobs as Dagster runs them, against a real exchange process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.decision_tables import SCREENINGS
+from orchestration.definitions import build
+from orchestration.environment import load
+from tests.integration.simulated_exchange import SimulatedExchange
+from warehouse.store import Warehouse
+
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+
+
+def run(home: Path, exchange: SimulatedExchange, *jobs: str) -> dg.ExecuteInProcessResult:
+    """Run jobs one after the other; return the last one's result."""
+    definitions = build(
+        load(
+            {
+                "NHMM_HOME": str(home),
+                "NHMM_VENUE_URL": exchange.url,
+                "NHMM_BAR_INTERVAL": "1s",
+                "NHMM_SYMBOLS": "BTCUSDT,ETHUSDT",
+                "NHMM_MIN_TURNOVER": "0",
+            }
+        )
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        results = [
+            definitions.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False) for job in jobs
+        ]
+    return results[-1]
+
+
+def test_screening_waits_out_a_429_and_says_of_every_symbol_what_became_of_it(
+    exchange: SimulatedExchange, no_faults_left: None, tmp_path: Path
+) -> None:
+    assert run(tmp_path, exchange, "universe_job").success
+    exchange.faults("rate_limit", path="/api/v3/klines", http_status=429, retry_after_s=2, count=1)
+    result = run(tmp_path, exchange, "screening_job")
+    assert result.success
+    rows = Warehouse(tmp_path / "warehouse").reader(SCREENINGS).read()
+    assert set(rows["symbol"]) == {"BTCUSDT.BINANCE", "ETHUSDT.BINANCE"}
+    assert rows.filter(pl.col("score").is_finite()).height == 2
+    (materialised,) = result.asset_materializations_for_node("screening")
+    assert float(str(materialised.metadata["seconds_loading"].value)) >= 2
+    assert {"screening", "alpha"} <= materialised.metadata.keys()
