@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from strategies.screening import ScreeningOptions
+from strategies.slippage import SlippageOptions
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Bars = Annotated[int, Field(ge=2, le=10_000)]
@@ -39,8 +41,40 @@ class ScreenerSettings(_File):
         return ScreeningOptions(**self.model_dump(exclude={"every_minutes"}))
 
 
+class SlippageSettings(_File):
+    """``config/slippage.yaml``."""
+
+    every_minutes: int = Field(ge=1, le=60, description="Minutes between two fits.")
+    min_orders: int = Field(ge=50, le=1_000_000, description="Fewest filled orders to learn from.")
+    max_orders: int = Field(ge=50, le=1_000_000, description="Newest filled orders that are learned from.")
+    holdout_frac: float = Field(ge=0.1, le=0.5, description="Share of the orders, the newest, that judges.")
+    upper_quantile: float = Field(ge=0.5, le=0.99, description="Quantile that is the bad case.")
+    window_bars: int = Field(ge=5, le=1000, description="Bars before an order that tell its conditions.")
+    order_notional: Decimal = Field(gt=0, description="Quote value of the order that the page's tactics are for.")
+    ioc_limit_bps: float = Field(ge=0, le=1000, description="Expected slippage up to which an order is an IOC limit.")
+    market_bps: float = Field(ge=0, le=1000, description="Expected slippage up to which it goes at market.")
+
+    @field_validator("market_bps")
+    @classmethod
+    def _above_limit(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("ioc_limit_bps", value):
+            raise ValueError("must not be below ioc_limit_bps")
+        return value
+
+    def options(self) -> SlippageOptions:
+        """Return the rule's own form."""
+        return SlippageOptions(
+            min_orders=self.min_orders,
+            holdout_frac=self.holdout_frac,
+            upper_quantile=self.upper_quantile,
+            ioc_limit_bps=self.ioc_limit_bps,
+            market_bps=self.market_bps,
+        )
+
+
 DECISION_FILES: Mapping[str, type[_File]] = {
     "screener.yaml": ScreenerSettings,
+    "slippage.yaml": SlippageSettings,
 }
 
 
@@ -49,3 +83,4 @@ class DecisionSettings:
     """Everything the decision assets are told from outside, beside ``ResearchSettings``."""
 
     screener: ScreenerSettings
+    slippage: SlippageSettings

@@ -33,3 +33,35 @@ SCREENINGS = TableSpec(
     keys=("screened_at", "symbol", "market"),
     partition_by="day",
 )
+
+SLIPPAGE_FITS = TableSpec(
+    name="slippage_fits",
+    meaning="Every attempt to learn slippage from our own fills, with its errors on orders it did not see.",
+    columns=(
+        Column("fitted_at", UTC_MS, "when", "UTC"),
+        Column("verdict", pl.String, "FITTED, or REFUSED"),
+        Column("reason", pl.String, "why it was refused, or which model is used and why"),
+        Column("orders", pl.Int64, "orders learned from, or found"),
+        Column("left_out", pl.Int64, "filled orders without enough bars before them"),
+        Column("held_out", pl.Int64, "newest orders that judged", nullable=True),
+        Column("rmse_bps", pl.Float64, "error of the mean on them", "bps", nullable=True),
+        Column("baseline_rmse_bps", pl.Float64, "the same of a constant", "bps", nullable=True),
+        Column("pinball_bps", pl.Float64, "quantile loss of the bad case on them", "bps", nullable=True),
+        Column("baseline_pinball_bps", pl.Float64, "the same of a constant", "bps", nullable=True),
+        Column("penalty", pl.Float64, "ridge penalty, by generalised cross-validation", nullable=True),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("fitted_at",),
+)
+
+SLIPPAGE_COEFFICIENTS = TableSpec(
+    name="slippage_coefficients",
+    meaning="The slippage models: basis points per unit of each term.",
+    columns=(
+        Column("fitted_at", UTC_MS, "the fit", "UTC"),
+        Column("term", pl.String, "intercept, or a term of strategies/slippage.py"),
+        Column("expected", pl.Float64, "coefficient of the mean", "bps"),
+        Column("upper", pl.Float64, "coefficient of the bad case", "bps"),
+    ),
+    keys=("fitted_at", "term"),
+)

@@ -8,10 +8,13 @@ from orchestration.jobs import asset_job
 screening_job = asset_job(
     "screening_job", ("screening",), "Alpha long and short of every active instrument, with reasons."
 )
+slippage_job = asset_job(
+    "slippage_job", ("slippage_model",), "Learn from our own fills what an order costs beyond its price."
+)
 
-DECISION_JOBS = [screening_job]
+DECISION_JOBS = [screening_job, slippage_job]
 #: What these jobs make.
-DECISIONS = ("screening",)
+DECISIONS = ("screening", "slippage_model")
 
 
 def every(minutes: int) -> str:
@@ -32,6 +35,20 @@ def build_decision_schedules(
     )
     def screening_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Screen the active instruments, every few minutes (config/screener.yaml)."""
-        return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+        return _tick(context)
 
-    return [screening_schedule]
+    @dg.schedule(
+        job=slippage_job,
+        cron_schedule=every(settings.slippage.every_minutes),
+        execution_timezone="UTC",
+        default_status=status,
+    )
+    def slippage_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Learn slippage again from the fills that are stored (config/slippage.yaml)."""
+        return _tick(context)
+
+    return [screening_schedule, slippage_schedule]
+
+
+def _tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())

@@ -16,6 +16,7 @@ from assets.partitions import daily
 from assets.promotion import promotion
 from assets.reconciliation import no_breaks, reconciliation
 from assets.screening import screening
+from assets.slippage_model import slippage_model
 from assets.training import training
 from assets.universe import universe
 from orchestration.decision_jobs import DECISION_JOBS, build_decision_schedules
@@ -50,6 +51,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             allocation,
             league,
             screening,
+            slippage_model,
         ],
         asset_checks=checks,
         jobs=[*JOBS, *DECISION_JOBS],

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from assets.decision_settings import DecisionSettings, ScreenerSettings
+from assets.decision_settings import DecisionSettings, ScreenerSettings, SlippageSettings
 from assets.intervals import INTERVAL_MS
 from assets.settings import (
     AlertSettings,
@@ -129,7 +129,10 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
         capital=read_config(folder / "capital_policy.yaml", CapitalSettings),
     )
     alerts = read_config(folder / "alerts.yaml", AlertSettings)
-    decisions = DecisionSettings(screener=read_config(folder / "screener.yaml", ScreenerSettings))
+    decisions = DecisionSettings(
+        screener=read_config(folder / "screener.yaml", ScreenerSettings),
+        slippage=read_config(folder / "slippage.yaml", SlippageSettings),
+    )
     return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.decision_tables import SCREENINGS
+from assets.decision_tables import SCREENINGS, SLIPPAGE_FITS
 from orchestration.definitions import build
 from orchestration.environment import load
 from tests.integration.simulated_exchange import SimulatedExchange
@@ -50,3 +50,11 @@ def test_screening_waits_out_a_429_and_says_of_every_symbol_what_became_of_it(
     (materialised,) = result.asset_materializations_for_node("screening")
     assert float(str(materialised.metadata["seconds_loading"].value)) >= 2
     assert {"screening", "alpha"} <= materialised.metadata.keys()
+
+
+def test_slippage_without_fills_is_a_recorded_refusal_and_no_failure(
+    exchange: SimulatedExchange, tmp_path: Path
+) -> None:
+    assert run(tmp_path, exchange, "slippage_job").success
+    (row,) = Warehouse(tmp_path / "warehouse").reader(SLIPPAGE_FITS).read().to_dicts()
+    assert (row["verdict"], row["reason"]) == ("REFUSED", "TOO_FEW_FILLS: 0 orders of at least 200")
