@@ -79,6 +79,15 @@ def test_noise_is_no_reason_to_believe_a_regression() -> None:
     assert kinds.count(CONSTANT) >= 8
 
 
+def test_the_penalty_is_heavy_for_noise_and_light_for_a_strong_signal() -> None:
+    chance = np.random.default_rng(11)
+    noise = [
+        fit_slippage(conditions(240, seed), chance.normal(5.0, 8.0, 240), OPTIONS)[1].penalty for seed in range(20)
+    ]
+    assert np.median(noise) == 1000.0
+    assert fit_slippage(*planted(4000, 12), OPTIONS)[1].penalty <= 1.0
+
+
 def test_the_judging_orders_are_the_newest_and_were_not_learned_from() -> None:
     asked, cost = planted(800, 4)
     late = cost.copy()
