@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from assets.situation_settings import SituationSettings
 from strategies.screening import ScreeningOptions
 from strategies.slippage import SlippageOptions
 
@@ -72,9 +73,10 @@ class SlippageSettings(_File):
         )
 
 
-DECISION_FILES: Mapping[str, type[_File]] = {
+DECISION_FILES: Mapping[str, type[BaseModel]] = {
     "screener.yaml": ScreenerSettings,
     "slippage.yaml": SlippageSettings,
+    "situations.yaml": SituationSettings,
 }
 
 
@@ -84,3 +86,4 @@ class DecisionSettings:
 
     screener: ScreenerSettings
     slippage: SlippageSettings
+    situations: SituationSettings

@@ -2,11 +2,13 @@
 
 import polars as pl
 
+from strategies.features import FEATURES
 from warehouse.table_spec import UTC_MS, Column, TableSpec
 
 _DAY = Column("day", pl.String, "UTC day of the row, the partition", "YYYY-MM-DD")
 _SYMBOL = Column("symbol", pl.String, "instrument, BASEQUOTE.VENUE")
 _MARKET = Column("market", pl.String, "spot or futures")
+_INTERVAL = Column("interval", pl.String, "bar length")
 
 SCREENINGS = TableSpec(
     name="screenings",
@@ -64,4 +66,52 @@ SLIPPAGE_COEFFICIENTS = TableSpec(
         Column("upper", pl.Float64, "coefficient of the bad case", "bps"),
     ),
     keys=("fitted_at", "term"),
+)
+
+SITUATION_HITS = TableSpec(
+    name="situation_hits",
+    meaning="Every situation that came, what was known then, and what became of it.",
+    columns=(
+        _DAY,
+        Column("hit_at", UTC_MS, "close of the bar", "UTC"),
+        Column("rule", pl.String, "rule of config/situations.yaml"),
+        _SYMBOL,
+        _MARKET,
+        _INTERVAL,
+        Column("direction", pl.Int64, "1 to buy, -1 to sell"),
+        Column("priority", pl.Float64, "weight of the rule times that of the bandit"),
+        Column(
+            "novelty", pl.Float64, "distance to the nearest earlier hit, missing for the first", "sd", nullable=True
+        ),
+        Column("turnover", pl.Float64, "mean traded value of the bars before", "quote/bar"),
+        Column("context", pl.String, "calm, usual or wild, among the volatility seen before"),
+        Column("action", pl.String, "TAKE or SKIP, drawn with the propensity below"),
+        Column("propensity", pl.Float64, "probability with which this action was drawn", "0-1"),
+        Column("price", pl.Float64, "close of the bar", "quote"),
+        Column("due_at", UTC_MS, "close of the bar that tells the outcome", "UTC"),
+        Column("state", pl.String, "OPEN, DONE, or LOST where the bar never came"),
+        Column("outcome_bps", pl.Float64, "what taking it earned after costs, unfunded", "bps", nullable=True),
+        *(Column(name, pl.Float64, "see strategies/features.py") for name in FEATURES),
+        Column("run_id", pl.String, "the Dagster run that found it"),
+    ),
+    keys=("hit_at", "rule", "symbol", "market", "interval"),
+    partition_by="day",
+)
+
+SITUATION_LOOKS = TableSpec(
+    name="situation_looks",
+    meaning="Every look for situations, one row per rule: up to which bar, what was found and what was rejected.",
+    columns=(
+        Column("looked_at", UTC_MS, "when", "UTC"),
+        Column("rule", pl.String, "rule of config/situations.yaml"),
+        _MARKET,
+        _INTERVAL,
+        Column("until_at", UTC_MS, "close of the newest bar that was looked at", "UTC"),
+        Column("hits", pl.Int64, "found"),
+        Column("too_thin", pl.Int64, "rejected by the depth gate"),
+        Column("cooling_down", pl.Int64, "rejected by the cooldown"),
+        Column("not_novel", pl.Int64, "rejected as seen before"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("looked_at", "rule", "market", "interval"),
 )

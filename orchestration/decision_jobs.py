@@ -11,10 +11,15 @@ screening_job = asset_job(
 slippage_job = asset_job(
     "slippage_job", ("slippage_model",), "Learn from our own fills what an order costs beyond its price."
 )
+situations_job = asset_job(
+    "situations_job",
+    ("situations",),
+    "Look for the configured situations on the newest bars, and at what became of them.",
+)
 
-DECISION_JOBS = [screening_job, slippage_job]
+DECISION_JOBS = [screening_job, slippage_job, situations_job]
 #: What these jobs make.
-DECISIONS = ("screening", "slippage_model")
+DECISIONS = ("screening", "slippage_model", "situations")
 
 
 def every(minutes: int) -> str:
@@ -47,7 +52,17 @@ def build_decision_schedules(
         """Learn slippage again from the fills that are stored (config/slippage.yaml)."""
         return _tick(context)
 
-    return [screening_schedule, slippage_schedule]
+    @dg.schedule(
+        job=situations_job,
+        cron_schedule=every(settings.situations.every_minutes),
+        execution_timezone="UTC",
+        default_status=status,
+    )
+    def situations_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Look for situations on the bars that closed since the last look (config/situations.yaml)."""
+        return _tick(context)
+
+    return [screening_schedule, slippage_schedule, situations_schedule]
 
 
 def _tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

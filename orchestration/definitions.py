@@ -16,6 +16,7 @@ from assets.partitions import daily
 from assets.promotion import promotion
 from assets.reconciliation import no_breaks, reconciliation
 from assets.screening import screening
+from assets.situations import situations
 from assets.slippage_model import slippage_model
 from assets.training import training
 from assets.universe import universe
@@ -52,6 +53,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             league,
             screening,
             slippage_model,
+            situations,
         ],
         asset_checks=checks,
         jobs=[*JOBS, *DECISION_JOBS],

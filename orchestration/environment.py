@@ -21,6 +21,7 @@ from assets.settings import (
     TrainingSettings,
     UniverseSettings,
 )
+from assets.situation_settings import SituationSettings
 from engine_service.yaml_strict import YamlRefused, load_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,6 +133,7 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
     decisions = DecisionSettings(
         screener=read_config(folder / "screener.yaml", ScreenerSettings),
         slippage=read_config(folder / "slippage.yaml", SlippageSettings),
+        situations=read_config(folder / "situations.yaml", SituationSettings),
     )
     return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 

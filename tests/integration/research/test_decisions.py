@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from assets.decision_tables import SCREENINGS, SLIPPAGE_FITS
+from assets.decision_tables import SCREENINGS, SITUATION_HITS, SITUATION_LOOKS, SLIPPAGE_FITS
 from orchestration.definitions import build
 from orchestration.environment import load
 from tests.integration.simulated_exchange import SimulatedExchange
@@ -58,3 +59,19 @@ def test_slippage_without_fills_is_a_recorded_refusal_and_no_failure(
     assert run(tmp_path, exchange, "slippage_job").success
     (row,) = Warehouse(tmp_path / "warehouse").reader(SLIPPAGE_FITS).read().to_dicts()
     assert (row["verdict"], row["reason"]) == ("REFUSED", "TOO_FEW_FILLS: 0 orders of at least 200")
+
+
+def test_situations_are_looked_for_once_per_bar_and_settled_later(exchange: SimulatedExchange, tmp_path: Path) -> None:
+    assert run(tmp_path, exchange, "universe_job", "situations_job").success
+    store = Warehouse(tmp_path / "warehouse")
+    first = store.reader(SITUATION_HITS).read()
+    time.sleep(1.2)  # a bar of one second closes
+    assert run(tmp_path, exchange, "situations_job").success
+    hits, looks = store.reader(SITUATION_HITS).read(), store.reader(SITUATION_LOOKS).read()
+    earlier, later = looks.partition_by("looked_at")
+    assert earlier.height == later.height == 4
+    before, since = (sum(part["hits"].to_list()) for part in (earlier, later))
+    assert later["until_at"][0] > earlier["until_at"][0]
+    assert before == first.height > 0
+    assert before + since == hits.height
+    assert hits.filter(pl.col("state") == "DONE")["outcome_bps"].is_finite().all()
