@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from assets.learning_settings import LearningSettings
 from assets.situation_settings import SituationSettings
 from strategies.screening import ScreeningOptions
 from strategies.slippage import SlippageOptions
@@ -77,6 +78,7 @@ DECISION_FILES: Mapping[str, type[BaseModel]] = {
     "screener.yaml": ScreenerSettings,
     "slippage.yaml": SlippageSettings,
     "situations.yaml": SituationSettings,
+    "decisions.yaml": LearningSettings,
 }
 
 
@@ -87,3 +89,4 @@ class DecisionSettings:
     screener: ScreenerSettings
     slippage: SlippageSettings
     situations: SituationSettings
+    learning: LearningSettings

@@ -115,3 +115,42 @@ SITUATION_LOOKS = TableSpec(
     ),
     keys=("looked_at", "rule", "market", "interval"),
 )
+
+BANDIT_PRIORITIES = TableSpec(
+    name="bandit_priorities",
+    meaning="Every decision of the bandit, one row per arm and context, with the propensities it acts by.",
+    columns=(
+        Column("decided_at", UTC_MS, "when", "UTC"),
+        Column("context", pl.String, "calm, usual or wild"),
+        Column("arm", pl.String, "situation:RULE or strategy:NAME"),
+        Column("count", pl.Int64, "outcomes of the arm in the context"),
+        Column("mean_bps", pl.Float64, "believed mean, after costs", "bps"),
+        Column("error_bps", pl.Float64, "its error", "bps"),
+        Column("ucb_bps", pl.Float64, "upper confidence bound", "bps"),
+        Column("propensity", pl.Float64, "share of attention in the context", "0-1"),
+        Column("weight", pl.Float64, "the same beside an equal share"),
+        Column("take", pl.Float64, "probability of taking it when it comes", "0-1"),
+        Column("size_scale", pl.Float64, "share of full size that its weight allows", "0-1"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("decided_at", "context", "arm"),
+)
+
+POLICY_PROPOSALS = TableSpec(
+    name="policy_proposals",
+    meaning="Every attempt to better the policy of taking situations, one row per context.",
+    columns=(
+        Column("proposed_at", UTC_MS, "when", "UTC"),
+        Column("context", pl.String, "rule and volatility, ALL for a refusal"),
+        Column("verdict", pl.String, "CANDIDATE, KEEP or REFUSED"),
+        Column("reason", pl.String, "why"),
+        Column("logged", pl.Int64, "rows of the log"),
+        Column("champion_take", pl.Float64, "probability of taking it now", "0-1", nullable=True),
+        Column("candidate_take", pl.Float64, "probability the candidate would take it with", "0-1", nullable=True),
+        Column("advantage_bps", pl.Float64, "candidate minus champion, doubly robust", "bps/hit", nullable=True),
+        Column("lower_bound_bps", pl.Float64, "its lower confidence bound", "bps/hit", nullable=True),
+        Column("distance_nats", pl.Float64, "mean Kullback-Leibler distance", "nats", nullable=True),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("proposed_at", "context"),
+)

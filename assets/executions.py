@@ -29,6 +29,7 @@ class Executions:
     strategies: tuple[str, ...]
     symbols: tuple[str, ...]
     at_ms: NDArray[np.int64]
+    price: Array
     conditions: Conditions
     slippage_bps: Array
     left_out: int
@@ -176,6 +177,7 @@ def _assemble(rows: Sequence[Mapping[str, Any]], left_out: int) -> Executions:
         strategies=tuple(row["strategy"] for row in rows),
         symbols=tuple(row["symbol"] for row in rows),
         at_ms=at_ms,
+        price=column("price"),
         conditions=Conditions(
             spread_bps=column("spread_bps"),
             size_share=column("size_share"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from assets.decision_tables import SITUATION_HITS, SITUATION_LOOKS
 from assets.intervals import DAY_MS, day_of, utc
 from assets.recent_bars import Panel
 from assets.settings import ResearchSettings
+from strategies.bandit import draw
 from strategies.features import FEATURES, WARM_UP, compute
 from strategies.situations import Hit, Memory, Rejection, Rule, SymbolRows, outcome_bps
 from warehouse.store import Warehouse
 
 OPEN, DONE, LOST = "OPEN", "DONE", "LOST"
-TAKE = "TAKE"
+TAKE, SKIP = "TAKE", "SKIP"
 TURNOVER_BARS = 20
 #: A hit whose exit bar is further back than this is not waited for.
 MOST_BARS = 5_000
@@ -65,8 +67,26 @@ def symbol_rows(panel: Panel, bar_ms: int) -> list[SymbolRows]:
     ]
 
 
-def hit_rows(hits: Sequence[Hit], place: Mapping[str, str], bar_ms: int) -> pl.DataFrame:
-    """Return new hits as rows of their table, their outcomes open."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What the bandit says of a rule in a context: attention beside an equal share, and how often to take it."""
+
+    weight: float = 1.0
+    take: float = 1.0
+
+
+#: Before anything was learned, every hit is worth its rule's own priority and is taken.
+NO_ADVICE = Advice()
+
+
+def hit_rows(
+    hits: Sequence[Hit], place: Mapping[str, str], bar_ms: int, advice: Mapping[tuple[str, str], Advice]
+) -> pl.DataFrame:
+    """Return new hits as rows of their table, their outcomes open, taken or left as the advice has it drawn.
+
+    Args:
+        advice: by context and rule.
+    """
     rows = [
         {
             "day": day_of(hit.at_ms),
@@ -74,12 +94,11 @@ def hit_rows(hits: Sequence[Hit], place: Mapping[str, str], bar_ms: int) -> pl.D
             "rule": hit.rule,
             "symbol": hit.symbol,
             "direction": hit.direction,
-            "priority": hit.priority,
+            "priority": hit.priority * advice.get((hit.context, hit.rule), NO_ADVICE).weight,
             "novelty": hit.novelty if np.isfinite(hit.novelty) else None,
             "turnover": hit.turnover,
             "context": hit.context,
-            "action": TAKE,
-            "propensity": 1.0,
+            **_drawn(hit, advice.get((hit.context, hit.rule), NO_ADVICE)),
             "price": hit.price,
             "due_at": utc(hit.at_ms + hit.horizon_bars * bar_ms),
             "state": OPEN,
@@ -90,6 +109,12 @@ def hit_rows(hits: Sequence[Hit], place: Mapping[str, str], bar_ms: int) -> pl.D
         for hit in hits
     ]
     return pl.DataFrame(rows, schema=SITUATION_HITS.schema)
+
+
+def _drawn(hit: Hit, advice: Advice) -> dict[str, Any]:
+    """Return the action and its propensity; the same hit draws the same."""
+    taken = draw(advice.take, f"{hit.rule}/{hit.symbol}/{hit.at_ms}")
+    return {"action": TAKE if taken else SKIP, "propensity": advice.take if taken else 1.0 - advice.take}
 
 
 def look_rows(

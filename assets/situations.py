@@ -12,6 +12,7 @@ from assets.decision_settings import DecisionSettings
 from assets.decision_tables import SITUATION_HITS, SITUATION_LOOKS
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
 from assets.intervals import utc
+from assets.outcomes import newest_advice
 from assets.ports import Clock, MarketData
 from assets.recent_bars import Panel, recent_panel
 from assets.settings import ResearchSettings
@@ -106,7 +107,7 @@ def _look(
     place = {"market": settings.market, "interval": settings.interval, "run_id": run_id}
     until = utc(int(panel.open_ms[-1]) + settings.bar_ms)
     return (
-        hit_rows(hits, place, settings.bar_ms),
+        hit_rows(hits, place, settings.bar_ms, newest_advice(warehouse)),
         look_rows(rules, hits, rejected, {"looked_at": at, "until_at": until, **place}),
     )
 

@@ -16,10 +16,13 @@ situations_job = asset_job(
     ("situations",),
     "Look for the configured situations on the newest bars, and at what became of them.",
 )
+bandit_job = asset_job(
+    "bandit_job", ("bandit", "policy_improvement"), "Learn from outcomes where attention and size should go."
+)
 
-DECISION_JOBS = [screening_job, slippage_job, situations_job]
+DECISION_JOBS = [screening_job, slippage_job, situations_job, bandit_job]
 #: What these jobs make.
-DECISIONS = ("screening", "slippage_model", "situations")
+DECISIONS = ("screening", "slippage_model", "situations", "bandit", "policy_improvement")
 
 
 def every(minutes: int) -> str:
@@ -62,7 +65,17 @@ def build_decision_schedules(
         """Look for situations on the bars that closed since the last look (config/situations.yaml)."""
         return _tick(context)
 
-    return [screening_schedule, slippage_schedule, situations_schedule]
+    @dg.schedule(
+        job=bandit_job,
+        cron_schedule=every(settings.learning.bandit.every_minutes),
+        execution_timezone="UTC",
+        default_status=status,
+    )
+    def bandit_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Learn from the outcomes that came in (config/decisions.yaml)."""
+        return _tick(context)
+
+    return [screening_schedule, slippage_schedule, situations_schedule, bandit_schedule]
 
 
 def _tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

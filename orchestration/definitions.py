@@ -5,6 +5,7 @@ import warnings
 import dagster as dg
 
 from assets.allocation import allocation
+from assets.bandit import bandit, policy_improvement
 from assets.bars import build_bars
 from assets.checks import CHECKS
 from assets.evaluation import evaluation
@@ -54,6 +55,8 @@ def build(configuration: Configuration) -> dg.Definitions:
             screening,
             slippage_model,
             situations,
+            bandit,
+            policy_improvement,
         ],
         asset_checks=checks,
         jobs=[*JOBS, *DECISION_JOBS],

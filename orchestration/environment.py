@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from assets.decision_settings import DecisionSettings, ScreenerSettings, SlippageSettings
 from assets.intervals import INTERVAL_MS
+from assets.learning_settings import LearningSettings
 from assets.settings import (
     AlertSettings,
     BackfillSettings,
@@ -134,6 +135,7 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
         screener=read_config(folder / "screener.yaml", ScreenerSettings),
         slippage=read_config(folder / "slippage.yaml", SlippageSettings),
         situations=read_config(folder / "situations.yaml", SituationSettings),
+        learning=read_config(folder / "decisions.yaml", LearningSettings),
     )
     return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 

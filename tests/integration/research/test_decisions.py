@@ -9,7 +9,14 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.decision_tables import SCREENINGS, SITUATION_HITS, SITUATION_LOOKS, SLIPPAGE_FITS
+from assets.decision_tables import (
+    BANDIT_PRIORITIES,
+    POLICY_PROPOSALS,
+    SCREENINGS,
+    SITUATION_HITS,
+    SITUATION_LOOKS,
+    SLIPPAGE_FITS,
+)
 from orchestration.definitions import build
 from orchestration.environment import load
 from tests.integration.simulated_exchange import SimulatedExchange
@@ -75,3 +82,9 @@ def test_situations_are_looked_for_once_per_bar_and_settled_later(exchange: Simu
     assert before == first.height > 0
     assert before + since == hits.height
     assert hits.filter(pl.col("state") == "DONE")["outcome_bps"].is_finite().all()
+    assert run(tmp_path, exchange, "bandit_job").success
+    priorities = store.reader(BANDIT_PRIORITIES).read()
+    assert priorities.height == 3 * 4
+    assert sum(priorities["count"].to_list()) == hits.filter(pl.col("state") == "DONE").height
+    (proposal,) = store.reader(POLICY_PROPOSALS).read().to_dicts()
+    assert (proposal["verdict"], proposal["reason"].split(":")[0]) == ("REFUSED", "TOO_FEW_ROWS")

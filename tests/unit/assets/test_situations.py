@@ -56,7 +56,7 @@ def panel(count: int, *, missing: int | None = None, first: int = 0) -> Panel:
 
 def look(seen: Panel, memory: Memory | None = None, after_ms: int = 0) -> pl.DataFrame:
     hits, _ = find_hits([RULE], symbol_rows(seen, STEP), FEATURES, memory or Memory(), after_ms=after_ms)
-    return hit_rows(hits, PLACE, STEP)
+    return hit_rows(hits, PLACE, STEP, {})
 
 
 def test_features_are_the_one_definition_and_never_reach_across_a_gap() -> None:
