@@ -13,6 +13,7 @@ from starlette.responses import Response
 from engine_service.api.body import is_plain_text
 from engine_service.api.dependencies import engine_of, optional_body, principal_of, ready_engine
 from engine_service.api.fields import Fields, wrong
+from engine_service.api.idempotency import optional_key
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.views import order_view, reconcile_view
@@ -56,7 +57,7 @@ async def post_flatten(request: Request) -> Response:
     symbol = Fields({"symbol": body.pop("symbol")}).take_symbol() if "symbol" in body else ""
     _reason(body)
     principal = principal_of(request).name
-    key = request.headers.get("idempotency-key") or secrets.token_hex(16)
+    key = optional_key(request) or secrets.token_hex(16)
     mark = IdempotencyMark(
         scope=f"{principal}|/control/flatten",
         key=key,

@@ -17,21 +17,31 @@ from engine_service.storage.codec import encode_canonical
 _KEY = re.compile(r"^[A-Za-z0-9._:-]{8,128}$")
 
 
-def mark_of(request: Request, route: str, order: OrderRequest) -> IdempotencyMark:
-    """Return the key of an order request with the fingerprint of its validated body.
+def optional_key(request: Request) -> str | None:
+    """Return the key of a request that may come without one.
 
     Raises:
-        InvalidRequest: the header is missing, malformed, or its two spellings disagree.
+        InvalidRequest: the header is malformed, or its two spellings disagree.
     """
     plain = header(request, b"idempotency-key")
     alias = header(request, b"x-idempotency-key")
     if plain is not None and alias is not None and plain != alias:
         raise InvalidRequest("HEADER_CONFLICT", "Idempotency-Key and X-Idempotency-Key differ.")
     key = plain if plain is not None else alias
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest("IDEMPOTENCY_KEY_INVALID", "8 to 128 characters of A-Z a-z 0-9 . _ : -")
+    return key
+
+
+def mark_of(request: Request, route: str, order: OrderRequest) -> IdempotencyMark:
+    """Return the key of an order request with the fingerprint of its validated body.
+
+    Raises:
+        InvalidRequest: the header is missing, malformed, or its two spellings disagree.
+    """
+    key = optional_key(request)
     if key is None:
         raise InvalidRequest("IDEMPOTENCY_KEY_MISSING", "Send Idempotency-Key: a new one for each intent.")
-    if not _KEY.fullmatch(key):
-        raise InvalidRequest("IDEMPOTENCY_KEY_INVALID", "8 to 128 characters of A-Z a-z 0-9 . _ : -")
     principal = principal_of(request).name
     return IdempotencyMark(
         scope=f"{principal}|{route}",

@@ -127,17 +127,42 @@ CHECK_SCHEMA = _schema(
     post_only={"type": "boolean"},
     **_STOP_FIELDS,
 )
-KEY_HEADER = {
+AMEND_SCHEMA: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                    "properties": {
+                        "price": {**_AMOUNT, "description": "New limit price."},
+                        "quantity": {**_AMOUNT, "description": "New total quantity, what has filled included."},
+                    },
+                },
+                "examples": {
+                    "cheaper": {"value": {"price": "58900"}},
+                    "smaller": {"value": {"quantity": "0.0005"}},
+                },
+            }
+        },
+    }
+}
+CANCEL_ALL_QUERY: dict[str, Any] = {
     "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{8,128}$"},
-            "description": "Makes a repeated request answer like the first. X-Idempotency-Key is an alias.",
-        }
+        {"name": name, "in": "query", "required": False, "schema": _TEXT, "example": example}
+        for name, example in (("symbol", "BTCUSDT.BINANCE"), ("strategy", "manual"))
     ]
 }
+_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{8,128}$"},
+    "description": "Makes a repeated request answer like the first. X-Idempotency-Key is an alias.",
+}
+KEY_HEADER = {"parameters": [{**_KEY, "required": True}]}
+OPTIONAL_KEY_HEADER = {"parameters": [{**_KEY, "required": False}]}
 
 
 def market_order(body: dict[str, Any], default_market: Market) -> OrderRequest:

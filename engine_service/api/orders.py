@@ -17,12 +17,15 @@ from engine_service.api.dependencies import (
     principal_of,
     ready_engine,
 )
-from engine_service.api.idempotency import mark_of
+from engine_service.api.idempotency import mark_of, optional_key
 from engine_service.api.order_answers import answered
 from engine_service.api.order_bodies import (
+    AMEND_SCHEMA,
+    CANCEL_ALL_QUERY,
     KEY_HEADER,
     LIMIT_SCHEMA,
     MARKET_SCHEMA,
+    OPTIONAL_KEY_HEADER,
     amendment,
     limit_order,
     market_order,
@@ -124,7 +127,7 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
     return json_response(body)
 
 
-@router.delete("/orders")
+@router.delete("/orders", openapi_extra=CANCEL_ALL_QUERY)
 async def cancel_orders(request: Request) -> Response:
     """Cancel every working order, of a symbol and a strategy where they are named."""
     engine = cancelling_engine(request)
@@ -138,9 +141,12 @@ async def cancel_orders(request: Request) -> Response:
     return json_response({"orders": [{"status": one.status.value, **order_view(one.order)} for one in found]})
 
 
-@router.patch("/orders/{client_order_id}")
+@router.patch("/orders/{client_order_id}", openapi_extra={**AMEND_SCHEMA, **OPTIONAL_KEY_HEADER})
 async def amend_order(request: Request, client_order_id: str) -> Response:
-    """Change the price or the quantity of a working order."""
+    """Change the price or the quantity of a working order, in place or by replacing it; 202 while that is not known.
+
+    With an `Idempotency-Key` a repeated request answers with the order that the first one made.
+    """
     Query(request)
     engine = ready_engine(request)
     price, quantity = amendment(json_body(request))
@@ -150,7 +156,7 @@ async def amend_order(request: Request, client_order_id: str) -> Response:
         limit_price=price,
         quantity=quantity,
         principal=principal_of(request).name,
-        key=request.headers.get("idempotency-key") or secrets.token_hex(16),
+        key=optional_key(request) or secrets.token_hex(16),
     )
     body = {
         "order": order_view(found.order),

@@ -64,7 +64,8 @@ async def amend(
 ) -> AmendResult:
     """Change price (quote per base) and / or total quantity (base) of a working order.
 
-    ``key`` is the caller's idempotency key: the id of a replacing order is derived from it.
+    ``key`` is the caller's idempotency key: the id of a replacing order is derived from it. A change that was asked for
+    under the same key before is not made again: the answer is what became of it.
 
     Raises:
         NotFound: no such order.
@@ -73,6 +74,9 @@ async def amend(
         Refused: a rail refused the changed order; the old one works on.
         Unavailable: the journal failed.
     """
+    made = _made_before(core, client_order_id, key)
+    if made is not None:
+        return _asked_again(core, client_order_id, made, limit_price)
     order = _amendable(core, client_order_id)
     request = _request(core, order, limit_price, quantity)
     in_place = order.market is Market.FUTURES or _only_shrinks(order, request)
@@ -162,7 +166,11 @@ def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str
         core.state.exposure.reserve(order)
     if isinstance(verdict, RiskRefused):
         raise Refused(verdict.code, verdict.reason, numbers=verdict.numbers)
-    cid = derived_id(
+    return order_of(core, ctx, _replacement_id(core, order, key), verdict.reservation)
+
+
+def _replacement_id(core: EngineCore, order: Order, key: str) -> str:
+    return derived_id(
         core.instance_key,
         account=core.account,
         venue=order.venue,
@@ -171,9 +179,22 @@ def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str
         key=key,
         leg="r",
     )
-    if core.state.order(cid) is not None or core.journal.order(cid) is not None:
-        raise Conflict("CLIENT_ORDER_ID_USED", "this change was asked for before")
-    return order_of(core, ctx, cid, verdict.reservation)
+
+
+def _made_before(core: EngineCore, client_order_id: str, key: str) -> Order | None:
+    """Return the order that a change of the same order under the same key has made."""
+    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
+    if order is None:
+        return None
+    cid = _replacement_id(core, order, key)
+    return core.state.order(cid) or core.journal.order(cid)
+
+
+def _asked_again(core: EngineCore, client_order_id: str, made: Order, limit_price: Decimal | None) -> AmendResult:
+    price = limit_price and core.instrument(made.symbol, made.market).round_price(limit_price, made.side)
+    if price is not None and price != made.limit_price:
+        raise InvalidRequest("IDEMPOTENCY_KEY_REUSED", "this key was used for another change of this order")
+    return _result(core, client_order_id, made)
 
 
 def _initial(core: EngineCore, order: Order) -> list[e.Event]:
@@ -304,7 +325,7 @@ async def _doubt_both(core: EngineCore, old_id: str, new_id: str, reason: str) -
 
 
 def _result(core: EngineCore, client_order_id: str, replacement: Order | None) -> AmendResult:
-    old = core.state.order(client_order_id)
+    old = core.state.order(client_order_id) or core.journal.order(client_order_id)
     if old is None:
         raise NotFound("ORDER_UNKNOWN", "there is no such order")
     if replacement is None:

@@ -84,6 +84,26 @@ def test_a_new_price_replaces_the_order_by_one_of_its_own(engine: EngineProcess,
     agrees(engine, exchange)
 
 
+def test_a_change_that_is_asked_for_twice_under_one_key_is_made_once(
+    engine: EngineProcess, exchange: SimulatedExchange
+) -> None:
+    old = resting(engine, "changed-twice")
+    key, price = {"Idempotency-Key": "the-same-change"}, at(engine, "0.982")
+    answers = [
+        engine.call("PATCH", f"/orders/{old}", json={"price": wanted}, headers=key)
+        for wanted in (price, price, at(engine, "0.97"))
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 422], [answer.text for answer in answers]
+    assert answers[2].json()["code"] == "IDEMPOTENCY_KEY_REUSED"
+    new, again = (answer.json()["order"]["client_order_id"] for answer in answers[:2])
+    assert new == again
+    assert [row["client_order_id"] for row in at_the_venue(exchange)] == [new]
+    malformed = engine.call("PATCH", f"/orders/{new}", json={"price": price}, headers={"Idempotency-Key": "short"})
+    assert (malformed.status_code, malformed.json()["code"]) == (400, "IDEMPOTENCY_KEY_INVALID")
+    engine.call("DELETE", f"/orders/{new}")
+    agrees(engine, exchange)
+
+
 def test_a_replacement_whose_answer_is_lost_is_found_by_reading(
     engine: EngineProcess, exchange: SimulatedExchange
 ) -> None:
