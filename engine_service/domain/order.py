@@ -119,14 +119,27 @@ class Order:
         return None if self.quantity is None else max(ZERO, self.quantity - self.filled_quantity)
 
     @property
+    def greatest_quantity(self) -> Decimal | None:
+        """Return the most it may trade in base units: a change to a larger size counts from when it is sent."""
+        if self.pending_quantity is None or self.quantity is None:
+            return self.quantity
+        return max(self.quantity, self.pending_quantity)
+
+    @property
+    def unfilled_at_most(self) -> Decimal:
+        """Return what may still trade in base units, 0 once terminal or while the size is unknown."""
+        most = self.greatest_quantity
+        return ZERO if most is None or self.status.is_terminal else max(ZERO, most - self.filled_quantity)
+
+    @property
     def reserved_value(self) -> Decimal:
         """Return the reporting currency value this order may still add to exposure; 0 once terminal."""
-        return ZERO if self.status.is_terminal else self.unit_value * (self.remaining_quantity or ZERO)
+        return self.unit_value * self.unfilled_at_most
 
     @property
     def reserved_funds(self) -> Decimal:
         """Return how much of ``reserve_asset`` it holds back; 0 once terminal."""
-        return ZERO if self.status.is_terminal else self.reserve_per_unit * (self.remaining_quantity or ZERO)
+        return self.reserve_per_unit * self.unfilled_at_most
 
 
 def evolved(order: Order, **changes: Any) -> Order:

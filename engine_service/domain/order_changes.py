@@ -63,9 +63,12 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
 
 
 def _trigger(order: Order, event: e.OrderEvent) -> Trigger:
-    """An update that leaves nothing to trade has completed the order."""
-    if isinstance(event, e.OrderUpdated) and event.quantity is not None and event.quantity <= order.filled_quantity:
-        return Trigger.FILL_ALL
+    """The end of a change that leaves nothing to trade has completed the order."""
+    if isinstance(event, e.OrderUpdated | e.OrderUpdateRejected) and order.filled_quantity > 0:
+        changed_to = event.quantity if isinstance(event, e.OrderUpdated) else None
+        size = order.quantity if changed_to is None else changed_to
+        if size is not None and order.filled_quantity >= size:
+            return Trigger.FILL_ALL
     return TRIGGERS[type(event)]
 
 
@@ -73,13 +76,16 @@ def _trigger(order: Order, event: e.OrderEvent) -> Trigger:
 def _filled(order: Order, event: e.OrderFilled) -> Order:
     fill = event.fill
     filled = order.filled_quantity + fill.quantity
-    complete = order.quantity is not None and filled >= order.quantity
+    complete = order.greatest_quantity is not None and filled >= order.greatest_quantity
     trigger = Trigger.FILL_ALL if complete else Trigger.FILL_PART
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     status = status or OrderStatus.QUARANTINED
+    # More than its size traded: that alone proves that the change to a larger one was done.
+    grown = order.quantity is not None and filled > order.quantity
     return evolved(
         order,
         status=status,
+        quantity=order.greatest_quantity if grown else order.quantity,
         filled_quantity=filled,
         filled_quote=order.filled_quote + fill.price * fill.quantity,
         venue_order_id=order.venue_order_id or fill.venue_order_id,

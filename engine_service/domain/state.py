@@ -210,6 +210,7 @@ def _reserves_the_same(before: Order, after: Order) -> bool:
         and before.is_open
         and before.quantity == after.quantity
         and before.filled_quantity == after.filled_quantity
+        and before.pending_quantity == after.pending_quantity
         and before.unit_value == after.unit_value
         and before.reserve_per_unit == after.reserve_per_unit
         and before.reserve_asset == after.reserve_asset

@@ -56,7 +56,9 @@ def apply_words(core: EngineCore, order: Order, words: Words) -> Future[int] | N
     _cancel_resurrected(core, facts.events)
     cancel_wished(core, order.client_order_id)
     if facts.gap:
-        core.spawn(f"fills:{order.client_order_id}", _close_gap(core, order.client_order_id, words))
+        # Later words have a task of their own: they may be the venue's last, and nobody would tell them again.
+        name = f"fills:{order.client_order_id}:{words.status}:{words.executed}"
+        core.spawn(name, _close_gap(core, order.client_order_id, words))
     return done
 
 

@@ -35,11 +35,17 @@ def fill_events(core: EngineCore, order: Order, fills: Sequence[Fill]) -> list[e
     uncovered = order.filled_quantity - booked - sum((fill.quantity for fill in fills), ZERO)
     for fill in [*fills, *_stand_in(core, order, uncovered, booked + order.provisional_quantity)]:
         booked += fill.quantity
-        over = order.quantity is not None and booked > order.quantity and not order.external
+        over = _is_over(order, booked)
         events.append(_filled(core, order, fill, over=over, now_ms=now))
         if over and not order.overfill:
             events.append(restriction(order, "OVERFILL", "the venue filled more than was ordered", now))
     return events
+
+
+def _is_over(order: Order, booked: Decimal) -> bool:
+    """Tell whether more traded than was ever asked for; of an order that is not ours we do not know what was."""
+    most = order.greatest_quantity
+    return most is not None and booked > most and not order.external
 
 
 def stand_ins(core: EngineCore, order: Order) -> list[Fill]:
@@ -63,7 +69,7 @@ def fill_events_of_stand_in(core: EngineCore, order: Order, missing: Decimal, ex
     now, cid = core.clock.now_ms(), order.client_order_id
     detail = f"{plain(missing)} counted by the venue, trades not named"
     booked = [
-        _filled(core, order, fill, over=order.quantity is not None and executed > order.quantity, now_ms=now)
+        _filled(core, order, fill, over=_is_over(order, executed), now_ms=now)
         for fill in _stand_in(core, order, missing, executed)
     ]
     return [*booked, e.Anomaly(at_ms=now, kind="provisional_fill", subject=cid, detail=detail)]

@@ -141,7 +141,7 @@ def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:
 
 def _end(order: Order, words: Words, booked: Decimal, now_ms: int) -> list[e.Event]:
     """The venue's last word, once every trade it counts is booked."""
-    full = order.quantity is not None and booked >= order.quantity
+    full = order.greatest_quantity is not None and booked >= order.greatest_quantity
     ended = order.status in {OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.FILLED}
     if full or ended or order.status in {OrderStatus.QUARANTINED, OrderStatus.DENIED}:
         return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,24 @@ class SqliteReader:
             fill.key,
         )
         return row is not None
+
+    def balances(self) -> dict[str, str]:
+        """Return every stored balance: quantity as text, by ``venue|market|asset``."""
+        rows = self._all("SELECT venue, market, asset, quantity FROM balances", ())
+        return {f"{venue}|{market}|{asset}": quantity for venue, market, asset, quantity in rows}
+
+    def positions(self) -> dict[str, str]:
+        """Return every stored futures position: signed quantity as text, by symbol."""
+        return dict(self._all("SELECT symbol, quantity FROM positions", ()))
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """See one moment of the journal however many reads are made; not for long, it holds up the log."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("ROLLBACK")
 
     def equity_curve(self, since_ms: int, limit: int) -> list[EquityPoint]:
         """Return samples of equity, oldest first."""

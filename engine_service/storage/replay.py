@@ -1,8 +1,8 @@
 """Replays a journal from its first event: ``python -m engine_service.storage.replay --home DIR [--until SEQ]``.
 
 The same pure function that ran live is applied to every event again, offline. The state it leads to must have the hash
-that the live engine recorded with its snapshots, and the hash of the newest snapshot with the tail after it. Exit 0: so
-it is. 1: they differ, or an event cannot be applied. 2: cannot be read.
+that the live engine recorded with its snapshots, and the hash of the newest snapshot with the tail after it; the tables
+must say the same. Exit 0: so it is. 1: they differ, or an event cannot be applied. 2: cannot be read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from engine_service.storage.layout import EngineFiles
 from engine_service.storage.reader import SqliteReader
 from engine_service.storage.restore import JournalCorrupt, begin, replay, restore
 from engine_service.storage.snapshots import recorded_hashes, state_hash
+from engine_service.storage.tables_check import disagreements
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 REPORTING = "USDT"
@@ -29,19 +30,20 @@ REPORTING = "USDT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """What a replay found. ``differs`` names each comparison that failed; ``compared`` counts all of them."""
+    """What a replay found. ``differs`` names each comparison that failed; ``compared`` counts those with live states.
+
+    ``equals_live`` is ``None`` where the live engine recorded nothing up to the last event replayed, ``tables_agree``
+    where the replay ended before the journal: the tables are of its end.
+    """
 
     state: EngineState
     events: int
     seconds: float
     state_hash: str
     compared: int
+    equals_live: bool | None
+    tables_agree: bool | None
     differs: tuple[str, ...]
-
-    @property
-    def equals_live(self) -> bool | None:
-        """``None`` where the live engine recorded nothing up to the last event replayed."""
-        return None if not self.compared else not self.differs
 
 
 def replay_home(home: Path, *, until: int | None = None, reporting: str = "") -> Replayed:
@@ -58,14 +60,17 @@ def replay_home(home: Path, *, until: int | None = None, reporting: str = "") ->
     recorded = recorded_hashes(files.snapshots)
     reader = SqliteReader(files.journal)
     try:
-        end = min(until or reader.newest_seq(), reader.newest_seq())
+        newest = reader.newest_seq()
+        whole = until is None or until >= newest
         currency = reporting or reader.reporting() or REPORTING
-        return _replay(reader, files, recorded, end, currency)
+        return _replay(reader, files, recorded, newest if until is None else min(until, newest), currency, whole=whole)
     finally:
         reader.close()
 
 
-def _replay(reader: SqliteReader, files: EngineFiles, recorded: dict[int, str], end: int, currency: str) -> Replayed:
+def _replay(
+    reader: SqliteReader, files: EngineFiles, recorded: dict[int, str], end: int, currency: str, *, whole: bool
+) -> Replayed:
     differs: list[str] = []
     wanted = {seq: known for seq, known in recorded.items() if seq <= end}
 
@@ -77,17 +82,25 @@ def _replay(reader: SqliteReader, files: EngineFiles, recorded: dict[int, str], 
     began = time.perf_counter()
     state, seq = replay(reader, begin(currency), 0, until=end, on_event=compare)
     seconds = time.perf_counter() - began
+    wrong = None
+    if whole:
+        with reader.standing_still():
+            # What a running engine wrote meanwhile: the tables know of it already.
+            state, end = replay(reader, state, seq)
+            wrong = disagreements(reader, state)
     found = state_hash(state)
     tail = restore(reader, newest_seq=end, snapshots=files.snapshots, reporting=currency, until=end)
     if tail.from_snapshot and state_hash(tail.state) != found:
         differs.append(f"snapshot {tail.from_snapshot} and the events after it give another state")
     return Replayed(
         state=state,
-        events=seq,
+        events=end,
         seconds=seconds,
         state_hash=found,
         compared=len(wanted) + bool(tail.from_snapshot),
-        differs=tuple(differs),
+        equals_live=None if not wanted and not tail.from_snapshot else not differs,
+        tables_agree=None if wrong is None else not wrong,
+        differs=(*differs, *(wrong or ())),
     )
 
 
@@ -117,6 +130,7 @@ def _as_json(replayed: Replayed) -> dict[str, object]:
         "events": replayed.events,
         "state_hash": replayed.state_hash,
         "equals_live": replayed.equals_live,
+        "tables_agree": replayed.tables_agree,
         "events_per_s": round(replayed.events / max(replayed.seconds, 1e-9)),
         "compared": replayed.compared,
         "differs": list(replayed.differs),
@@ -158,6 +172,8 @@ def _as_text(replayed: Replayed) -> list[str]:
         lines.append("the live engine recorded no state up to here: nothing to compare with")
     elif replayed.equals_live:
         lines.append(f"equal to the live state in all {replayed.compared} comparisons")
+    if replayed.tables_agree:
+        lines.append("the tables of orders, fills, balances and positions agree")
     return lines
 
 

@@ -27,6 +27,7 @@ from engine_service.venues.port import (
     BarReport,
     MarketEvent,
     NotFoundReport,
+    OrderReport,
     OutcomeUnknown,
     QueryOutcome,
     ReadFailed,
@@ -201,7 +202,7 @@ class Link:
 
     async def query_fills(self, order: Order) -> tuple[Fill, ...] | ReadFailed:
         """Read an order's trades."""
-        if not await self._read():
+        if not await self._read() or self._hit(self._weather.hidden):
             return ReadFailed(reason="no answer")
         until_ms = self._exchange.now_ms - int(self._staleness() * 1000)
         records = self._exchange.by_client_id.get(order.client_order_id, [])
@@ -288,6 +289,9 @@ class Link:
         if self._hit(weather.stream_lost):
             self._note("stream loses a message")
             return
+        if isinstance(event, OrderReport) and event.fill is not None and self._hit(weather.unnamed):
+            self._note("stream counts a trade and does not name it")
+            event = replace(event, fill=None)
         for _ in range(2 if self._hit(weather.stream_twice) else 1):
             self._world.after(self._chance.uniform(0.0, weather.stream_delay_s), lambda: self._deliver(event))
 

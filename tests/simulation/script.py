@@ -53,6 +53,10 @@ _WEIGHTS = {
 }
 
 
+_RACED = frozenset({Deed.ORDER, Deed.CANCEL, Deed.AMEND})
+_RACE = 0.4
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One deed at ``at_s``. ``key`` is whose order it is about; ``share`` a fraction of it or of the choice at hand.
@@ -98,6 +102,10 @@ def write(chance: Random) -> Script:
     keys: list[str] = []
     for at_s, deed in zip(times, deeds, strict=True):
         steps.append(_step(chance, at_s, deed, keys))
+        if deed in _RACED and chance.random() < _RACE:
+            # The market moves while the request is on its way.
+            steps.append(Step(at_s=at_s + chance.uniform(0.0, 0.1), deed=Deed.TRADE, share=chance.random()))
+    steps.sort(key=lambda step: step.at_s)
     if chance.random() < 0.02:
         steps.append(Step(at_s=span_s, deed=Deed.STRANGER, share=chance.random()))
     return Script(weather=weather, fee_asset=chance.choice(("quote", "quote", "base", "coin")), steps=tuple(steps))

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from engine_service.execution import resolution, resolve, send
-from engine_service.venues.port import OutcomeUnknown
+from engine_service.domain.order import Order
+from engine_service.execution import resolution, send
+from engine_service.venues.port import NotFoundReport, OutcomeUnknown
 from tests.simulation.__main__ import main
 from tests.simulation.runner import play, run
 from tests.simulation.session import Session
@@ -46,17 +48,36 @@ def test_another_process_with_other_hash_seeds_gives_the_same_facts() -> None:
 
 def test_the_sample_sees_every_kind_of_fault() -> None:
     stories = "\n".join("\n".join(play(seed).story) for seed in range(150))
-    for fault in ("lost", "mute", "late", "not sent", "reads fail", "stream breaks", "loses a message", "is down for"):
+    for fault in (
+        "lost",
+        "mute",
+        "late",
+        "not sent",
+        "reads fail",
+        "stream breaks",
+        "loses a message",
+        "is down for",
+        "does not name",
+    ):
         assert fault in stories
     for end in ("filled FILLED", "CANCELED", "NOT_PLACED", "REJECTED", "in_doubt"):
         assert end in stories or end.split()[-1] in stories
 
 
 def test_an_engine_that_believes_one_negative_read_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolution.Case, "proves_absence", property(lambda case: True))
-    monkeypatch.setattr(resolve, "_now", lambda core, order: resolution.Now(1 << 60, core.clock.now_ms(), 0.0))
+    careful = resolution._order_heard
+
+    def credulous(
+        case: resolution.Case, order: Order, heard: resolution.Heard, now: resolution.Now
+    ) -> tuple[resolution.Case, tuple[resolution.Command, ...]]:
+        if isinstance(heard, NotFoundReport):
+            absent = resolution._absent(case, order, now.wall_ms)
+            return replace(case, stage=resolution.Stage.REST), (resolution.Record((absent,)),)
+        return careful(case, order, heard, now)
+
+    monkeypatch.setattr(resolution, "_order_heard", credulous)
     found = [violation for verdict in run(range(300)).failures for violation in verdict.violations]
-    assert any("which the venue has" in violation or "NOT_PLACED, truly" in violation for violation in found)
+    assert any("OrderNotPlaced for" in violation and "which the venue has" in violation for violation in found)
 
 
 def test_an_engine_that_sends_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ class Weather:
 
     ``lost`` requests never arrive; ``mute`` requests arrive and their answers do not; ``late`` requests arrive seconds
     later, within what the venue allows; ``refused`` is the venue's own no, ``unsent`` a connection that never came up.
-    ``stale_s`` is how old a read may be. ``down_for_s`` is how long reads fail once they begin to. ``outlaw`` is a
+    ``stale_s`` is how old a read may be. ``down_for_s`` is how long reads fail once they begin to. ``unnamed`` reports
+    count a trade without telling it, and reads of an order's trades stay ``hidden``. ``outlaw`` is a
     venue that acts on requests after the time it promised to drop them.
     """
 
@@ -31,6 +32,8 @@ class Weather:
     stream_twice: float = 0.0
     stream_delay_s: float = 0.05
     stream_breaks: float = 0.0
+    unnamed: float = 0.0
+    hidden: float = 0.0
     outlaw: float = 0.0
 
     def clear(self) -> None:
@@ -70,5 +73,7 @@ def drawn(chance: Random) -> Weather:
         stream_twice=odds(),
         stream_delay_s=chance.choice((0.0, 0.05, 0.5, 3.0)),
         stream_breaks=odds(0.3),
+        unnamed=odds(),
+        hidden=0.9 if chance.random() < 0.15 else odds(),
         outlaw=0.3 if chance.random() < 0.03 else 0.0,
     )

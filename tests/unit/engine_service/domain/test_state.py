@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -218,3 +219,70 @@ def test_an_ether_bitcoin_order_is_exposure_in_ether() -> None:
     )
     apply(state, e.OrderInitialized(at_ms=1, client_order_id="x", order=order))
     assert state.exposure.worst("ETHUSDT.BINANCE|spot") == D("2500")
+
+
+def changing(quantity: str, filled_first: str = "") -> EngineState:
+    """An order of 2, perhaps traded in part, of which a change to another size is on its way."""
+    state = funded()
+    working(state)
+    if filled_first:
+        apply(state, filled("c1", filled_first, "first"))
+    apply(state, e.OrderPendingUpdate(at_ms=4, client_order_id="c1", quantity=D(quantity)))
+    return state
+
+
+def the_order(state: EngineState) -> Order:
+    order = state.order("c1")
+    assert order is not None
+    return order
+
+
+@pytest.mark.parametrize(("changed_to", "exposure", "funds"), [("3", "300", "303"), ("1", "200", "202")])
+def test_while_a_change_is_on_its_way_the_larger_size_is_reserved(changed_to: str, exposure: str, funds: str) -> None:
+    state = changing(changed_to)
+    assert state.exposure.totals.worst == D(exposure)
+    assert state.exposure.reserved["BINANCE|spot|USDT"] == D(funds)
+    apply(state, e.OrderUpdateRejected(at_ms=5, client_order_id="c1", code="X"))
+    assert state.exposure.totals.worst == D("200")
+    assert state.exposure.reserved["BINANCE|spot|USDT"] == D("202")
+
+
+def test_a_trade_beyond_the_old_size_proves_that_the_change_was_done() -> None:
+    state = changing("3")
+    apply(state, filled("c1", "2.5"))
+    assert (the_order(state).quantity, the_order(state).status) == (D(3), OrderStatus.PENDING_UPDATE)
+    assert state.exposure.reserved["BINANCE|spot|USDT"] == D("50.5")
+    apply(state, filled("c1", "0.5", "2"))
+    assert the_order(state).status is OrderStatus.FILLED
+    assert state.exposure.reserved["BINANCE|spot|USDT"] == 0
+
+
+def test_a_trade_up_to_the_old_size_leaves_the_change_open_and_its_refusal_completes_the_order() -> None:
+    state = changing("3")
+    apply(state, filled("c1", "2"))
+    assert (the_order(state).quantity, the_order(state).status) == (D(2), OrderStatus.PENDING_UPDATE)
+    assert state.exposure.reserved["BINANCE|spot|USDT"] == D("101")
+    apply(state, e.OrderUpdateRejected(at_ms=5, client_order_id="c1", code="X"))
+    assert the_order(state).status is OrderStatus.FILLED
+    assert state.exposure.reserved["BINANCE|spot|USDT"] == 0
+
+
+def test_a_trade_up_to_the_old_size_and_a_change_that_was_done_leave_the_rest_working() -> None:
+    state = changing("3", filled_first="0.5")
+    apply(state, filled("c1", "1.5"))
+    apply(state, e.OrderUpdated(at_ms=5, client_order_id="c1", quantity=D(3)))
+    assert (the_order(state).quantity, the_order(state).status) == (D(3), OrderStatus.PARTIALLY_FILLED)
+    assert the_order(state).remaining_quantity == D(1)
+
+
+def test_a_refused_change_of_an_order_that_has_not_traded_puts_it_back() -> None:
+    state = changing("3")
+    apply(state, e.OrderUpdateRejected(at_ms=5, client_order_id="c1", code="X", reason="no"))
+    order = the_order(state)
+    assert (order.status, order.pending_quantity, order.code, order.reason) == (OrderStatus.ACCEPTED, None, "X", "no")
+    assert order.greatest_quantity == D(2)
+
+
+def test_an_order_of_unknown_size_can_trade_nothing_that_is_known() -> None:
+    order = replace(an_order(), quantity=None, pending_quantity=D(3))
+    assert (order.greatest_quantity, order.unfilled_at_most, order.reserved_funds) == (None, D(0), D(0))

@@ -205,3 +205,19 @@ async def test_a_read_that_contradicts_a_booked_trade_restricts_its_symbol() -> 
     assert restricted is not None
     assert restricted.code == "FILL_CONFLICT"
     assert held(core) == D("0.001")
+
+
+async def test_the_venues_last_word_is_kept_while_the_trades_of_an_earlier_one_are_asked_for() -> None:
+    core = make_core()
+    venue = fake(core)
+    cid = await resting(core)
+    venue.fill(cid, D("0.0005"))
+    venue.down = True
+    take(core, "BINANCE", venue.report(cid))
+    venue.orders[cid].status = OrderStatus.CANCELED
+    take(core, "BINANCE", venue.report(cid))
+    assert order_of(core, cid).is_open  # a trade that is counted is not named yet
+    await core.settle()
+    order = order_of(core, cid)
+    assert (order.status, order.filled_quantity) == (OrderStatus.CANCELED, D("0.0005"))
+    assert counts(core, "provisional_fill") == 1

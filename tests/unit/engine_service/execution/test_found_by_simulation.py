@@ -181,3 +181,49 @@ async def test_a_transfer_told_twice_is_booked_once() -> None:
     for _ in range(2):
         take(core, "BINANCE", told)
     assert core.state.portfolio.transfers == D(5)
+
+
+async def growing(core: EngineCore) -> str:
+    """An order of 0.010 of which a change to 0.012 was sent and never answered."""
+    cid = await resting(core)
+    core.record(e.OrderPendingUpdate(at_ms=1, client_order_id=cid, quantity=D("0.012")))
+    return cid
+
+
+async def test_more_than_the_old_size_is_no_overfill_while_a_larger_one_may_be_in_force() -> None:
+    core = futures_core()
+    cid = await growing(core)
+    record = fake(core).orders[cid]
+    record.order = replace(record.order, quantity=D("0.012"))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fake(core).fill(cid, D("0.011"))))
+    order = order_of(core, cid)
+    assert (order.overfill, order.quantity, order.status) == (False, D("0.012"), OrderStatus.PENDING_UPDATE)
+    assert core.state.image.restrictions == {}
+
+
+async def test_more_than_the_larger_size_is_an_overfill() -> None:
+    core = futures_core()
+    cid = await growing(core)
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fake(core).fill(cid, D("0.013"))))
+    assert order_of(core, cid).overfill
+    assert [held.code for held in core.state.image.restrictions.values()] == ["OVERFILL"]
+
+
+async def test_an_order_filled_at_its_old_size_ends_by_the_venues_word_while_a_larger_one_is_in_doubt() -> None:
+    core = futures_core()
+    cid = await growing(core)
+    fill = fake(core).fill(cid, D("0.010"))
+    assert fake(core).orders[cid].status is OrderStatus.FILLED
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    order = order_of(core, cid)
+    assert (order.status, order.quantity, order.reserved_value) == (OrderStatus.FILLED, D("0.010"), D(0))
+    assert core.state.image.counts.get("Anomaly", 0) == 0
+
+
+async def test_an_order_canceled_after_it_traded_its_old_size_is_canceled() -> None:
+    core = futures_core()
+    cid = await growing(core)
+    fill = fake(core).fill(cid, D("0.010"))
+    fake(core).orders[cid].status = OrderStatus.CANCELED  # of 0.012, as the venue has it
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
+    assert order_of(core, cid).status is OrderStatus.CANCELED

@@ -21,16 +21,18 @@ def test_a_generated_journal_is_clean_replays_and_agrees_with_its_tables(tmp_pat
     journal.append(2_500)
     journal.close()
     assert verify_home(tmp_path) == Verdict(events=journal.last_seq)
-    state = replay_home(tmp_path).state
+    replayed = replay_home(tmp_path)
+    assert replayed.tables_agree, replayed.differs
+    state = replayed.state
     assert state.portfolio.identity_error == 0
     assert state.image.counts["OrderFilled"] >= 490
     assert {order.status for order in state.image.orders.values()} == {OrderStatus.FILLED}
     connection = sqlite3.connect(EngineFiles(tmp_path).journal)
     for client_order_id, body in connection.execute("SELECT client_order_id, body FROM orders"):
-        stored, replayed = decode(Order, body), state.order(client_order_id)
-        assert replayed is not None
-        assert (stored.status, stored.filled_quantity) == (replayed.status, replayed.filled_quantity)
-        assert stored.filled_quote == replayed.filled_quote
+        stored, again = decode(Order, body), state.order(client_order_id)
+        assert again is not None
+        assert (stored.status, stored.filled_quantity) == (again.status, again.filled_quantity)
+        assert stored.filled_quote == again.filled_quote
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
 

@@ -105,6 +105,27 @@ def test_a_live_state_that_the_events_do_not_explain_is_found(
     assert "DIFFERENT: the live engine's state at event" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("forgery", "named"),
+    [
+        ('UPDATE orders SET body = replace(body, \'"strategy":"manual"\', \'"strategy":"other"\')', "orders"),
+        ("DELETE FROM fills WHERE seq = (SELECT MAX(seq) FROM fills)", "fills"),
+        ("UPDATE balances SET quantity = '12345' WHERE asset = 'BTC'", "balances"),
+        ("INSERT INTO positions VALUES ('BTCUSDT.BINANCE', '1', '1', '0', 1)", "positions"),
+    ],
+)
+def test_a_table_that_says_something_else_than_the_events_is_found(tmp_path: Path, forgery: str, named: str) -> None:
+    asyncio.run(_session(tmp_path, 1))
+    assert replay_home(tmp_path).tables_agree is True
+    connection = sqlite3.connect(EngineFiles(tmp_path).journal)
+    connection.execute(forgery)
+    connection.commit()
+    connection.close()
+    replayed = replay_home(tmp_path)
+    assert (replayed.equals_live, replayed.tables_agree) == (True, False)
+    assert f"the table of {named} has" in replayed.differs[0]
+
+
 def test_an_event_that_does_not_fit_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asyncio.run(_session(tmp_path, 1))
     connection = sqlite3.connect(EngineFiles(tmp_path).journal)
@@ -125,6 +146,7 @@ def test_the_command_prints_the_portfolio_and_one_line_of_json(
     text = capsys.readouterr().out
     assert "BINANCE|spot|USDT: " in text
     assert "equal to the live state in all 3 comparisons" in text
+    assert "the tables of orders, fills, balances and positions agree" in text
     assert replay.main(["--home", str(tmp_path), "--json"]) == replay.SAME
     verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (verdict["state_hash"], verdict["equals_live"]) == (live, True)
