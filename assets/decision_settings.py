@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from assets.learning_settings import LearningSettings
 from assets.situation_settings import SituationSettings
+from assets.stress_settings import StressSettings
 from strategies.screening import ScreeningOptions
 from strategies.slippage import SlippageOptions
 
@@ -79,6 +80,7 @@ DECISION_FILES: Mapping[str, type[BaseModel]] = {
     "slippage.yaml": SlippageSettings,
     "situations.yaml": SituationSettings,
     "decisions.yaml": LearningSettings,
+    "stress.yaml": StressSettings,
 }
 
 
@@ -90,3 +92,4 @@ class DecisionSettings:
     slippage: SlippageSettings
     situations: SituationSettings
     learning: LearningSettings
+    stress: StressSettings

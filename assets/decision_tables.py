@@ -116,6 +116,30 @@ SITUATION_LOOKS = TableSpec(
     keys=("looked_at", "rule", "market", "interval"),
 )
 
+STRESS_TESTS = TableSpec(
+    name="stress_tests",
+    meaning="Tails of each version's policy over drawn markets, by symbol, and of the worst symbol (symbol ALL).",
+    columns=(
+        Column("stressed_at", UTC_MS, "when", "UTC"),
+        Column("version", pl.String, "model version"),
+        Column("symbol", pl.String, "instrument, ALL for the worst of them"),
+        Column("source", pl.String, "model: its own Gaussians; bootstrap: recorded bars of its regimes"),
+        Column("paths", pl.Int64, "paths behind the row"),
+        Column("mean_return", pl.Float64, "mean over the paths, after costs", "share", nullable=True),
+        Column(
+            "value_at_risk", pl.Float64, "loss over a path at the level of config/stress.yaml", "share", nullable=True
+        ),
+        Column("shortfall", pl.Float64, "mean loss of the paths beyond it", "share", nullable=True),
+        Column("worst", pl.Float64, "largest loss", "share", nullable=True),
+        Column("drawdown", pl.Float64, "deepest drawdown at the same level", "share", nullable=True),
+        Column("ruined_frac", pl.Float64, "share of ruined paths", "0-1", nullable=True),
+        Column("turnover", pl.Float64, "mean change of exposure", "1/bar", nullable=True),
+        Column("refused", pl.String, "why there is no tail"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("stressed_at", "version", "symbol", "source"),
+)
+
 BANDIT_PRIORITIES = TableSpec(
     name="bandit_priorities",
     meaning="Every decision of the bandit, one row per arm and context, with the propensities it acts by.",

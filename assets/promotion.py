@@ -1,7 +1,7 @@
 """The promotion asset: gates, the record of every reason, and the hand-over to the engine."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import dagster as dg
@@ -13,6 +13,7 @@ from assets.intervals import utc
 from assets.ports import Clock, Engine
 from assets.scoring import ALL, scores_of
 from assets.settings import ResearchSettings
+from assets.stress_table import worst_shortfall
 from assets.tables import EVALUATIONS, PROMOTIONS
 from governance.audit import DecisionLog
 from governance.promotion import Decision, Verdict, decide
@@ -93,7 +94,7 @@ def judge(
     rival = evaluated.get(champion) if champion else None
     return decide(
         candidate=candidate["version"],
-        scores=scores_of(candidate),
+        scores=replace(scores_of(candidate), stress_shortfall_frac=worst_shortfall(warehouse, candidate["version"])),
         champion=champion,
         champion_scores=scores_of(rival) if rival else None,
         policy=settings.gates.policy(),

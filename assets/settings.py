@@ -131,6 +131,7 @@ class PromotionGates(_File):
     max_drawdown_frac: Share = Field(description="Worst fall from a peak, out of sample.")
     max_turnover_per_day: MaybeFloat = Field(description="Traded notional per equity and day.")
     max_sharpe_loss: MaybeFloat = Field(description="How much less Sharpe than the champion's is accepted.")
+    max_stress_shortfall_frac: MaybeFloat = Field(description="Worst expected shortfall over drawn markets.")
     approval_required: bool = Field(description="Whether a person must approve.")
 
     def policy(self) -> PromotionPolicy:

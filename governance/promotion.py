@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +31,7 @@ class Scores:
         turnover_per_day: traded notional per equity and day.
         min_occupancy_frac: share of bars in the rarest regime (0-1).
         min_dwell_bars: expected stay in the shortest regime, in bars.
+        stress_shortfall_frac: worst expected shortfall over drawn markets (0-1), ``None`` where it was not stressed.
     """
 
     symbols: int
@@ -43,6 +45,7 @@ class Scores:
     turnover_per_day: float
     min_occupancy_frac: float
     min_dwell_bars: float
+    stress_shortfall_frac: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class PromotionPolicy:
     max_turnover_per_day: float | None
     max_sharpe_loss: float | None
     approval_required: bool
+    max_stress_shortfall_frac: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,10 @@ def _absolute(scores: Scores, policy: PromotionPolicy) -> Iterator[Gate]:
         yield _at_least("sharpe_low", scores.sharpe_low, policy.min_sharpe_low)
     if policy.max_turnover_per_day is not None:
         yield _at_most("turnover_per_day", scores.turnover_per_day, policy.max_turnover_per_day)
+    if policy.max_stress_shortfall_frac is not None:
+        stressed = scores.stress_shortfall_frac
+        shortfall = math.nan if stressed is None else stressed
+        yield _at_most("stress_shortfall_frac", shortfall, policy.max_stress_shortfall_frac)
 
 
 def _at_least(name: str, value: float, limit: float) -> Gate:

@@ -17,12 +17,15 @@ situations_job = asset_job(
     "Look for the configured situations on the newest bars, and at what became of them.",
 )
 bandit_job = asset_job(
-    "bandit_job", ("bandit", "policy_improvement"), "Learn from outcomes where attention and size should go."
+    "bandit_job", ("bandit", "policy_improvement", "stress"), "Learn from outcomes where attention and size should go."
+)
+stress_job = asset_job(
+    "stress_job", ("stress",), "What the newest version and the champion could lose in markets that did not happen."
 )
 
-DECISION_JOBS = [screening_job, slippage_job, situations_job, bandit_job]
+DECISION_JOBS = [screening_job, slippage_job, situations_job, bandit_job, stress_job]
 #: What these jobs make.
-DECISIONS = ("screening", "slippage_model", "situations", "bandit", "policy_improvement")
+DECISIONS = ("screening", "slippage_model", "situations", "bandit", "policy_improvement", "stress")
 
 
 def every(minutes: int) -> str:
@@ -75,7 +78,17 @@ def build_decision_schedules(
         """Learn from the outcomes that came in (config/decisions.yaml)."""
         return _tick(context)
 
-    return [screening_schedule, slippage_schedule, situations_schedule, bandit_schedule]
+    @dg.schedule(
+        job=stress_job,
+        cron_schedule=f"50 */{settings.stress.every_hours} * * *",
+        execution_timezone="UTC",
+        default_status=status,
+    )
+    def stress_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Stress the newest version and the champion, after training (config/stress.yaml)."""
+        return _tick(context)
+
+    return [screening_schedule, slippage_schedule, situations_schedule, bandit_schedule, stress_schedule]
 
 
 def _tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

@@ -19,6 +19,7 @@ from assets.reconciliation import no_breaks, reconciliation
 from assets.screening import screening
 from assets.situations import situations
 from assets.slippage_model import slippage_model
+from assets.stress import stress
 from assets.training import training
 from assets.universe import universe
 from orchestration.decision_jobs import DECISION_JOBS, build_decision_schedules
@@ -57,6 +58,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             situations,
             bandit,
             policy_improvement,
+            stress,
         ],
         asset_checks=checks,
         jobs=[*JOBS, *DECISION_JOBS],

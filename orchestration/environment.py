@@ -23,6 +23,7 @@ from assets.settings import (
     UniverseSettings,
 )
 from assets.situation_settings import SituationSettings
+from assets.stress_settings import StressSettings
 from engine_service.yaml_strict import YamlRefused, load_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,6 +137,7 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
         slippage=read_config(folder / "slippage.yaml", SlippageSettings),
         situations=read_config(folder / "situations.yaml", SituationSettings),
         learning=read_config(folder / "decisions.yaml", LearningSettings),
+        stress=read_config(folder / "stress.yaml", StressSettings),
     )
     return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 

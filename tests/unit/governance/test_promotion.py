@@ -104,3 +104,17 @@ def test_live_asks_for_a_person_and_for_evidence() -> None:
 def test_approval_does_not_open_a_gate_that_refused() -> None:
     live = replace(POLICY, approval_required=True)
     assert verdict(replace(GOOD, bars=0), live, approved=True).verdict is Verdict.KEEP_CHAMPION
+
+
+@pytest.mark.parametrize(
+    ("shortfall", "limit", "promoted"),
+    [(0.05, 0.1, True), (0.1, 0.1, True), (0.11, 0.1, False), (None, 0.1, False), (None, None, True)],
+)
+def test_a_tail_that_is_too_long_or_unknown_keeps_the_champion_where_it_is_asked_for(
+    shortfall: float | None,
+    limit: float | None,
+    promoted: bool,  # a case
+) -> None:
+    decision = verdict(replace(GOOD, stress_shortfall_frac=shortfall), replace(POLICY, max_stress_shortfall_frac=limit))
+    assert (decision.verdict is Verdict.PROMOTE) is promoted
+    assert ("stress_shortfall_frac" in [gate.name for gate in decision.refusals]) is not promoted
