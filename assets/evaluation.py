@@ -12,6 +12,7 @@ from assets.describe import OWNERS, Stopwatch, as_table, columns_of
 from assets.feature_table import Series, newest_series
 from assets.fitting import WalkOutcome, WalkTask, walk_symbol
 from assets.intervals import day_of, utc
+from assets.kinds import judge_kinds, kind_rows
 from assets.plots import equity_picture, regime_picture
 from assets.ports import Clock, Compute
 from assets.scoring import ALL, evaluation_rows, portfolio_curve, symbol_curve
@@ -22,7 +23,8 @@ from governance.registry import ModelRegistry
 from strategies.regime_policy import PolicyOptions
 from warehouse.store import Warehouse
 
-PLOTTED = 6
+#: All pictures together, in bytes of Markdown: more would weigh on the UI's database.
+PICTURES_BYTES = 6_000_000
 
 
 class NothingToEvaluate(Exception):
@@ -60,6 +62,8 @@ def evaluation(
         bars_per_year=settings.training.walk_options(settings.bar_ms).bars_per_year,
         evaluated_at=utc(clock.now_ms()),
     )
+    bars_per_year = settings.training.walk_options(settings.bar_ms).bars_per_year
+    kinds = compute.map(judge_kinds, _tasks(list(series.values()), settings))
     if rows.is_empty():
         raise NothingToEvaluate("; ".join(f"{walk.symbol}: {walk.refused}" for walk in walks) or "no data")
     warehouse.writer(EVALUATIONS).upsert(rows)
@@ -77,6 +81,8 @@ def evaluation(
             "likelihood_gain": float(total["likelihood_gain"]),
             "figures": as_table([_shortened(row) for row in rows.iter_rows(named=True)]),
             "refused": as_table([{"symbol": w.symbol, "reason": w.refused} for w in walks if w.refused]),
+            "kinds of model, on the same unseen bars": as_table(kind_rows(kinds, bars_per_year)),
+            "kinds refused": as_table([{"symbol": k.symbol, "reason": k.refused} for k in kinds if k.refused]),
             **_pictures(warehouse, settings, walks, series),
             "seconds": round(watch.seconds, 3),
         }
@@ -115,15 +121,16 @@ def _tasks(series: Sequence[Series], settings: ResearchSettings) -> list[WalkTas
 def _pictures(
     warehouse: Warehouse, settings: ResearchSettings, walks: Sequence[WalkOutcome], series: Mapping[str, Series]
 ) -> dict[str, dg.MarkdownMetadataValue]:
-    """Return the portfolio's equity, and regimes and equity of the first few symbols."""
+    """Return the portfolio's equity, and regimes and equity of every symbol; of many symbols, smaller pictures."""
     judged = [(walk.symbol, walk.report) for walk in walks if walk.report is not None]
     curves = {symbol: symbol_curve(series[symbol], report) for symbol, report in judged}
     pictures = {"equity of all symbols": equity_picture("all symbols", portfolio_curve(list(curves.values())))}
-    for symbol, report in judged[:PLOTTED]:
+    most = PICTURES_BYTES // max(1, 2 * len(judged))
+    for symbol, report in judged:
         curve = curves[symbol]
         prices = _closes(warehouse, settings, symbol, curve.open_ms)
-        pictures[f"regimes of {symbol}"] = regime_picture(symbol, curve.open_ms, prices, report.posteriors)
-        pictures[f"equity of {symbol}"] = equity_picture(symbol, curve)
+        pictures[f"regimes of {symbol}"] = regime_picture(symbol, curve.open_ms, prices, report.posteriors, most)
+        pictures[f"equity of {symbol}"] = equity_picture(symbol, curve, most)
     return {name: dg.MetadataValue.md(picture) for name, picture in pictures.items()}
 
 

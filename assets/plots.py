@@ -24,13 +24,16 @@ COLOURS = ("#8fbf9f", "#9db8e8", "#eaa79b", "#e3cf8a", "#c9b3ea", "#a8d5d1", "#d
 INK, GREY = "#20303c", "#8795a1"
 
 
-def regime_picture(symbol: str, open_ms: NDArray[np.int64], price: Array, posteriors: Array) -> str:
+def regime_picture(
+    symbol: str, open_ms: NDArray[np.int64], price: Array, posteriors: Array, most: int = MAX_BYTES
+) -> str:
     """Return Markdown with the price coloured by the likeliest regime, and the filtered posterior below.
 
     Args:
         open_ms: bar opens, shape (T,), UTC ms.
         price: closes, shape (T,), quote units.
         posteriors: filtered, shape (T, K).
+        most: bytes of Markdown; never more than ``MAX_BYTES``.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  # a second to load, and only plots need it
 
@@ -49,10 +52,10 @@ def regime_picture(symbol: str, open_ms: NDArray[np.int64], price: Array, poster
     below.set_ylim(0, 1)
     below.set_ylabel("posterior", fontsize=8)
     below.set_xlabel("hours since the first judged bar", fontsize=8)
-    return _markdown(figure, [above, below], f"regimes of {symbol}")
+    return _markdown(figure, [above, below], f"regimes of {symbol}", most)
 
 
-def equity_picture(title: str, curve: Curve) -> str:
+def equity_picture(title: str, curve: Curve, most: int = MAX_BYTES) -> str:
     """Return Markdown with the equity of the strategy against buy-and-hold, both from 1, net of costs."""
     from matplotlib.figure import Figure  # noqa: PLC0415  # as above
 
@@ -72,7 +75,7 @@ def equity_picture(title: str, curve: Curve) -> str:
     axes.set_title(f"{title}: equity, walk-forward", fontsize=9, loc="left")
     axes.legend(frameon=False, fontsize=8)
     axes.set_xlabel("hours since the first judged bar", fontsize=8)
-    return _markdown(figure, [axes], f"equity of {title}")
+    return _markdown(figure, [axes], f"equity of {title}", most)
 
 
 def bars_picture(days: Sequence[str], counts: Sequence[int], expected: Sequence[int]) -> str:
@@ -119,14 +122,14 @@ def _hours(open_ms: NDArray[np.int64]) -> Array:
     return hours
 
 
-def _markdown(figure: "Figure", axes: Sequence["Axes"], alt: str) -> str:
+def _markdown(figure: "Figure", axes: Sequence["Axes"], alt: str, most: int = MAX_BYTES) -> str:
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.tick_params(labelsize=7)
-    for dpi in (80, 65, 50, 40):
+    for dpi in (80, 65, 50, 40, 30, 22):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi)
         encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-        if len(encoded) <= MAX_BYTES:
+        if len(encoded) <= min(most, MAX_BYTES):
             break
     return f"![{alt}](data:image/png;base64,{encoded})"

@@ -1,5 +1,6 @@
 """Out-of-sample figures of a model version: by symbol, and of the portfolio that holds all symbols in equal parts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,7 +133,7 @@ def _figures(ours: Performance, hold: Performance, bar_ms: int) -> dict[str, flo
 
 
 def fit_metrics(outcomes: Sequence[FitOutcome]) -> dict[str, dict[str, float]]:
-    """Return, by fitted symbol, what the gates ask about its final fit."""
+    """Return, by fitted symbol, what the gates ask about its final fit, and what a person reads on its card."""
     return {
         outcome.symbol: {
             "converged": float(outcome.report.converged),
@@ -141,10 +142,18 @@ def fit_metrics(outcomes: Sequence[FitOutcome]) -> dict[str, dict[str, float]]:
             "regimes": float(len(outcome.report.occupancy)),
             "iterations": float(outcome.report.iterations),
             "bic": outcome.report.bic,
+            "gaps": float(outcome.report.gaps),
+            "dropped_rows": float(outcome.report.dropped_rows),
+            **_agreement(outcome.report.refit_agreement),
         }
         for outcome in outcomes
         if outcome.report is not None
     }
+
+
+def _agreement(found: float) -> dict[str, float]:
+    """A card holds numbers only: where refits were not compared, there is none."""
+    return {"refit_agreement": found} if math.isfinite(found) else {}
 
 
 def scores_of(row: Mapping[str, Any]) -> Scores:

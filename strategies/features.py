@@ -1,19 +1,18 @@
 """The features of a bar series: one definition for training, backtest and live.
 
 Every feature at bar t uses bars up to and including t and nothing later. The batch form takes whole arrays, the
-streaming form keeps the last bars it needs; both call the same window functions and agree to 1e-12.
+streaming form keeps the last bars it needs; both call the same window functions and agree to the last digit.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from strategies.contracts import Bar
+from strategies.rolling import rolling_slope, rolling_spread, rolling_sum
 
 Array = NDArray[np.float64]
 
@@ -25,6 +24,8 @@ SLOPE_WINDOW = 20
 #: A bar that did not move still has a range: a hundredth of a basis point keeps its logarithm finite.
 RANGE_FLOOR = 1e-6
 TINY = 1e-12
+#: Symbols of a panel worked on at a time: their bars stay in the processor's cache from one feature to the next.
+BLOCK = 8
 
 FEATURES = (
     "log_return",
@@ -42,79 +43,77 @@ WARM_UP = max(STD_WINDOW + 1, VWAP_WINDOW, ZSCORE_WINDOW, VOLUME_WINDOW, SLOPE_W
 
 
 def compute(open_: Array, high: Array, low: Array, close: Array, volume: Array) -> Array:
-    """Return the feature matrix, shape (T, 7), of T bars in time order; rows without enough history are NaN.
+    """Return the features of bars in time order, (..., T) to (..., T, 7); rows without enough history are NaN.
+
+    One series is (T,), a panel of symbols (S, T): each symbol's features are those it has alone.
 
     Raises:
-        ValueError: the arrays differ in length, or hold a price that is not positive and finite.
+        ValueError: the arrays differ in shape, or hold a price that is not positive and finite.
     """
     columns = (open_, high, low, close, volume)
-    if len({len(column) for column in columns}) != 1:
+    if len({column.shape for column in columns}) != 1:
         raise ValueError("all columns must have the same length")
-    prices = np.stack(columns[:4])
-    if not np.isfinite(prices).all() or (prices <= 0).any():
-        raise ValueError("prices must be positive and finite")
-    log_close = np.log(close)
-    log_return = np.full(len(close), np.nan)
-    log_return[1:] = np.diff(log_close)
-    typical = (high + low + close) / 3.0
-    return np.column_stack(
-        [
-            log_return,
-            _rolling(_std, STD_WINDOW, log_return),
-            _rolling(_vwap_deviation, VWAP_WINDOW, close, typical, volume),
-            _rolling(_zscore, ZSCORE_WINDOW, close),
-            _rolling(_volume_ratio, VOLUME_WINDOW, volume),
-            np.log(np.maximum(np.log(high / low), RANGE_FLOOR)),
-            _rolling(_slope, SLOPE_WINDOW, log_close),
-        ]
-    )
-
-
-def _rolling(function: Callable[..., Array], window: int, *columns: Array) -> Array:
-    """Apply a window function, which maps arrays of shape (..., window) to (...), at every bar."""
-    result = np.full(len(columns[0]), np.nan)
-    if len(columns[0]) >= window:
-        result[window - 1 :] = function(*(sliding_window_view(column, window) for column in columns))
+    for prices in columns[:4]:
+        # A minimum or maximum of something that is not a number is not one either.
+        if prices.size and not (prices.min() > 0 and prices.max() < np.inf):
+            raise ValueError("prices must be positive and finite")
+    result = np.full((*close.shape, len(FEATURES)), np.nan)
+    if close.ndim == 1:
+        _fill(result, *columns)
+        return result
+    for first in range(0, len(close), BLOCK):
+        block = slice(first, first + BLOCK)
+        _fill(result[block], *(column[block] for column in columns))
     return result
 
 
-def _std(returns: Array) -> Array:
-    """Sample standard deviation of the returns in the window."""
-    spread: Array = np.std(returns, axis=-1, ddof=1)
-    return spread
+def _fill(rows: Array, open_: Array, high: Array, low: Array, close: Array, volume: Array) -> None:
+    """Write the features of bars, (..., T), into their rows, (..., T, 7), where the windows are whole."""
+    bars = close.shape[-1]
+    if not bars:
+        return
+    log_close = np.log(close)
+    log_return = np.diff(log_close)
+    rows[..., 1:, 0] = log_return
+    rows[..., 5] = np.log(np.maximum(np.log(high / low), RANGE_FLOOR))
+    if bars > STD_WINDOW:
+        rows[..., STD_WINDOW:, 1] = rolling_spread(log_return, STD_WINDOW)[1]
+    if bars >= VWAP_WINDOW:
+        rows[..., VWAP_WINDOW - 1 :, 2] = _vwap_deviation(close, (high + low + close) / 3.0, volume)
+    if bars >= ZSCORE_WINDOW:
+        rows[..., ZSCORE_WINDOW - 1 :, 3] = _zscore(close)
+    if bars >= VOLUME_WINDOW:
+        rows[..., VOLUME_WINDOW - 1 :, 4] = _volume_ratio(volume)
+    if bars >= SLOPE_WINDOW:
+        rows[..., SLOPE_WINDOW - 1 :, 6] = rolling_slope(log_close, SLOPE_WINDOW)
 
 
 def _vwap_deviation(close: Array, typical: Array, volume: Array) -> Array:
-    """Distance of the last close from the volume-weighted typical price, as a share of that price."""
-    total = volume.sum(axis=-1)
-    weighted = (typical * volume).sum(axis=-1)
-    vwap = np.where(total > TINY, weighted / np.maximum(total, TINY), typical.mean(axis=-1))
-    deviation: Array = close[..., -1] / vwap - 1.0
-    return deviation
+    """Distance of the last close from the volume-weighted typical price, as a share of that price.
+
+    The typical price alone where nothing traded in the window.
+    """
+    total = rolling_sum(volume, VWAP_WINDOW)
+    weighted = rolling_sum(typical * volume, VWAP_WINDOW)
+    traded = total > TINY
+    vwap = weighted / np.maximum(total, TINY)
+    if not traded.all():
+        vwap = np.where(traded, vwap, rolling_sum(typical, VWAP_WINDOW) / VWAP_WINDOW)
+    return close[..., VWAP_WINDOW - 1 :] / vwap - 1.0
 
 
 def _zscore(close: Array) -> Array:
     """Last close in standard deviations from the window's mean; 0 where the window is flat."""
-    spread = np.std(close, axis=-1, ddof=1)
-    distance = close[..., -1] - close.mean(axis=-1)
-    flat = spread <= TINY * close[..., -1]
-    score: Array = np.where(flat, 0.0, distance / np.where(flat, 1.0, spread))
-    return score
+    mean, spread = rolling_spread(close, ZSCORE_WINDOW)
+    last = close[..., ZSCORE_WINDOW - 1 :]
+    flat = spread <= TINY * last
+    return np.where(flat, 0.0, (last - mean) / np.where(flat, 1.0, spread))
 
 
 def _volume_ratio(volume: Array) -> Array:
     """Last volume over the window's mean volume; 1 where nothing traded."""
-    mean = volume.mean(axis=-1)
-    ratio: Array = np.where(mean > TINY, volume[..., -1] / np.maximum(mean, TINY), 1.0)
-    return ratio
-
-
-def _slope(log_close: Array) -> Array:
-    """Least-squares slope of the log price per bar."""
-    window = log_close.shape[-1]
-    at = np.arange(window) - (window - 1) / 2.0
-    slope: Array = (log_close * at).sum(axis=-1) / (at * at).sum()
-    return slope
+    mean = rolling_sum(volume, VOLUME_WINDOW) / VOLUME_WINDOW
+    return np.where(mean > TINY, volume[..., VOLUME_WINDOW - 1 :] / np.maximum(mean, TINY), 1.0)
 
 
 class FeatureStream:

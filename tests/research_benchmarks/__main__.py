@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import machine
 from tests.benchmarks.row import Row
+from tests.research_benchmarks import page
 from tests.research_benchmarks.peers import PeerMissing
 from tests.research_benchmarks.registry import rows
 
@@ -25,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench-research", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     parser.add_argument("--only", action="append", choices=sorted(known), metavar="ROW", help="measure this row")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/research.md")
+    parser.add_argument("--economics", type=Path, metavar="BARS", help="judge this file of bars into docs/research.md")
     options = parser.parse_args(arguments)
+    if options.economics is not None:
+        page.write_economics(options.economics)
+        return 0
     console = Console(stderr=options.json, highlight=False)
     measured: dict[str, Row] = {}
     for name in options.only or known:
@@ -34,8 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except PeerMissing as missing:
             print(f"{name}: {missing}", file=sys.stderr)
     console.print(_table(measured))
-    for name, value in machine.describe():
+    described = list(machine.describe())
+    for name, value in described:
         console.print(f"{name}: {value}")
+    if options.write:
+        page.write_rows(measured, described)
     if options.json:
         print(json.dumps({name: row.as_json() for name, row in measured.items()}), flush=True)
     return 0 if len(measured) == len(options.only or known) else 1
@@ -44,12 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _table(measured: dict[str, Row]) -> Table:
     table = Table("row", "ours", "peer", "ratio", "unit")
     for name, row in measured.items():
-        table.add_row(name, _short(row.ours), _short(row.peer), f"{row.ratio:.3g}", row.unit)
+        table.add_row(name, page.short(row.ours), page.short(row.peer), f"{row.ratio:.3g}", row.unit)
     return table
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -67,11 +67,19 @@ def test_the_evaluation_page_has_its_plots(stack: Stack) -> None:
     assert event is not None
     assert event.asset_materialization is not None
     metadata = event.asset_materialization.metadata
-    for name in ("regimes of BTCUSDT.BINANCE", "equity of BTCUSDT.BINANCE", "equity of all symbols"):
+    card = stack.registry.newest()
+    assert card is not None
+    pictures = [f"{kind} of {symbol}" for symbol in card.symbols for kind in ("regimes", "equity")]
+    assert len(pictures) == 4
+    for name in (*pictures, "equity of all symbols"):
         picture = metadata[name]
         assert isinstance(picture, dg.MarkdownMetadataValue)
         assert "data:image/png;base64," in str(picture.value)
         assert len(str(picture.value)) < 100_000
+    kinds = metadata["kinds of model, on the same unseen bars"]
+    assert isinstance(kinds, dg.TableMetadataValue)
+    rows = {(row.data["symbol"], row.data["strategy"]) for row in kinds.records}
+    assert {(symbol, kind) for symbol in card.symbols for kind in ("gaussian_hmm", "jump", "buy_and_hold")} <= rows
 
 
 def test_a_second_backfill_asks_for_the_new_bars_alone(stack: Stack) -> None:

@@ -16,6 +16,7 @@ import pytest
 from assets.delivery import DeliveryUnconfirmed, deliver
 from assets.feature_table import Series, build, newest_series
 from assets.fitting import FitOutcome, FitTask, WalkOutcome, WalkTask, fit_symbol, walk_symbol
+from assets.kinds import judge_kinds, kind_rows
 from assets.plots import MAX_BYTES, bars_picture, equity_picture, regime_picture
 from assets.scoring import ALL, evaluation_rows, fit_metrics, portfolio_curve, scores_of, symbol_curve
 from assets.tables import EVALUATIONS, FEATURE_ROWS
@@ -74,6 +75,8 @@ def test_fits_become_one_version_that_the_registry_takes(fits: list[FitOutcome],
     assert registry.bundle(card.version)["symbols"].keys() == {SYMBOL, OTHER}
     assert card.bars == sum(fit.model["bars"] for fit in fits if fit.model)
     assert card.fits[SYMBOL]["regimes"] == 2
+    assert card.fits[SYMBOL]["refit_agreement"] >= OPTIONS.min_refit_agreement
+    assert card.fits[SYMBOL]["gaps"] == 0
 
 
 def test_the_same_data_and_seed_give_the_same_version(series: list[Series], fits: list[FitOutcome]) -> None:
@@ -183,6 +186,28 @@ def test_pictures_are_small_pngs_inside_markdown(series: list[Series], walks: li
         assert head.startswith("![")
         assert len(picture) < MAX_BYTES + 200
         assert base64.b64decode(data.removesuffix(")")).startswith(b"\x89PNG")
+
+
+def test_pictures_of_many_symbols_are_smaller(series: list[Series], walks: list[WalkOutcome]) -> None:
+    report = walks[0].report
+    assert report is not None
+    curve = symbol_curve(series[0], report)
+    price = np.linspace(100, 101, len(curve.open_ms))
+    small = regime_picture(SYMBOL, curve.open_ms, price, report.posteriors, 15_000)
+    assert len(small) < 16_000
+    assert len(equity_picture(SYMBOL, curve, 8_000)) < 9_000
+
+
+def test_both_kinds_of_model_are_judged_on_the_same_bars(series: list[Series]) -> None:
+    task = WalkTask(series=series[0], bar_ms=STEP, fit_options=OPTIONS, policy=PolicyOptions(), walk=WALK)
+    outcome = judge_kinds(task)
+    rows = {row["strategy"]: row for row in kind_rows([outcome], 525_600)}
+    assert {"buy_and_hold", "vol_target", "ma_cross", "gaussian_hmm", "jump"} == set(rows)
+    assert rows["gaussian_hmm"]["gain_nats"] > 2 * rows["gaussian_hmm"]["gain_se"]
+    assert rows["jump"]["dwell_bars"] > 1
+    assert rows["buy_and_hold"]["gain_nats"] is None
+    short = replace(series[0], rows=series[0].rows[:70], open_ms=series[0].open_ms[:70])
+    assert "too few bars" in judge_kinds(replace(task, series=short)).refused
 
 
 class OneStrategyEngine:

@@ -73,3 +73,14 @@ def test_prices_that_are_not_positive_are_refused() -> None:
     bad = np.array([1.0, 0.0])
     with pytest.raises(ValueError, match="positive"):
         compute(bad, bad, bad, bad, bad)
+
+
+def test_each_symbol_of_a_panel_has_the_features_it_has_alone() -> None:
+    columns = [
+        np.stack([getattr(regime_series(90, seed), name) for seed in range(19)])
+        for name in ("open", "high", "low", "close", "volume")
+    ]
+    panel = compute(*columns)
+    assert panel.shape == (19, 90, len(FEATURES))
+    for symbol in range(19):
+        np.testing.assert_array_equal(panel[symbol], compute(*(column[symbol] for column in columns)))

@@ -1,0 +1,67 @@
+"""Both kinds of regime model side by side, on the same unseen bars, beside what needs no model: the honest table."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from assets.fitting import WalkTask
+from strategies.research.economics import Judged, judge
+
+#: So many of the newest rows are enough to tell the kinds apart, and keep the second kind cheap.
+NEWEST_ROWS = 6_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindOutcome:
+    """One symbol's rows of the table, and why a kind is not among them."""
+
+    symbol: str
+    judged: tuple[Judged, ...] = ()
+    refused: str = ""
+
+
+def judge_kinds(task: WalkTask) -> KindOutcome:
+    """Judge one symbol with one fold; one that cannot be judged is an answer, not an error."""
+    series = task.series
+    rows, open_ms = series.rows[-NEWEST_ROWS:], series.open_ms[-NEWEST_ROWS:]
+    walk = replace(task.walk, folds=1)
+    try:
+        judged, refused = judge(rows, open_ms, task.bar_ms, task.fit_options, task.policy, walk)
+    except ValueError as error:  # too few bars to walk forward
+        return KindOutcome(symbol=series.symbol, refused=str(error))
+    # What is drawn from the figures is done; their series need not travel between processes.
+    slim = tuple(replace(each, net=each.net[:0], held=each.held[:0]) for each in judged)
+    reasons = "; ".join(f"{kind}: {reason}" for kind, reason in refused.items())
+    return KindOutcome(symbol=series.symbol, judged=slim, refused=reasons)
+
+
+def kind_rows(outcomes: Sequence[KindOutcome], bars_per_year: float) -> list[dict[str, Any]]:
+    """Return the table: one row per symbol and way of trading. What a row has no figure for is empty."""
+    return [
+        {
+            "symbol": outcome.symbol,
+            "strategy": each.name,
+            "sharpe": each.figures.sharpe,
+            "sharpe_se": each.figures.sharpe_se,
+            "edge_per_year": each.edge,
+            "edge_se": each.edge_se,
+            "turnover_per_year": each.figures.turnover * bars_per_year,
+            **_trust(each),
+        }
+        for outcome in outcomes
+        for each in outcome.judged
+    ]
+
+
+def _trust(judged: Judged) -> dict[str, float | None]:
+    trust = judged.trust
+    figures = {
+        "gain_nats": trust.held_out.nats_per_bar if trust else None,
+        "gain_se": trust.held_out.error if trust else None,
+        "lag_bars": trust.lag.bars if trust else None,
+        "missed_frac": trust.lag.missed_frac if trust else None,
+        "dwell_bars": trust.dwell_bars if trust else None,
+        "refit_agreement": trust.refit_agreement if trust else None,
+    }
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in figures.items()}

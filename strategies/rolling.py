@@ -1,0 +1,75 @@
+"""Moments of trailing windows, all windows of an array at once, by doubling.
+
+A window of 20 is one of 4 and one of 16 beside it, and each of those is two halves: every window costs about
+``log2(window)`` passes over the data. Spreads are merged from the spreads of the parts (Chan, Golub and LeVeque 1979),
+never taken as a difference of large sums, so that a window that does not move has a spread of exactly 0. The tree of a
+window hangs on its first bar: the same bars give the same bits wherever the array begins, in a batch and in a stream.
+
+Every function takes values of shape (..., T) and returns (..., T - window + 1), the earliest whole window first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+#: What is known of a stretch of bars, each (..., windows).
+Moments = tuple[Array, ...]
+#: (left, bars in it, right, bars in it) to both together.
+Merge = Callable[[Moments, int, Moments, int], Moments]
+
+
+def rolling_sum(values: Array, window: int) -> Array:
+    """Return the sum of each window."""
+    return _over_windows((values,), window, _merge_sums)[0]
+
+
+def rolling_spread(values: Array, window: int) -> tuple[Array, Array]:
+    """Return mean and sample standard deviation of each window; two values at least."""
+    mean, squares = _over_windows((values, np.zeros_like(values)), window, _merge_spreads)
+    return mean, np.sqrt(squares * (1.0 / (window - 1)))
+
+
+def rolling_slope(values: Array, window: int) -> Array:
+    """Return the least-squares slope of each window, units of ``values`` per bar; two values at least."""
+    total, moment = _over_windows((values, np.zeros_like(values)), window, _merge_slopes)
+    return (moment - total * ((window - 1) / 2)) / (window * (window * window - 1) / 12)
+
+
+def _over_windows(bars: Moments, window: int, merge: Merge) -> Moments:
+    """Build windows of 1, 2, 4, ... bars, and each window from those that its length in binary names."""
+    count = bars[0].shape[-1] - window + 1
+    if count < 1:
+        raise ValueError(f"{bars[0].shape[-1]} values for a window of {window}")
+    part, span = bars, 1
+    whole: Moments = ()
+    taken = 0
+    while True:
+        if window & span:
+            piece = tuple(each[..., taken : taken + count] for each in part)
+            whole = merge(whole, taken, piece, span) if taken else piece
+            taken += span
+        if taken == window:
+            return whole
+        part = merge(tuple(each[..., :-span] for each in part), span, tuple(each[..., span:] for each in part), span)
+        span *= 2
+
+
+def _merge_sums(left: Moments, _left_bars: int, right: Moments, _right_bars: int) -> Moments:
+    return (left[0] + right[0],)
+
+
+def _merge_spreads(left: Moments, left_bars: int, right: Moments, right_bars: int) -> Moments:
+    """(mean, sum of squared distances from it) of two stretches together."""
+    bars = left_bars + right_bars
+    apart = right[0] - left[0]
+    mean = left[0] + apart * (right_bars / bars)
+    return mean, left[1] + right[1] + apart * apart * (left_bars * right_bars / bars)
+
+
+def _merge_slopes(left: Moments, left_bars: int, right: Moments, _right_bars: int) -> Moments:
+    """(sum, sum of value times place) of two stretches, places counted from the first bar of the left one."""
+    return left[0] + right[0], left[1] + right[1] + right[0] * left_bars
