@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from assets.learning_settings import LearningSettings
+from assets.pooling_settings import PoolingSettings
 from assets.situation_settings import SituationSettings
 from assets.stress_settings import StressSettings
 from strategies.screening import ScreeningOptions
@@ -81,6 +82,7 @@ DECISION_FILES: Mapping[str, type[BaseModel]] = {
     "situations.yaml": SituationSettings,
     "decisions.yaml": LearningSettings,
     "stress.yaml": StressSettings,
+    "pooling.yaml": PoolingSettings,
 }
 
 
@@ -93,3 +95,4 @@ class DecisionSettings:
     situations: SituationSettings
     learning: LearningSettings
     stress: StressSettings
+    pooling: PoolingSettings

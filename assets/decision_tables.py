@@ -140,6 +140,29 @@ STRESS_TESTS = TableSpec(
     keys=("stressed_at", "version", "symbol", "source"),
 )
 
+POOLED_REGIMES = TableSpec(
+    name="pooled_regimes",
+    meaning="What all nodes know of each symbol's regimes, one row per node with its weight and distance.",
+    columns=(
+        Column("pooled_at", UTC_MS, "when", "UTC"),
+        Column("symbol", pl.String, "instrument"),
+        Column("node", pl.String, "the node of the row"),
+        Column("ours", pl.Boolean, "whether that is this node"),
+        Column("version", pl.String, "model version behind its view"),
+        Column("labels", pl.String, "the regimes, by comma"),
+        Column("shares", pl.String, "the node's shares of the regimes, by comma"),
+        Column("evidence", pl.Float64, "bars behind its view", "bars"),
+        Column("weight", pl.Float64, "its weight in the pool, 0 if left out", "0-1"),
+        Column("distance", pl.Float64, "Hellinger distance from the pool", "0-1", nullable=True),
+        Column("left_out", pl.String, "why it was left out"),
+        Column("pooled", pl.String, "the pooled shares, by comma"),
+        Column("prior", pl.String, "the same, drawn to equal shares"),
+        Column("drifting", pl.Boolean, "whether the node has been far from the pool for long"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("pooled_at", "symbol", "node"),
+)
+
 BANDIT_PRIORITIES = TableSpec(
     name="bandit_priorities",
     meaning="Every decision of the bandit, one row per arm and context, with the propensities it acts by.",

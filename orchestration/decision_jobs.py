@@ -17,15 +17,20 @@ situations_job = asset_job(
     "Look for the configured situations on the newest bars, and at what became of them.",
 )
 bandit_job = asset_job(
-    "bandit_job", ("bandit", "policy_improvement", "stress"), "Learn from outcomes where attention and size should go."
+    "bandit_job",
+    ("bandit", "policy_improvement", "stress", "pooling"),
+    "Learn from outcomes where attention and size should go.",
 )
 stress_job = asset_job(
     "stress_job", ("stress",), "What the newest version and the champion could lose in markets that did not happen."
 )
+pooling_job = asset_job(
+    "pooling_job", ("pooling",), "Leave this node's view of the regimes for the others, and pool theirs."
+)
 
-DECISION_JOBS = [screening_job, slippage_job, situations_job, bandit_job, stress_job]
+DECISION_JOBS = [screening_job, slippage_job, situations_job, bandit_job, stress_job, pooling_job]
 #: What these jobs make.
-DECISIONS = ("screening", "slippage_model", "situations", "bandit", "policy_improvement", "stress")
+DECISIONS = ("screening", "slippage_model", "situations", "bandit", "policy_improvement", "stress", "pooling")
 
 
 def every(minutes: int) -> str:
@@ -88,7 +93,24 @@ def build_decision_schedules(
         """Stress the newest version and the champion, after training (config/stress.yaml)."""
         return _tick(context)
 
-    return [screening_schedule, slippage_schedule, situations_schedule, bandit_schedule, stress_schedule]
+    @dg.schedule(
+        job=pooling_job,
+        cron_schedule=every(settings.pooling.every_minutes),
+        execution_timezone="UTC",
+        default_status=status,
+    )
+    def pooling_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Pool what the nodes know (config/pooling.yaml)."""
+        return _tick(context)
+
+    return [
+        screening_schedule,
+        slippage_schedule,
+        situations_schedule,
+        bandit_schedule,
+        stress_schedule,
+        pooling_schedule,
+    ]
 
 
 def _tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

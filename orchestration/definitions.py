@@ -13,7 +13,9 @@ from assets.features import build_features
 from assets.fills import fills
 from assets.league import league, league_is_reproducible
 from assets.learning import learning
+from assets.lookahead import no_lookahead
 from assets.partitions import daily
+from assets.pooling import build_pooling, nodes_agree
 from assets.promotion import promotion
 from assets.reconciliation import no_breaks, reconciliation
 from assets.screening import screening
@@ -36,7 +38,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 def build(configuration: Configuration) -> dg.Definitions:
     """Return everything Dagster is to know."""
     days = daily(configuration.research.backfill.first_day)
-    checks = [*CHECKS, no_breaks, league_is_reproducible]
+    checks = [*CHECKS, no_lookahead, no_breaks, league_is_reproducible, nodes_agree]
     keys = [key for check in checks for key in check.check_keys]
     switched_on = configuration.environment.schedules == "on"
     standing = dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
@@ -59,6 +61,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             bandit,
             policy_improvement,
             stress,
+            build_pooling(configuration.environment.home / "pool"),
         ],
         asset_checks=checks,
         jobs=[*JOBS, *DECISION_JOBS],

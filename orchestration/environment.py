@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from assets.decision_settings import DecisionSettings, ScreenerSettings, SlippageSettings
 from assets.intervals import INTERVAL_MS
 from assets.learning_settings import LearningSettings
+from assets.pooling_settings import PoolingSettings
 from assets.settings import (
     AlertSettings,
     BackfillSettings,
@@ -138,6 +139,7 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
         situations=read_config(folder / "situations.yaml", SituationSettings),
         learning=read_config(folder / "decisions.yaml", LearningSettings),
         stress=read_config(folder / "stress.yaml", StressSettings),
+        pooling=read_config(folder / "pooling.yaml", PoolingSettings),
     )
     return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 

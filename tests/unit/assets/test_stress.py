@@ -11,22 +11,17 @@ import polars as pl
 import pytest
 
 from assets.decision_tables import STRESS_TESTS
-from assets.feature_table import Series, build, newest_series
-from assets.fitting import FitTask, fit_symbol
+from assets.feature_table import Series
 from assets.scoring import ALL
 from assets.stress import NothingToStress, shortfall_picture, stress, versions_to_stress
 from assets.stress_table import StressOutcome, StressTask, stress_rows, stress_symbol, worst_shortfall
-from assets.tables import FEATURE_ROWS
-from assets.training import assemble
 from governance.registry import ModelRegistry
 from orchestration.environment import load
 from orchestration.resources import LocalCompute, SystemClock
 from strategies.regime_policy import PolicyOptions
-from strategies.regimes.fit import FitOptions
 from strategies.regimes.model import RegimeModel
 from strategies.stress import BOOTSTRAP, MODEL, StressOptions
-from tests.unit.assets.bars import DAY, STEP, SYMBOL, bars, stored
-from tests.unit.assets.test_models import ORIGIN
+from tests.unit.assets.registered import registered
 from tests.unit.strategies.regimes.models import draw, gaussian_model
 from tests.unit.strategies.test_stress import of_a_market
 from warehouse.store import Warehouse
@@ -104,15 +99,7 @@ def test_without_a_version_there_is_nothing_to_stress(tmp_path: Path) -> None:
 
 
 def test_the_page_of_a_registered_version_shows_its_tails(tmp_path: Path) -> None:
-    store = stored(Warehouse(tmp_path / "warehouse"), bars(1440))
-    rows, _ = build(store, [DAY], market="spot", interval="1m", step_ms=STEP)
-    store.writer(FEATURE_ROWS).upsert(rows)
-    (series,), _ = newest_series(store, [SYMBOL], market="spot", interval="1m", step_ms=STEP, bars=5000)
-    options = FitOptions(candidates=(2,), starts=2)
-    fitted = fit_symbol(FitTask(series=series, bar_ms=STEP, min_bars=500, options=options, previous=None))
-    bundle, card = assemble([fitted], {}, ORIGIN)
-    registry = ModelRegistry(tmp_path / "registry")
-    registry.register(bundle, card)
+    store, registry, version = registered(tmp_path)
     configuration = load({})
     short = configuration.decisions.stress.model_copy(update={"paths": 40, "bars": 60})
     result = dg.materialize(
@@ -127,6 +114,6 @@ def test_the_page_of_a_registered_version_shows_its_tails(tmp_path: Path) -> Non
         },
     )
     assert result.success
-    assert worst_shortfall(store, card.version) is not None
+    assert worst_shortfall(store, version) is not None
     (materialised,) = result.asset_materializations_for_node("stress")
     assert {"tails", "shortfall", "versions"} <= materialised.metadata.keys()

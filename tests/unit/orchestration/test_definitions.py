@@ -60,7 +60,9 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
         "features:features_are_sound",
         "fills:fills_are_sound",
         "league:league_is_reproducible",
+        "pooling:nodes_agree",
         "reconciliation:no_breaks",
+        "training:no_lookahead",
     }
 
 
