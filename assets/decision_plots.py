@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,39 +49,6 @@ def scatter_picture(title: str, points: Mapping[str, tuple[Array, Array]], acros
     for colour, (name, (x, y)) in zip(COLOURS * len(points), points.items(), strict=False):
         axes.scatter(x, y, s=9, color=colour, label=name)
     axes.axhline(0, color=GREY, linewidth=0.6)
-    axes.set_xlabel(across, fontsize=8)
-    axes.set_ylabel(up, fontsize=8)
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.legend(frameon=False, fontsize=7)
-    return _as_markdown(figure, axes, title)
-
-
-def histogram_picture(title: str, samples: Mapping[str, Array], marks: Mapping[str, float], unit: str) -> str:
-    """Return Markdown with the distribution of each sample and a line at each mark."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
-
-    figure = Figure(figsize=(8.5, 3.0), layout="constrained")
-    axes = figure.subplots()
-    edges = np.histogram_bin_edges(np.concatenate([*samples.values()]), bins=60)
-    for colour, (name, values) in zip(COLOURS * len(samples), samples.items(), strict=False):
-        axes.hist(values, bins=list(edges), color=colour, alpha=0.6, label=name)
-    for name, at in marks.items():
-        axes.axvline(at, color=INK, linewidth=0.9, linestyle="--")
-        axes.annotate(name, (at, axes.get_ylim()[1]), fontsize=7, rotation=90, ha="right", va="top")
-    axes.set_xlabel(unit, fontsize=8)
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.legend(frameon=False, fontsize=7)
-    return _as_markdown(figure, axes, title)
-
-
-def line_picture(title: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], across: str, up: str) -> str:
-    """Return Markdown with one line per name, each a pair of equally long sequences."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
-
-    figure = Figure(figsize=(8.5, 3.0), layout="constrained")
-    axes = figure.subplots()
-    for colour, (name, (x, y)) in zip(COLOURS * len(lines), lines.items(), strict=False):
-        axes.plot(x, y, color=colour, linewidth=1.4, marker="o", markersize=3, label=name)
     axes.set_xlabel(across, fontsize=8)
     axes.set_ylabel(up, fontsize=8)
     axes.set_title(title, fontsize=9, loc="left")

@@ -29,7 +29,8 @@ from assets.situation_table import (
 )
 from assets.universe import active_symbols
 from strategies.features import FEATURES
-from strategies.situations import Feedback, Rule, feedback, find_hits
+from strategies.situation_record import Feedback, feedback
+from strategies.situations import Rule, find_hits
 from warehouse.store import Warehouse
 
 _SHOWN = ("hit_at", "rule", "symbol", "context", "action", "priority", "novelty", "price", "state", "outcome_bps")
