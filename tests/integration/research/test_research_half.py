@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
 from assets.tables import ALLOCATIONS, BARS, BREAKS, COVERAGE, FEATURE_ROWS, FILLS, LEAGUE, PROMOTIONS, RECONCILIATIONS
+from strategies.regimes.hierarchy import AnyModel
+from strategies.research.lookahead_proof import Pipeline, pipeline_of
 from tests.integration.research.conftest import Stack
 from tests.integration.simulated_exchange import wait_for
 from warehouse.reader import count_rows
@@ -42,7 +46,7 @@ def test_one_run_goes_from_the_universe_to_a_model_that_the_engine_trades(stack:
     told = materialised(result)
     assert set(told) == RESEARCH
     assert all(set(facts) >= EVERY_ASSET_TELLS for facts in told.values())
-    assert checks(result) == {"bars_are_sound": True, "features_are_sound": True}
+    assert checks(result) == {"bars_are_sound": True, "features_are_sound": True, "no_lookahead": True}
     version = told["training"]["model_version"]
     assert told["promotion"]["verdict"] == "PROMOTE"
     assert stack.registry.champion() == version
@@ -80,6 +84,27 @@ def test_the_evaluation_page_has_its_plots(stack: Stack) -> None:
     assert isinstance(kinds, dg.TableMetadataValue)
     rows = {(row.data["symbol"], row.data["strategy"]) for row in kinds.records}
     assert {(symbol, kind) for symbol in card.symbols for kind in ("gaussian_hmm", "jump", "buy_and_hold")} <= rows
+
+
+def test_a_model_whose_values_change_with_the_future_is_neither_evaluated_nor_promoted(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hindsight(model: AnyModel) -> Pipeline:
+        # The classic mistake: the mean of the whole series, its future included.
+        return replace(pipeline_of(model), scale=lambda rows: rows - np.nanmean(rows, axis=0))
+
+    monkeypatch.setattr("assets.lookahead.pipeline_of", hindsight)
+    champion = stack.registry.champion()
+    result = stack.run("training_job")
+    assert not result.success
+    assert "evaluation" not in materialised(result)
+    assert checks(result) == {"no_lookahead": False}
+    (found,) = result.get_asset_check_evaluations()
+    leaks = found.metadata["leaks"]
+    assert isinstance(leaks, dg.TableMetadataValue)
+    assert all(str(row.data["column"]).startswith("scaled:") for row in leaks.records)
+    assert {"symbol", "at", "difference"} < set(leaks.records[0].data)
+    assert stack.registry.champion() == champion
 
 
 def test_a_second_backfill_asks_for_the_new_bars_alone(stack: Stack) -> None:
