@@ -18,7 +18,7 @@ situations_job = asset_job(
 )
 bandit_job = asset_job(
     "bandit_job",
-    ("bandit", "policy_improvement", "stress", "pooling"),
+    ("bandit", "policy_improvement"),
     "Learn from outcomes where attention and size should go.",
 )
 stress_job = asset_job(

@@ -141,14 +141,14 @@ def screen(
 
 
 def volatility_rank(volatility: Array) -> Array:
-    """Return each value's place among all, 0 (least) to 1 (most), (S,); equal values share their mean place."""
-    count = len(volatility)
-    if count < 2:
-        return np.zeros(count)
+    """Return the share of all values that lie below each, itself counted half, (S,); equal values share theirs.
+
+    Among few values nobody is called extreme: of two they are 0.25 and 0.75 (Hazen 1914).
+    """
     ordered = np.sort(volatility)
     first = np.searchsorted(ordered, volatility, side="left")
     last = np.searchsorted(ordered, volatility, side="right") - 1
-    rank: Array = (first + last) / 2.0 / (count - 1)
+    rank: Array = ((first + last) / 2.0 + 0.5) / max(1, len(volatility))
     return rank
 
 

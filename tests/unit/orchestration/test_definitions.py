@@ -66,6 +66,19 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
     }
 
 
+def test_each_decision_is_made_by_one_job_and_no_trading_or_research_job_makes_any(tmp_path: Path) -> None:
+    repository = definitions(tmp_path).get_repository_def()
+    made = {
+        job.name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+        for job in repository.get_all_jobs()
+        if not job.name.startswith("__")
+    }
+    ours = [made[job.name] for job in DECISION_JOBS]
+    assert sorted(name for some in ours for name in some) == sorted(DECISIONS)
+    others = [some for name, some in made.items() if name not in {job.name for job in DECISION_JOBS}]
+    assert not any(some & set(DECISIONS) for some in others)
+
+
 def test_every_asset_explains_itself(tmp_path: Path) -> None:
     graph = definitions(tmp_path).get_repository_def().asset_graph
     for key in graph.get_all_asset_keys():
