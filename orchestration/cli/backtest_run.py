@@ -23,6 +23,7 @@ from engine_service.backtest.signals import wishes_for
 from engine_service.backtest.vector_path import trade_crossings
 from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
+from strategies.regimes.bar_table import SPLIT_JUMP
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
 
 VENUE = "BINANCE"
@@ -183,6 +184,8 @@ def _series(symbol: str, frame: pl.DataFrame) -> BarSeries:
 
 def _bar_ms(symbol: str, open_at: NDArray[np.int64]) -> int:
     steps = np.diff(open_at)
+    if len(steps) and (steps < 0).all():
+        raise BadBars("BARS_UNSORTED", f"the bars of {symbol} stand newest first; sort them by ts")
     steps = steps[steps > 0]
     if len(steps) == 0:
         raise BadBars("TOO_FEW_BARS", f"{symbol} has {len(open_at)} bars; the length of a bar cannot be known")
@@ -252,6 +255,8 @@ def _notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterato
             yield f"GAPS: {name} lacks {columns.missing} bars; nothing was filled in"
         if still := int(np.count_nonzero(columns.volume == 0)):
             yield f"ZERO_VOLUME: {name} has {still} bars without volume; orders there trade at the bar's price"
+        if (at := _first_jump(columns)) is not None:
+            yield f"SPLIT: {name} jumps at {at} ms as no trade does; a split traded through looks like profit or loss"
         if columns.close.min() == columns.close.max():
             yield f"CONSTANT_PRICE: {name} never moves"
         if columns.close_at[-1] < last:
@@ -259,6 +264,13 @@ def _notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterato
             yield f"ENDED_EARLY: {name} ends {early} ms before the others; it is held at its last price"
         if columns.open_at[0] > first:
             yield f"LISTED_LATE: {name} begins {int(columns.open_at[0]) - first} ms after the others"
+
+
+def _first_jump(columns: BarSeries) -> int | None:
+    """Return the open, ms, of the first bar that opens far from the close right before it."""
+    jumps = np.abs(np.log(columns.open[1:] / columns.close[:-1])) > SPLIT_JUMP
+    jumps &= columns.open_at[1:] == columns.close_at[:-1]
+    return int(columns.open_at[1 + int(np.argmax(jumps))]) if jumps.any() else None
 
 
 def write_trades(path: Path, done: Done) -> None:

@@ -196,3 +196,20 @@ def test_odd_but_tradable_bars_are_named_and_nothing_is_filled_in(nhmm: Any) -> 
         assert any(name in note for note in notes)
     assert any("CONSTANT_PRICE: USDCUSDT" in note for note in notes)
     assert last(out)["bars"] == 290 + 100 + 300
+
+
+def test_a_split_is_named_where_it_stands(nhmm: Any) -> None:
+    whole = frame(walk(300))
+    after = pl.col("ts") >= START + 200 * HOUR
+    prices = ("open", "high", "low", "close")
+    split = whole.with_columns(pl.when(after).then(pl.col(name) / 10).otherwise(name).alias(name) for name in prices)
+    code, out, _ = nhmm(split, "--json")
+    assert code == 0
+    assert f"note: SPLIT: BTCUSDT jumps at {START + 200 * HOUR} ms" in out
+    assert "SPLIT" not in nhmm(whole, "--json")[1]
+
+
+def test_bars_that_stand_newest_first_are_called_unsorted(nhmm: Any) -> None:
+    ended, _, err = nhmm(frame(walk(100)).reverse(), "--json")
+    assert ended == 4
+    assert "BARS_UNSORTED" in err
