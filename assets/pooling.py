@@ -17,6 +17,7 @@ from assets.ports import Clock
 from assets.scoring import ALL
 from assets.settings import ResearchSettings
 from assets.tables import EVALUATIONS
+from assets.waiting import waiting
 from governance.registry import ModelRegistry
 from strategies.pooling import NodeView, Pool, PoolOptions, drifting, pool, pool_figures
 from warehouse.store import Warehouse
@@ -58,7 +59,7 @@ def build_pooling(home_pool: Path) -> dg.AssetsDefinition:
             sharpe=champion_sharpe(warehouse, registry.champion()),
         )
         if own is None:
-            raise NothingToPool("no model is promoted; materialise promotion first")
+            return waiting(context, NothingToPool("no model is promoted; materialise promotion first"))
         leave(folder, own)
         reports, refused = read_all(
             folder, now_ms=now_ms, max_age_s=rules.max_age_s, market=settings.market, interval=settings.interval
@@ -136,8 +137,10 @@ def figure_rows(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
 
 def champion_sharpe(warehouse: Warehouse, champion: str | None) -> tuple[float, float] | None:
     """Return the champion's out-of-sample Sharpe ratio and its error, where it was judged."""
+    if champion is None:
+        return None
     rows = warehouse.reader(EVALUATIONS).read(where=(pl.col("symbol") == ALL) & (pl.col("version") == champion))
-    if champion is None or rows.is_empty():
+    if rows.is_empty():
         return None
     row = rows.row(0, named=True)
     return (row["sharpe"], row["sharpe_se"]) if row["sharpe_se"] > 0 else None

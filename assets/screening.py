@@ -15,7 +15,8 @@ from assets.intervals import DAY_FORMAT, utc
 from assets.ports import Clock, MarketData
 from assets.recent_bars import recent_panel
 from assets.settings import ResearchSettings
-from assets.universe import active_symbols
+from assets.universe import UniverseEmpty, active_symbols
+from assets.waiting import waiting
 from strategies.screening import Measures, Screening, screen
 from warehouse.store import Warehouse
 
@@ -43,7 +44,10 @@ def screening(
     watch = Stopwatch()
     now_ms = clock.now_ms()
     options = decision_settings.screener.options()
-    symbols = active_symbols(warehouse, settings)
+    try:
+        symbols = active_symbols(warehouse, settings)
+    except UniverseEmpty as empty:
+        return waiting(context, empty)
     panel = recent_panel(warehouse, market_data, settings, symbols, bars=options.bars, now_ms=now_ms)
     loaded_s = watch.seconds
     found = screen(panel.symbols, panel.bars, options)

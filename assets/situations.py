@@ -27,7 +27,8 @@ from assets.situation_table import (
     settled,
     symbol_rows,
 )
-from assets.universe import active_symbols
+from assets.universe import UniverseEmpty, active_symbols
+from assets.waiting import waiting
 from strategies.features import FEATURES
 from strategies.situation_record import Feedback, feedback
 from strategies.situations import Rule, find_hits
@@ -60,7 +61,10 @@ def situations(
     wanted = decision_settings.situations
     rules = [rule.rule() for rule in wanted.rules]
     before = our_hits(warehouse, settings)
-    symbols = active_symbols(warehouse, settings)
+    try:
+        symbols = active_symbols(warehouse, settings)
+    except UniverseEmpty as empty:
+        return waiting(context, empty)
     count = bars_needed(before, wanted.history_bars, settings.bar_ms, now_ms)
     panel = recent_panel(warehouse, market_data, settings, symbols, bars=count, now_ms=now_ms)
     fresh, counts = _look(context.run_id, utc(now_ms), warehouse, settings, rules, before, panel)

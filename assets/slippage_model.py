@@ -17,7 +17,7 @@ from assets.executions import Executions, conditions_now, executions, histories
 from assets.intervals import utc
 from assets.ports import Clock
 from assets.settings import ResearchSettings
-from assets.universe import active_symbols
+from assets.universe import UniverseEmpty, active_symbols
 from strategies.slippage import (
     TERMS,
     Line,
@@ -65,7 +65,7 @@ def slippage_model(
         warehouse.writer(SLIPPAGE_COEFFICIENTS).upsert(coefficient_rows(model, at))
         pages = {
             "coefficients": as_table(coefficient_rows(model, at).drop("fitted_at").to_dicts()),
-            "tactics": as_table(tactics(warehouse, settings, rules, model, now_ms)),
+            "tactics": as_table(_tactics_now(warehouse, settings, rules, model, now_ms)),
             "expected_and_paid": dg.MetadataValue.md(paid_picture(found, model)),
         }
     rows = pl.DataFrame([{"fitted_at": at, **row, "run_id": context.run_id}], schema=SLIPPAGE_FITS.schema)
@@ -92,8 +92,8 @@ def refused_row(reason: str, found: Executions) -> dict[str, Any]:
 def fitted_row(report: SlippageReport, found: Executions) -> dict[str, Any]:
     """Return the record of a fit, with which of regression and constant is used."""
     reason = (
-        f"mean by {report.kind}: {report.rmse_bps:.2f} bps off, a constant {report.baseline_rmse_bps:.2f}; "
-        f"bad case by {report.upper_kind}"
+        f"mean by {report.kind} (off by {report.rmse_bps:.2f} bps with the regression, {report.baseline_rmse_bps:.2f} "
+        f"with a constant), bad case by {report.upper_kind}"
     )
     figures = asdict(report)
     kept = {name: figures[name] for name in SLIPPAGE_FITS.schema if name in figures}
@@ -123,6 +123,15 @@ def stored_model(warehouse: Warehouse) -> SlippageModel | None:
         return Line(intercept=by_term["intercept"][column], coefficients=tuple(by_term[term][column] for term in TERMS))
 
     return SlippageModel(expected=line("expected"), upper=line("upper"))
+
+
+def _tactics_now(
+    warehouse: Warehouse, settings: ResearchSettings, rules: SlippageSettings, model: SlippageModel, now_ms: int
+) -> list[dict[str, Any]]:
+    try:
+        return tactics(warehouse, settings, rules, model, now_ms)
+    except UniverseEmpty:
+        return []
 
 
 def tactics(

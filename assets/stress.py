@@ -14,6 +14,7 @@ from assets.intervals import utc
 from assets.ports import Clock, Compute
 from assets.settings import ResearchSettings
 from assets.stress_table import StressTask, stress_rows, stress_symbol
+from assets.waiting import waiting
 from governance.registry import ModelRegistry
 from strategies.regime_policy import PolicyOptions
 from strategies.stress import StressOptions
@@ -42,7 +43,10 @@ def stress(
 ) -> dg.MaterializeResult[None]:
     """What the newest version and the champion could lose, by symbol, in drawn markets; promotion asks for it."""
     watch = Stopwatch()
-    versions = versions_to_stress(registry)
+    try:
+        versions = versions_to_stress(registry)
+    except NothingToStress as nothing:
+        return waiting(context, nothing)
     options = decision_settings.stress.options(settings)
     common = {"stressed_at": utc(clock.now_ms()), "run_id": context.run_id}
     frames = []

@@ -17,6 +17,7 @@ from assets.decision_tables import (
     SITUATION_LOOKS,
     SLIPPAGE_FITS,
 )
+from orchestration.decision_jobs import DECISION_JOBS
 from orchestration.definitions import build
 from orchestration.environment import load
 from tests.integration.simulated_exchange import SimulatedExchange
@@ -58,6 +59,11 @@ def test_screening_waits_out_a_429_and_says_of_every_symbol_what_became_of_it(
     (materialised,) = result.asset_materializations_for_node("screening")
     assert float(str(materialised.metadata["seconds_loading"].value)) >= 2
     assert {"screening", "alpha"} <= materialised.metadata.keys()
+
+
+def test_on_a_new_installation_every_decision_waits_and_none_fails(exchange: SimulatedExchange, tmp_path: Path) -> None:
+    for job in DECISION_JOBS:
+        assert run(tmp_path, exchange, job.name).success, job.name
 
 
 def test_slippage_without_fills_is_a_recorded_refusal_and_no_failure(
