@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -26,6 +24,7 @@ from engine_service.venues.binance.outcomes import Failure, Meaning
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal, mapping, read_answer, rows, symbol_key
 from engine_service.venues.binance.parse_market import BarRow, interval_ms
 from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.public_data import BookTop, Mark, Ticker24h, book_top, futures_mark, ticker_24h
 from engine_service.venues.rate_limit import Priority, RateBudget, retry_after_s
 
 T = TypeVar("T")
@@ -33,36 +32,13 @@ T = TypeVar("T")
 _PREFIX = {Market.SPOT: "/api/v3", Market.FUTURES: "/fapi/v1"}
 _EXCHANGE_INFO_WEIGHT = {Market.SPOT: 20, Market.FUTURES: 1}
 _TICKERS_WEIGHT = {Market.SPOT: 80, Market.FUTURES: 40}
+_BOOKS_WEIGHT = {Market.SPOT: 4, Market.FUTURES: 5}
 _PAGE = {Market.SPOT: 1000, Market.FUTURES: 1000}
 _BARS_WEIGHT = {Market.SPOT: 2, Market.FUTURES: 5}
 _MAX_BYTES = 64_000_000
 _ATTEMPTS = 6
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 130.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticker24h:
-    """Rolling 24 h figures of one symbol; ``quote_volume`` is turnover in quote units."""
-
-    symbol: str
-    last_price: Decimal
-    quote_volume: Decimal
-    volume: Decimal
-    high: Decimal
-    low: Decimal
-    trades: int
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """The price positions are valued at, with the funding rate where the market has one."""
-
-    symbol: str
-    price: Decimal
-    at_ms: int
-    funding_rate: Decimal | None = None
 
 
 class BinanceMarketData:
@@ -139,7 +115,16 @@ class BinanceMarketData:
             VenueUnavailable: no usable answer within the patience.
         """
         body = self._get("/ticker/24hr", _TICKERS_WEIGHT[self.market])
-        return [ticker for row in _read(lambda: rows(body)) if (ticker := _ticker(row)) is not None]
+        return [ticker for row in _read(lambda: rows(body)) if (ticker := ticker_24h(row)) is not None]
+
+    def books(self) -> list[BookTop]:
+        """Return the best bid and ask of every symbol that has both.
+
+        Raises:
+            VenueUnavailable: no usable answer within the patience.
+        """
+        body = self._get("/ticker/bookTicker", _BOOKS_WEIGHT[self.market])
+        return [book for row in _read(lambda: rows(body)) if (book := book_top(row)) is not None]
 
     def bars(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> list[BarRow]:
         """Return the closed bars with ``start_ms <= open time < end_ms``, oldest first, each once.
@@ -178,7 +163,7 @@ class BinanceMarketData:
         """
         if self.market is Market.FUTURES:
             body = self._object("/premiumIndex", 1, symbol=local_symbol(symbol))
-            return _read(lambda: _futures_mark(body))
+            return _read(lambda: futures_mark(body))
         body = self._object("/ticker/price", 2, symbol=local_symbol(symbol))
         now_ms = self._clock.now_ms()
         return _read(lambda: Mark(symbol=symbol_key(body), price=decimal(body, "price"), at_ms=now_ms))
@@ -258,34 +243,3 @@ def _read(parse: Callable[[], T]) -> T:
         return parse()
     except ParseError as error:
         raise VenueUnavailable("VENUE_ANSWER_UNREADABLE", str(error)) from error
-
-
-def _ticker(row: Mapping[str, Any]) -> Ticker24h | None:
-    """Read a 24 h ticker; ``None`` for a symbol that cannot be named or read: one bad row spoils no list."""
-    try:
-        return _read_ticker(row)
-    except ParseError:
-        return None
-
-
-def _read_ticker(row: Mapping[str, Any]) -> Ticker24h:
-    count = row.get("count")
-    return Ticker24h(
-        symbol=symbol_key(row),
-        last_price=decimal(row, "lastPrice"),
-        quote_volume=decimal(row, "quoteVolume"),
-        volume=decimal(row, "volume"),
-        high=decimal(row, "highPrice"),
-        low=decimal(row, "lowPrice"),
-        trades=count if isinstance(count, int) else 0,
-        at_ms=at_ms(row, "closeTime"),
-    )
-
-
-def _futures_mark(body: Mapping[str, Any]) -> Mark:
-    return Mark(
-        symbol=symbol_key(body),
-        price=decimal(body, "markPrice"),
-        at_ms=at_ms(body, "time"),
-        funding_rate=decimal(body, "lastFundingRate"),
-    )

@@ -14,6 +14,7 @@ from engine_service.domain.ids import Market
 from engine_service.venues.binance.hosts import hosts_for
 from engine_service.venues.market_data import BinanceMarketData
 from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.public_data import book_top
 from engine_service.venues.rate_limit import Priority, RateBudget
 from tests.integration.simulated_exchange import ROOT, SimulatedExchange, free_port
 
@@ -55,6 +56,29 @@ def test_instruments_tickers_and_marks_are_read_on_both_markets(
             turnover = {ticker.symbol: ticker.quote_volume for ticker in data.tickers_24h()}
             assert turnover[SYMBOL] > 0
             assert data.mark(SYMBOL).price > 0
+
+
+def test_the_best_bid_and_ask_of_every_symbol_are_read_on_both_markets(
+    exchange: SimulatedExchange, no_faults_left: None, tmp_path: Path
+) -> None:
+    for market in Market:
+        with BinanceMarketData(exchange.url, market.value, home=tmp_path) as data:
+            books = {book.symbol: book for book in data.books()}
+            assert {SYMBOL, "ETHUSDT.BINANCE"} <= books.keys()
+            assert all(
+                0 < book.bid < book.ask and min(book.bid_quantity, book.ask_quantity) > 0 for book in books.values()
+            )
+            assert books[SYMBOL].bid * 2 > data.mark(SYMBOL).price > books[SYMBOL].ask / 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"bidPrice": "0.00"}, {"bidPrice": "11"}, {"askPrice": "10"}, {"askQty": "x"}, {"bidQty": None}, {"symbol": 7}],
+)
+def test_a_book_without_two_sides_is_left_out(changes: dict[str, object]) -> None:
+    row = {"symbol": "BTCUSDT", "bidPrice": "10", "bidQty": "1", "askPrice": "11", "askQty": "2"}
+    assert book_top(row) is not None
+    assert book_top({**row, **changes}) is None
 
 
 def test_a_429_is_waited_out_for_as_long_as_the_venue_asks(
