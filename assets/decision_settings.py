@@ -37,6 +37,7 @@ class ScreenerSettings(_File):
     information_coefficient: Share = Field(description="Correlation of score and following return that is believed.")
     cost_bps: float = Field(ge=0, le=1000, description="Cost of getting in and out.")
     min_turnover: float = Field(ge=0, description="Traded quote value per bar, at least.")
+    min_depth: float = Field(ge=0, description="Quote value of the thinner side of the book's top, at least.")
     max_volatility_rank: Share = Field(description="Highest place by volatility that may be picked.")
     top_k: int = Field(ge=1, le=500, description="Picks of each side.")
 

@@ -48,6 +48,21 @@ class TickerLike(Protocol):
     def quote_volume(self) -> Decimal: ...
 
 
+class BookTopLike(Protocol):
+    """Best bid and ask, prices in quote and quantities in base units."""
+
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def bid(self) -> Decimal: ...
+    @property
+    def bid_quantity(self) -> Decimal: ...
+    @property
+    def ask(self) -> Decimal: ...
+    @property
+    def ask_quantity(self) -> Decimal: ...
+
+
 class BarSource(Protocol):
     """Where bars come from."""
 

@@ -1,26 +1,46 @@
 """The screening asset: alpha long and short of every active instrument, by the rule of ``strategies/screening.py``."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from assets.decision_plots import ranked_picture
 from assets.decision_settings import DecisionSettings
 from assets.decision_tables import SCREENINGS
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
 from assets.intervals import DAY_FORMAT, utc
-from assets.ports import Clock, MarketData
+from assets.ports import BookTopLike, Clock, MarketData
 from assets.recent_bars import recent_panel
 from assets.settings import ResearchSettings
 from assets.universe import UniverseEmpty, active_symbols
 from assets.waiting import waiting
-from strategies.screening import Measures, Screening, screen
+from strategies.screening import Books, Measures, Screening, screen
 from warehouse.store import Warehouse
 
-_SHOWN = ("symbol", "side", "place", "alpha_long_bps", "alpha_short_bps", "volatility_rank", "turnover", "reason")
+_SHOWN = (
+    "symbol",
+    "side",
+    "place",
+    "alpha_long_bps",
+    "alpha_short_bps",
+    "volatility_rank",
+    "turnover",
+    "spread_bps",
+    "depth",
+    "reason",
+)
+
+
+class ScreenedMarket(MarketData, Protocol):
+    """Public data of one market, its books included."""
+
+    def books(self) -> Sequence[BookTopLike]:
+        """Return the best bid and ask of every symbol that has both."""
 
 
 @dg.asset(
@@ -37,7 +57,7 @@ def screening(
     settings: dg.ResourceParam[ResearchSettings],
     decision_settings: dg.ResourceParam[DecisionSettings],
     warehouse: dg.ResourceParam[Warehouse],
-    market_data: dg.ResourceParam[MarketData],
+    market_data: dg.ResourceParam[ScreenedMarket],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
     """Which active instruments are worth buying or selling now, the best of each side with its reasons."""
@@ -49,8 +69,9 @@ def screening(
     except UniverseEmpty as empty:
         return waiting(context, empty)
     panel = recent_panel(warehouse, market_data, settings, symbols, bars=options.bars, now_ms=now_ms)
+    books = books_of(symbols, market_data.books())
     loaded_s = watch.seconds
-    found = screen(panel.symbols, panel.bars, options)
+    found = screen(panel.symbols, panel.bars, options, books)
     ruled_s = watch.seconds - loaded_s
     rows = screening_rows(found, utc(now_ms), market=settings.market, run_id=context.run_id)
     warehouse.writer(SCREENINGS).upsert(rows)
@@ -68,6 +89,21 @@ def screening(
             "screening": as_table(list(rows.sort(pl.col("place") == 0, "side", "place").select(_SHOWN).to_dicts())),
             **pictures,
         }
+    )
+
+
+def books_of(symbols: Sequence[str], tops: Sequence[BookTopLike]) -> Books:
+    """Return the books of the symbols in their order, NaN where the venue shows none."""
+    known = {top.symbol: top for top in tops}
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.array([float(getattr(known[symbol], name)) if symbol in known else np.nan for symbol in symbols])
+
+    return Books(
+        bid=column("bid"),
+        bid_quantity=column("bid_quantity"),
+        ask=column("ask"),
+        ask_quantity=column("ask_quantity"),
     )
 
 

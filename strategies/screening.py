@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from strategies.volatility import volatility_rank
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -42,7 +44,10 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreeningOptions:
-    """Windows in bars, turnover in quote units per bar, costs in basis points of the notional, in and out together."""
+    """Windows in bars, costs in basis points of the notional, in and out together.
+
+    ``min_turnover`` is in quote units per bar, ``min_depth`` the quote value of the thinner side of the book's top.
+    """
 
     momentum_bars: int = 240
     reversal_bars: int = 15
@@ -55,6 +60,7 @@ class ScreeningOptions:
     information_coefficient: float = 0.05
     cost_bps: float = 10.0
     min_turnover: float = 0.0
+    min_depth: float = 0.0
     max_volatility_rank: float = 1.0
     top_k: int = 5
 
@@ -66,12 +72,23 @@ class ScreeningOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Books:
+    """Best bid and ask of each symbol, prices in quote and quantities in base, all (S,); NaN where there is none."""
+
+    bid: Array
+    bid_quantity: Array
+    ask: Array
+    ask_quantity: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measures:
     """One figure per symbol, each (S,), NaN where the symbol was refused.
 
     ``momentum``, ``reversal``, ``flow`` and ``score`` are t-statistics; ``volatility_bps`` is per bar,
     ``volatility_rank`` 0 (calmest) to 1 (wildest) among the symbols that were not refused, ``turnover`` quote units
-    per bar, the alphas basis points over the horizon after costs.
+    per bar, the alphas basis points over the horizon after costs. From the book, NaN where it is not known:
+    ``spread_bps``, ``depth`` (quote value of the thinner side) and ``imbalance``, -1 (all asks) to 1 (all bids).
     """
 
     momentum: Array
@@ -83,6 +100,9 @@ class Measures:
     turnover: Array
     alpha_long_bps: Array
     alpha_short_bps: Array
+    spread_bps: Array
+    depth: Array
+    imbalance: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +126,15 @@ class Screening:
     refused: Mapping[str, str]
 
 
-def screen(
-    symbols: Sequence[str], bars: Array, options: ScreeningOptions, spread_bps: Array | None = None
-) -> Screening:
+def screen(symbols: Sequence[str], bars: Array, options: ScreeningOptions, books: Books | None = None) -> Screening:
     """Return features, alpha and the best ``top_k`` symbols of each side. Time is linear in the symbols.
 
     Args:
         symbols: S names.
         bars: open, high, low, close (quote) and volume (base) of each symbol's newest bars, (S, T, 5), oldest first,
             NaN where a bar is missing.
-        spread_bps: what the books ask for crossing them, (S,), added to the costs; ``None`` where books are not known.
+        books: what crossing them asks for is added to the costs, and a symbol without one is refused; ``None`` leaves
+            books out.
 
     Raises:
         ValueError: there is no symbol, shapes do not fit, or there are fewer bars than the windows need.
@@ -126,30 +145,17 @@ def screen(
         raise ValueError(f"bars must be ({len(symbols)}, T, 5), not {bars.shape}")
     if bars.shape[1] < options.bars:
         raise ValueError(f"{bars.shape[1]} bars, the windows need {options.bars}")
-    spread = np.zeros(len(symbols)) if spread_bps is None else spread_bps
     refused: dict[str, str] = {}
     blocks = [
-        _measure_block(symbols[at : at + BLOCK], bars[at : at + BLOCK, -options.bars :], spread[at:], options, refused)
+        _measure_block(symbols[at : at + BLOCK], bars[at : at + BLOCK, -options.bars :], options, refused)
         for at in range(0, len(symbols), BLOCK)
     ]
-    measures = _joined(blocks)
+    measures = _joined(blocks) if books is None else _after_spread(_joined(blocks), books)
     for at in np.flatnonzero(np.isfinite(measures.score)).tolist():
-        if fault := _unfit(measures, at, options):
+        if fault := _unfit(measures, at, options, with_books=books is not None):
             refused[symbols[at]] = fault
     picks = tuple(pick for side in Side for pick in _picks(symbols, measures, side, refused, options))
     return Screening(symbols=tuple(symbols), measures=measures, picks=picks, refused=refused)
-
-
-def volatility_rank(volatility: Array) -> Array:
-    """Return the share of all values that lie below each, itself counted half, (S,); equal values share theirs.
-
-    Among few values nobody is called extreme: of two they are 0.25 and 0.75 (Hazen 1914).
-    """
-    ordered = np.sort(volatility)
-    first = np.searchsorted(ordered, volatility, side="left")
-    last = np.searchsorted(ordered, volatility, side="right") - 1
-    rank: Array = ((first + last) / 2.0 + 0.5) / max(1, len(volatility))
-    return rank
 
 
 def _unsound(symbols: Sequence[str], bars: Array) -> dict[str, str]:
@@ -175,7 +181,7 @@ def _unsound(symbols: Sequence[str], bars: Array) -> dict[str, str]:
     return found
 
 
-def _measure(bars: Array, options: ScreeningOptions, spread_bps: Array) -> Measures:
+def _measure(bars: Array, options: ScreeningOptions) -> Measures:
     steps = np.diff(np.log(bars[:, :, CLOSE]), axis=1)
     recent = options.reversal_bars
     older = steps[:, -(options.momentum_bars + recent) : steps.shape[1] - recent]
@@ -189,7 +195,7 @@ def _measure(bars: Array, options: ScreeningOptions, spread_bps: Array) -> Measu
     score = np.clip(raw, -MOST_SCORE, MOST_SCORE)
     volatility = np.std(steps[:, -options.volatility_bars :], axis=1, ddof=1) * BPS
     alpha = options.information_coefficient * volatility * math.sqrt(options.horizon_bars) * score
-    cost = options.cost_bps + spread_bps
+    unknown = np.full(len(alpha), np.nan)
     return Measures(
         momentum=momentum,
         reversal=reversal,
@@ -198,8 +204,11 @@ def _measure(bars: Array, options: ScreeningOptions, spread_bps: Array) -> Measu
         volatility_bps=volatility,
         volatility_rank=np.zeros(len(volatility)),
         turnover=(bars[:, :, CLOSE] * bars[:, :, VOLUME]).mean(axis=1),
-        alpha_long_bps=alpha - cost,
-        alpha_short_bps=-alpha - cost,
+        alpha_long_bps=alpha - options.cost_bps,
+        alpha_short_bps=-alpha - options.cost_bps,
+        spread_bps=unknown,
+        depth=unknown,
+        imbalance=unknown,
     )
 
 
@@ -214,14 +223,12 @@ def _ratio(above: Array, below: Array) -> Array:
     return quotient
 
 
-def _measure_block(
-    symbols: Sequence[str], bars: Array, spread_bps: Array, options: ScreeningOptions, refused: dict[str, str]
-) -> Measures:
+def _measure_block(symbols: Sequence[str], bars: Array, options: ScreeningOptions, refused: dict[str, str]) -> Measures:
     """Return the measures of some symbols, NaN for those whose bars are not sound; these are added to ``refused``."""
     unsound = _unsound(symbols, bars)
     refused.update(unsound)
     sound = np.array([symbol not in unsound for symbol in symbols], dtype=np.bool_)
-    some = _measure(bars if sound.all() else bars[sound], options, spread_bps[: len(symbols)][sound])
+    some = _measure(bars if sound.all() else bars[sound], options)
 
     def placed(values: Array) -> Array:
         full = np.full(len(sound), np.nan)
@@ -239,9 +246,28 @@ def _joined(blocks: Sequence[Measures]) -> Measures:
     return Measures(**whole)
 
 
-def _unfit(measures: Measures, at: int, options: ScreeningOptions) -> str:
+def _after_spread(measures: Measures, books: Books) -> Measures:
+    """Take what the books say: crossing them in and out costs the spread once."""
+    spread = (books.ask - books.bid) / (books.ask + books.bid) * 2.0 * BPS
+    bids, asks = books.bid * books.bid_quantity, books.ask * books.ask_quantity
+    return replace(
+        measures,
+        alpha_long_bps=measures.alpha_long_bps - spread,
+        alpha_short_bps=measures.alpha_short_bps - spread,
+        spread_bps=spread,
+        depth=np.minimum(bids, asks),
+        imbalance=_ratio(bids - asks, bids + asks),
+    )
+
+
+def _unfit(measures: Measures, at: int, options: ScreeningOptions, *, with_books: bool) -> str:
     """Return why a sound symbol may not be picked, empty where it may."""
     turnover, rank = float(measures.turnover[at]), float(measures.volatility_rank[at])
+    depth = float(measures.depth[at])
+    if with_books and not math.isfinite(depth):
+        return "BOOK_UNKNOWN: no bid and ask"
+    if with_books and depth < options.min_depth:
+        return f"BOOK_TOO_THIN: {depth:.6g} on its thinner side, at least {options.min_depth:.6g}"
     if turnover < options.min_turnover:
         return f"TURNOVER_TOO_LOW: {turnover:.6g} a bar, at least {options.min_turnover:.6g}"
     if rank > options.max_volatility_rank:

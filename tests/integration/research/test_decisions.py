@@ -56,6 +56,7 @@ def test_screening_waits_out_a_429_and_says_of_every_symbol_what_became_of_it(
     rows = Warehouse(tmp_path / "warehouse").reader(SCREENINGS).read()
     assert set(rows["symbol"]) == {"BTCUSDT.BINANCE", "ETHUSDT.BINANCE"}
     assert rows.filter(pl.col("score").is_finite()).height == 2
+    assert rows.filter((pl.col("spread_bps") > 0) & (pl.col("depth") > 0)).height == 2
     (materialised,) = result.asset_materializations_for_node("screening")
     assert float(str(materialised.metadata["seconds_loading"].value)) >= 2
     assert {"screening", "alpha"} <= materialised.metadata.keys()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from strategies.screening import CLOSE, VOLUME, ScreeningOptions, Side, screen, volatility_rank
+from strategies.screening import CLOSE, VOLUME, Books, ScreeningOptions, Side, screen
+from strategies.volatility import volatility_rank
 
 Array = NDArray[np.float64]
 BARS = 400
@@ -57,10 +58,31 @@ def test_momentum_is_the_t_statistic_of_the_window_before_the_newest_bars() -> N
 
 def test_alpha_is_coefficient_times_volatility_times_score_less_costs_and_spread() -> None:
     options = ScreeningOptions(cost_bps=4.0, information_coefficient=0.1, horizon_bars=25)
-    measures = screen(names(2), panel(2), options, spread_bps=np.array([1.0, 3.0])).measures
+    measures = screen(names(2), panel(2), options, books([1.0, 3.0], [5.0, 5.0], [5.0, 5.0])).measures
     gross = 0.1 * 5.0 * measures.volatility_bps * measures.score
     np.testing.assert_allclose(measures.alpha_long_bps, gross - np.array([5.0, 7.0]))
     np.testing.assert_allclose(measures.alpha_short_bps, -gross - np.array([5.0, 7.0]))
+    np.testing.assert_allclose(measures.spread_bps, [1.0, 3.0])
+
+
+def books(spread_bps: list[float], bids: list[float], asks: list[float]) -> Books:
+    """Return books around 100 with the given spreads and quantities."""
+    half = np.array(spread_bps) / 2e4
+    return Books(
+        bid=100.0 * (1 - half), ask=100.0 * (1 + half), bid_quantity=np.array(bids), ask_quantity=np.array(asks)
+    )
+
+
+def test_a_symbol_without_a_book_or_with_a_thin_one_is_refused_where_books_are_asked_for() -> None:
+    options = ScreeningOptions(cost_bps=0.0, min_depth=300.0)
+    asked = books([1.0, math.nan, 1.0], [9.0, 9.0, 9.0], [3.1, 9.0, 2.9])
+    found = screen(names(3), panel(3), options, asked)
+    assert {symbol: reason.split(":")[0] for symbol, reason in found.refused.items()} == {
+        "S0001": "BOOK_UNKNOWN",
+        "S0002": "BOOK_TOO_THIN",
+    }
+    assert found.measures.imbalance[0] == pytest.approx((9.0 - 3.1) / 12.1, abs=1e-3)
+    assert screen(names(3), panel(3), options).refused == {}
 
 
 def test_the_newest_move_is_expected_to_turn_around() -> None:
