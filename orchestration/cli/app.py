@@ -22,6 +22,7 @@ from orchestration.cli.layout import (
     Refused,
 )
 from orchestration.cli.processes import ProcessFailed, child_environment
+from orchestration.cli.sweep import sweep as sweep_command
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -127,6 +128,7 @@ def doctor(home: HomeOption = None) -> None:
 
 
 app.command()(backtest_command)
+app.command()(sweep_command)
 app.command()(research.backfill)
 app.command()(research.train)
 app.command()(regimes.regimes)

@@ -31,6 +31,7 @@ GOALS: Mapping[str, tuple[str, str]] = {
     "backtest_vector_warm": ("vectorbt, the quickest of seven runs in one process", ">= 200"),
     "features": ("pandas, eight rolling features, 500 symbols of 1,440 bars", ">= 3"),
     "features_vs_numpy": ("plain NumPy, the same", ">= 0.67"),
+    "regime_recovery": ("hmmlearn, one start: regimes of simulated chains found again, three separations", "> 1"),
     "screening": ("the goal of 1.5 s, 1,000 symbols of 1,440 bars, cold", "<= 1"),
 }
 
