@@ -38,7 +38,6 @@ def opened(at_s: float = 100.0) -> VenueBreaker:
         ("...x", CLOSED),
         ("...xxx", OPEN),
         ("....xxx", CLOSED),
-        ("", CLOSED),
     ],
 )
 def test_it_opens_on_its_share_of_enough_calls(results: str, state: BreakerState) -> None:
