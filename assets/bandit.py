@@ -11,7 +11,7 @@ from assets.decision_plots import ranked_picture
 from assets.decision_settings import DecisionSettings
 from assets.decision_tables import BANDIT_PRIORITIES, POLICY_PROPOSALS
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
-from assets.intervals import utc
+from assets.intervals import day_of, utc
 from assets.outcomes import TAKE_IT, newest_advice, situation_log, situation_outcomes, strategy_outcomes
 from assets.ports import Clock
 from assets.settings import ResearchSettings
@@ -55,17 +55,16 @@ def bandit(
     options = rules.options()
     # With many arms the floor gives way: all floors together leave half of the attention free.
     found = priorities(CONTEXTS, arms, outcomes, replace(options, floor=min(options.floor, 0.5 / len(arms))))
-    rows = pl.DataFrame(
-        [{"decided_at": utc(clock.now_ms()), **asdict(one), "run_id": context.run_id} for one in found],
-        schema=BANDIT_PRIORITIES.schema,
-    )
+    now_ms = clock.now_ms()
+    common = {"day": day_of(now_ms), "decided_at": utc(now_ms), "run_id": context.run_id}
+    rows = pl.DataFrame([{**asdict(one), **common} for one in found], schema=BANDIT_PRIORITIES.schema)
     warehouse.writer(BANDIT_PRIORITIES).upsert(rows)
     return dg.MaterializeResult(
         metadata={
             **table_facts(warehouse, BANDIT_PRIORITIES, watch, time_column="decided_at"),
             "outcomes": len(outcomes),
             "arms": len(arms),
-            "priorities": as_table(rows.drop("decided_at", "run_id").to_dicts()),
+            "priorities": as_table(rows.drop("day", "decided_at", "run_id").to_dicts()),
             "means": dg.MetadataValue.md(means_picture(found)),
         }
     )

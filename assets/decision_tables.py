@@ -105,6 +105,7 @@ SITUATION_LOOKS = TableSpec(
     name="situation_looks",
     meaning="Every look for situations, one row per rule: up to which bar, what was found and what was rejected.",
     columns=(
+        _DAY,
         Column("looked_at", UTC_MS, "when", "UTC"),
         Column("rule", pl.String, "rule of config/situations.yaml"),
         _MARKET,
@@ -117,6 +118,7 @@ SITUATION_LOOKS = TableSpec(
         Column("run_id", pl.String, "the Dagster run"),
     ),
     keys=("looked_at", "rule", "market", "interval"),
+    partition_by="day",
 )
 
 STRESS_TESTS = TableSpec(
@@ -147,6 +149,7 @@ POOLED_REGIMES = TableSpec(
     name="pooled_regimes",
     meaning="What all nodes know of each symbol's regimes, one row per node with its weight and distance.",
     columns=(
+        _DAY,
         Column("pooled_at", UTC_MS, "when", "UTC"),
         Column("symbol", pl.String, "instrument"),
         Column("node", pl.String, "the node of the row"),
@@ -164,12 +167,14 @@ POOLED_REGIMES = TableSpec(
         Column("run_id", pl.String, "the Dagster run"),
     ),
     keys=("pooled_at", "symbol", "node"),
+    partition_by="day",
 )
 
 BANDIT_PRIORITIES = TableSpec(
     name="bandit_priorities",
     meaning="Every decision of the bandit, one row per arm and context, with the propensities it acts by.",
     columns=(
+        _DAY,
         Column("decided_at", UTC_MS, "when", "UTC"),
         Column("context", pl.String, "calm, usual or wild"),
         Column("arm", pl.String, "situation:RULE or strategy:NAME"),
@@ -184,6 +189,7 @@ BANDIT_PRIORITIES = TableSpec(
         Column("run_id", pl.String, "the Dagster run"),
     ),
     keys=("decided_at", "context", "arm"),
+    partition_by="day",
 )
 
 POLICY_PROPOSALS = TableSpec(

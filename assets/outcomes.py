@@ -63,7 +63,8 @@ def strategy_outcomes(
 
 def newest_advice(warehouse: Warehouse) -> dict[tuple[str, str], Advice]:
     """Return the bandit's newest word on every rule, by context and rule; empty before its first."""
-    rows = warehouse.reader(BANDIT_PRIORITIES).read()
+    reader = warehouse.reader(BANDIT_PRIORITIES)
+    rows = reader.read(reader.partitions()[-1:])
     newest = rows.filter(
         (pl.col("decided_at") == pl.col("decided_at").max()) & pl.col("arm").str.starts_with(SITUATION)
     )

@@ -11,7 +11,7 @@ from assets.decision_plots import ranked_picture
 from assets.decision_settings import DecisionSettings
 from assets.decision_tables import POOLED_REGIMES
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
-from assets.intervals import utc
+from assets.intervals import day_of, utc
 from assets.node_reports import NodeReport, leave, own_report, read_all
 from assets.ports import Clock
 from assets.scoring import ALL
@@ -21,6 +21,9 @@ from assets.waiting import waiting
 from governance.registry import ModelRegistry
 from strategies.pooling import NodeView, Pool, PoolOptions, drifting, pool, pool_figures
 from warehouse.store import Warehouse
+
+#: Days whose looks tell whether a node has been far away for long.
+DRIFT_DAYS = 8
 
 
 class NothingToPool(Exception):
@@ -64,8 +67,9 @@ def build_pooling(home_pool: Path) -> dg.AssetsDefinition:
         reports, refused = read_all(
             folder, now_ms=now_ms, max_age_s=rules.max_age_s, market=settings.market, interval=settings.interval
         )
-        before = warehouse.reader(POOLED_REGIMES).read()
-        common = {"pooled_at": utc(now_ms), "run_id": context.run_id}
+        stored = warehouse.reader(POOLED_REGIMES)
+        before = stored.read(stored.partitions()[-DRIFT_DAYS:])
+        common = {"day": day_of(now_ms), "pooled_at": utc(now_ms), "run_id": context.run_id}
         rows = pooled_rows(own, reports, before, rules.options(), common)
         warehouse.writer(POOLED_REGIMES).upsert(rows)
         context.log.info(f"{len(reports)} nodes on {len(own.symbols)} symbols, {len(refused)} files refused")
@@ -74,7 +78,7 @@ def build_pooling(home_pool: Path) -> dg.AssetsDefinition:
                 **table_facts(warehouse, POOLED_REGIMES, watch, time_column="pooled_at"),
                 "nodes": ", ".join(report.node for report in reports),
                 "refused": as_table([{"file": name, "reason": reason} for name, reason in refused.items()]),
-                "pool": as_table(rows.drop("pooled_at", "run_id").to_dicts()),
+                "pool": as_table(rows.drop("day", "pooled_at", "run_id").to_dicts()),
                 "sharpe": as_table(figure_rows(reports)),
                 "distances": dg.MetadataValue.md(distance_picture(rows)),
             }
@@ -86,7 +90,8 @@ def build_pooling(home_pool: Path) -> dg.AssetsDefinition:
 @dg.asset_check(asset="pooling", description="No node has been far from the pool for long.")
 def nodes_agree(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """Warn of a drift: of one node, or of its model, or of the market it sees."""
-    rows = warehouse.reader(POOLED_REGIMES).read()
+    reader = warehouse.reader(POOLED_REGIMES)
+    rows = reader.read(reader.partitions()[-1:])
     newest = rows.filter((pl.col("pooled_at") == pl.col("pooled_at").max()) & pl.col("drifting"))
     return dg.AssetCheckResult(
         passed=newest.is_empty(),

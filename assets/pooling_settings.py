@@ -25,7 +25,7 @@ class PoolingSettings(BaseModel):
     min_distance: Distance = Field(description="Distance below which nobody is left out.")
     prior_evidence: float = Field(ge=0, le=1_000_000, description="Bars that say equal shares.")
     drift_distance: Distance = Field(description="Distance from the pool that counts as far.")
-    drift_looks: int = Field(ge=1, le=1000, description="Looks in a row that make a drift.")
+    drift_looks: int = Field(ge=1, le=100, description="Looks in a row that make a drift.")
 
     def place(self, home_pool: Path) -> Path:
         """Return the folder that the nodes share."""

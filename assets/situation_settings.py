@@ -68,6 +68,7 @@ class RuleSettings(_Part):
     horizon_bars: int = Field(ge=1, le=1000, description="Bars until the outcome is read.")
     min_turnover: float = Field(ge=0, description="Depth gate: traded quote value per bar.")
     min_novelty: float = Field(ge=0, le=100, description="Distance to every remembered hit, in deviations.")
+    only_screened: bool = Field(description="Whether only symbols count that the screening picked for this side.")
 
     def rule(self) -> Rule:
         """Return the rule's own form."""
@@ -80,6 +81,7 @@ class RuleSettings(_Part):
             horizon_bars=self.horizon_bars,
             min_turnover=self.min_turnover,
             min_novelty=self.min_novelty,
+            only_screened=self.only_screened,
         )
 
 

@@ -1,6 +1,6 @@
 """Between stored bars, stored hits and the rule of ``strategies/situations.py``. Plain code, no Dagster."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from assets.decision_tables import SITUATION_HITS, SITUATION_LOOKS
+from assets.decision_tables import SCREENINGS, SITUATION_HITS, SITUATION_LOOKS
 from assets.intervals import DAY_MS, day_of, utc
 from assets.recent_bars import Panel
 from assets.settings import ResearchSettings
 from strategies.bandit import draw
 from strategies.features import FEATURES, WARM_UP, compute
-from strategies.situations import Hit, Memory, Rejection, Rule, SymbolRows, outcome_bps
+from strategies.situations import REMEMBERED, Hit, Memory, Rejection, Rule, SymbolRows, outcome_bps
 from warehouse.store import Warehouse
 
 OPEN, DONE, LOST = "OPEN", "DONE", "LOST"
@@ -23,17 +23,21 @@ TAKE, SKIP = "TAKE", "SKIP"
 TURNOVER_BARS = 20
 #: A hit whose exit bar is further back than this is not waited for.
 MOST_BARS = 5_000
+#: Records and novelty speak of the newest days; what is older stays stored.
+KEPT_DAYS = 90
 
 
 def our_hits(warehouse: Warehouse, settings: ResearchSettings) -> pl.DataFrame:
-    """Return the stored hits of this market and bar length."""
-    return warehouse.reader(SITUATION_HITS).read(where=_ours(settings))
+    """Return the hits of this market and bar length, of the newest ``KEPT_DAYS`` days that have any."""
+    reader = warehouse.reader(SITUATION_HITS)
+    return reader.read(reader.partitions()[-KEPT_DAYS:], where=_ours(settings))
 
 
 def looked_until_ms(warehouse: Warehouse, settings: ResearchSettings) -> int:
     """Return the close of the newest bar that was looked at, 0 before the first look."""
-    looks = warehouse.reader(SITUATION_LOOKS).read(where=_ours(settings))
-    return max(looks["until_at"].dt.epoch("ms").to_list(), default=0)
+    looks = warehouse.reader(SITUATION_LOOKS).scan().filter(_ours(settings))
+    newest: int | None = looks.select(pl.col("until_at").dt.epoch("ms").max()).collect().item()
+    return newest or 0
 
 
 def bars_needed(hits: pl.DataFrame, history_bars: int, bar_ms: int, now_ms: int) -> int:
@@ -43,13 +47,26 @@ def bars_needed(hits: pl.DataFrame, history_bars: int, bar_ms: int, now_ms: int)
     return int(min(MOST_BARS, max(history_bars + WARM_UP, back)))
 
 
+def newest_picks(warehouse: Warehouse, settings: ResearchSettings) -> dict[tuple[str, int], int]:
+    """Return since when (UTC ms) the newest screening has picked a symbol for a direction, 1 to buy, -1 to sell."""
+    reader = warehouse.reader(SCREENINGS)
+    rows = reader.read(reader.partitions()[-1:], where=pl.col("market") == settings.market)
+    newest = rows.filter((pl.col("screened_at") == pl.col("screened_at").max()) & (pl.col("side") != ""))
+    told = newest.select("symbol", "side", pl.col("screened_at").dt.epoch("ms"))
+    return {(symbol, 1 if side == "LONG" else -1): at_ms for symbol, side, at_ms in told.iter_rows()}
+
+
 def remembered(hits: pl.DataFrame) -> Memory:
     """Return what the stored hits leave behind for cooldown and novelty."""
     memory = Memory()
-    features = hits.select(FEATURES).to_numpy()
-    times = hits["hit_at"].dt.epoch("ms").to_list()
-    for at, (rule, symbol) in enumerate(hits.select("rule", "symbol").iter_rows()):
-        memory.remember(rule, symbol, times[at], features[at])
+    for rule, symbol, at_ms in (
+        hits.group_by("rule", "symbol").agg(pl.col("hit_at").dt.epoch("ms").max()).sort("rule", "symbol").iter_rows()
+    ):
+        memory.last_ms[rule, symbol] = at_ms
+    newest = hits.sort("hit_at", "symbol").group_by("rule", maintain_order=True).tail(REMEMBERED)
+    features = newest.select(FEATURES).to_numpy()
+    for at, rule in enumerate(newest["rule"].to_list()):
+        memory.past.setdefault(rule, deque(maxlen=REMEMBERED)).append(features[at])
     return memory
 
 

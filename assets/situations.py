@@ -11,17 +11,19 @@ from assets.decision_plots import ranked_picture
 from assets.decision_settings import DecisionSettings
 from assets.decision_tables import SITUATION_HITS, SITUATION_LOOKS
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
-from assets.intervals import utc
+from assets.intervals import DAY_FORMAT, utc
 from assets.outcomes import newest_advice
 from assets.ports import Clock, MarketData
 from assets.recent_bars import Panel, recent_panel
 from assets.settings import ResearchSettings
 from assets.situation_table import (
     DONE,
+    OPEN,
     bars_needed,
     hit_rows,
     look_rows,
     looked_until_ms,
+    newest_picks,
     our_hits,
     remembered,
     settled,
@@ -39,7 +41,7 @@ _NEWEST = 50
 
 
 @dg.asset(
-    deps=["universe", "bars"],
+    deps=["universe", "bars", "screening"],
     group_name="decisions",
     kinds={"python", "parquet"},
     owners=OWNERS,
@@ -68,8 +70,10 @@ def situations(
     count = bars_needed(before, wanted.history_bars, settings.bar_ms, now_ms)
     panel = recent_panel(warehouse, market_data, settings, symbols, bars=count, now_ms=now_ms)
     fresh, counts = _look(context.run_id, utc(now_ms), warehouse, settings, rules, before, panel)
-    hits = settled(pl.concat([before, fresh]), panel, settings.bar_ms, wanted.cost_bps)
-    warehouse.writer(SITUATION_HITS).upsert(hits)
+    pending = pl.concat([before.filter(pl.col("state") == OPEN), fresh])
+    told = settled(pending, panel, settings.bar_ms, wanted.cost_bps)
+    warehouse.writer(SITUATION_HITS).upsert(told)
+    hits = pl.concat([before.filter(pl.col("state") != OPEN), told])
     # The watermark moves last: what a crash left out is looked at again.
     warehouse.writer(SITUATION_LOOKS).upsert(counts)
     records = records_of(hits, rules)
@@ -108,12 +112,14 @@ def _look(
         FEATURES,
         remembered(before),
         after_ms=looked_until_ms(warehouse, settings),
+        screened=newest_picks(warehouse, settings),
     )
     place = {"market": settings.market, "interval": settings.interval, "run_id": run_id}
+    look = {"day": at.strftime(DAY_FORMAT), "looked_at": at}
     until = utc(int(panel.open_ms[-1]) + settings.bar_ms)
     return (
         hit_rows(hits, place, settings.bar_ms, newest_advice(warehouse)),
-        look_rows(rules, hits, rejected, {"looked_at": at, "until_at": until, **place}),
+        look_rows(rules, hits, rejected, {**look, "until_at": until, **place}),
     )
 
 

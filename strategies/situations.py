@@ -25,6 +25,7 @@ BPS = 10_000.0
 REMEMBERED = 500
 #: Bars that must have gone before volatility is called calm or wild.
 CONTEXT_BARS = 30
+NEVER = 2**62
 CALM, USUAL, WILD = "calm", "usual", "wild"
 CONTEXTS = (CALM, USUAL, WILD)
 
@@ -51,7 +52,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """``direction`` is 1 to buy, -1 to sell; ``min_turnover`` in quote units per bar; ``min_novelty`` in deviations."""
+    """``direction`` is 1 to buy, -1 to sell; ``min_turnover`` in quote units per bar; ``min_novelty`` in deviations.
+
+    ``only_screened``: holds only in symbols that the screening picked for the same direction, from that moment on.
+    """
 
     name: str
     direction: int
@@ -61,6 +65,7 @@ class Rule:
     horizon_bars: int
     min_turnover: float
     min_novelty: float
+    only_screened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,6 +124,7 @@ def find_hits(
     memory: Memory,
     *,
     after_ms: int,
+    screened: Mapping[tuple[str, int], int] | None = None,
 ) -> tuple[list[Hit], Counter[tuple[str, Rejection]]]:
     """Return the hits at bars that closed after ``after_ms``, by time, and how often which rule was rejected why.
 
@@ -127,6 +133,8 @@ def find_hits(
 
     Args:
         columns: the names of the features, in the order of the rows' columns.
+        screened: since when (UTC ms) a symbol has been picked for a direction; what a later screening picked says
+            nothing about earlier bars.
 
     Raises:
         KeyError: a rule names a feature that is not among the columns.
@@ -136,7 +144,7 @@ def find_hits(
     contexts = [volatility_contexts(one.features[:, places["volatility_20"]]) for one in rows]
     found: list[Hit] = []
     for rule in rules:
-        for at_ms, number, at in _held(rule, rows, places, after_ms):
+        for at_ms, number, at in _held(rule, rows, places, after_ms, screened or {}):
             one = rows[number]
             novelty = _novelty(one.features, at, memory.past.get(rule.name, ()))
             verdict = _verdict(rule, one, at, novelty, memory)
@@ -179,12 +187,18 @@ def outcome_bps(direction: int, price: float, later: float, cost_bps: float) -> 
 
 
 def _held(
-    rule: Rule, rows: Sequence[SymbolRows], places: Mapping[str, int], after_ms: int
+    rule: Rule,
+    rows: Sequence[SymbolRows],
+    places: Mapping[str, int],
+    after_ms: int,
+    screened: Mapping[tuple[str, int], int],
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (time, symbol's number, row) where the rule holds, by time and symbol: as they would come live."""
     held = []
     for number, one in enumerate(rows):
         flags = holds(rule.conditions, one.features, places) & (one.close_ms > after_ms)
+        if rule.only_screened:
+            flags &= one.close_ms >= screened.get((one.symbol, rule.direction), NEVER)
         held += [(int(one.close_ms[at]), one.symbol, number, at) for at in np.flatnonzero(flags).tolist()]
     for at_ms, _symbol, number, at in sorted(held):
         yield at_ms, number, at

@@ -83,7 +83,7 @@ def test_situations_are_looked_for_once_per_bar_and_settled_later(exchange: Simu
     assert run(tmp_path, exchange, "situations_job").success
     hits, looks = store.reader(SITUATION_HITS).read(), store.reader(SITUATION_LOOKS).read()
     earlier, later = looks.partition_by("looked_at")
-    assert earlier.height == later.height == 4
+    assert earlier.height == later.height == 6
     before, since = (sum(part["hits"].to_list()) for part in (earlier, later))
     assert later["until_at"][0] > earlier["until_at"][0]
     assert before == first.height > 0
@@ -91,7 +91,7 @@ def test_situations_are_looked_for_once_per_bar_and_settled_later(exchange: Simu
     assert hits.filter(pl.col("state") == "DONE")["outcome_bps"].is_finite().all()
     assert run(tmp_path, exchange, "bandit_job").success
     priorities = store.reader(BANDIT_PRIORITIES).read()
-    assert priorities.height == 3 * 4
+    assert priorities.height == 3 * 6
     assert sum(priorities["count"].to_list()) == hits.filter(pl.col("state") == "DONE").height
     (proposal,) = store.reader(POLICY_PROPOSALS).read().to_dicts()
     assert (proposal["verdict"], proposal["reason"].split(":")[0]) == ("REFUSED", "TOO_FEW_ROWS")

@@ -101,7 +101,8 @@ def test_the_newest_decision_is_the_advice(tmp_path: Path) -> None:
 
 def write_priorities(store: Warehouse, found: Any, at: datetime) -> None:
     rows = [
-        {name: getattr(one, name, None) for name in BANDIT_PRIORITIES.schema} | {"decided_at": at, "run_id": "run"}
+        {name: getattr(one, name, None) for name in BANDIT_PRIORITIES.schema}
+        | {"day": at.strftime("%Y-%m-%d"), "decided_at": at, "run_id": "run"}
         for one in found
     ]
     store.writer(BANDIT_PRIORITIES).upsert(pl.DataFrame(rows, schema=BANDIT_PRIORITIES.schema))

@@ -40,7 +40,7 @@ def read(folder: Path) -> tuple[list[NodeReport], dict[str, str]]:
 
 def rows(own: NodeReport, *others: NodeReport, before: pl.DataFrame | None = None, look: int = 0) -> pl.DataFrame:
     past = POOLED_REGIMES.empty() if before is None else before
-    common = {"pooled_at": AT + timedelta(minutes=look), "run_id": "run"}
+    common = {"day": "2027-01-15", "pooled_at": AT + timedelta(minutes=look), "run_id": "run"}
     return pooled_rows(own, [own, *others], past, OPTIONS, common)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.decision_tables import SITUATION_HITS, SITUATION_LOOKS
+from assets.decision_tables import SCREENINGS, SITUATION_HITS, SITUATION_LOOKS
 from assets.intervals import DAY_MS
 from assets.recent_bars import Panel
+from assets.screening import screening_rows
 from assets.situation_settings import SituationSettings
 from assets.situation_table import (
     DONE,
@@ -21,6 +22,7 @@ from assets.situation_table import (
     hit_rows,
     look_rows,
     looked_until_ms,
+    newest_picks,
     our_hits,
     remembered,
     settled,
@@ -28,6 +30,7 @@ from assets.situation_table import (
 )
 from orchestration.environment import ROOT, ConfigurationInvalid, load, read_config
 from strategies.features import FEATURES, WARM_UP, compute
+from strategies.screening import ScreeningOptions, Side, screen
 from strategies.situations import Condition, Memory, Operator, Rule, find_hits
 from tests.unit.assets.bars import START, STEP, SYMBOL, bars
 from warehouse.store import Warehouse
@@ -104,7 +107,7 @@ def test_a_second_look_finds_only_what_came_since_and_keeps_the_cooldown(tmp_pat
     early = look(panel(250))
     store.writer(SITUATION_HITS).upsert(early)
     until = datetime.fromtimestamp((START + 250 * STEP) / 1000, UTC)
-    common = {"looked_at": AT, "until_at": until, **PLACE}
+    common = {"day": "2026-03-01", "looked_at": AT, "until_at": until, **PLACE}
     hits, rejected = find_hits([RULE], symbol_rows(panel(250), STEP), FEATURES, Memory(), after_ms=0)
     counts = look_rows([RULE], hits, rejected, common)
     assert counts.row(0, named=True)["hits"] == early.height
@@ -126,6 +129,22 @@ def test_a_missing_exit_bar_is_waited_for_a_day_and_then_lost() -> None:
     assert old["state"].to_list() == [LOST]
     assert old["outcome_bps"].to_list() == [None]
     assert settled(hits, panel(1000, first=due + 1), STEP, 10.0)["state"].to_list() == [LOST]
+
+
+def test_the_newest_screening_says_what_is_screened(tmp_path: Path) -> None:
+    store, research = Warehouse(tmp_path), load({}).research
+    assert newest_picks(store, research) == {}
+    seen = panel(400)
+    options = ScreeningOptions(cost_bps=0.0)
+    for hour, sign in ((7, 1.0), (8, -1.0)):
+        turned = seen.bars.copy()
+        turned[0, :, :4] = 100.0 * (turned[0, :, :4] / 100.0) ** sign
+        turned[0, :, 1], turned[0, :, 2] = turned[0, :, 1:3].max(axis=1), turned[0, :, 1:3].min(axis=1)
+        answer = screen(seen.symbols, turned, options)
+        at = datetime(2026, 3, 1, hour, tzinfo=UTC)
+        store.writer(SCREENINGS).upsert(screening_rows(answer, at, market="spot", run_id="run"))
+        side = 1 if answer.picks[0].side is Side.LONG else -1
+        assert newest_picks(store, research) == {(SYMBOL, side): int(at.timestamp() * 1000)}
 
 
 def test_as_many_bars_are_read_as_open_hits_and_history_need() -> None:
@@ -154,6 +173,7 @@ def test_as_many_bars_are_read_as_open_hits_and_history_need() -> None:
         ("side: LONG", "side: BOTH", ["rules.0.side = BOTH", "LONG", "SHORT"]),
         ("name: breakout_down", "name: breakout_up", ["rules", "two rules are called breakout_up"]),
         ("priority: 5", "priority: 5\n    colour: red", ["rules.0.colour = red", "not permitted"]),
+        ('only_screened: "false"', "only_screened: maybe", ["rules.0.only_screened = maybe", "boolean"]),
         ("history_bars: 720", "history_bars: 7", ["history_bars = 7", "60"]),
     ],
 )

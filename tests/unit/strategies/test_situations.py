@@ -155,6 +155,14 @@ def test_looking_bar_by_bar_finds_what_looking_once_finds() -> None:
     assert stepwise == once
 
 
+def test_a_rule_for_screened_symbols_holds_in_these_from_the_screening_on() -> None:
+    series = [rows([3.0] * 5), rows([3.0] * 5, "B"), rows([3.0] * 5, "C")]
+    picks = {("A", 1): 3 * MINUTE, ("B", -1): 0}
+    hits, _ = find_hits([rule(only_screened=True)], series, FEATURES, Memory(), after_ms=0, screened=picks)
+    assert [(hit.symbol, hit.at_ms // MINUTE) for hit in hits] == [("A", 3), ("A", 4), ("A", 5)]
+    assert found([rule(only_screened=True)], *series) == []
+
+
 def test_at_the_same_bar_the_higher_priority_comes_first() -> None:
     hits = found([rule(name="a"), rule(name="b", priority=5.0)], rows([3.0]))
     assert [hit.rule for hit in hits] == ["b", "a"]
