@@ -159,18 +159,25 @@ def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
 
 
 def _margin(ctx: RiskContext) -> RiskRefused | None:
-    """Initial margin at the leverage limit against the wallet, results not yet realised left out."""
+    wanted = margin(ctx)
+    if wanted is None or wanted[0] <= max(ZERO, wanted[1]):
+        return None
+    (needed, free), quote = wanted, ctx.instrument.quote
+    acceptable = max(ZERO, free) * ctx.policy.leverage_limit
+    return refused("INSUFFICIENT_FUNDS", f"not enough free {quote} margin", needed, free, acceptable)
+
+
+def margin(ctx: RiskContext) -> tuple[Decimal, Decimal] | None:
+    """Return the initial margin that an order needs and what is free of the wallet, in the reporting currency.
+
+    At the leverage limit, results not yet realised left out; ``None`` where that limit is 0.
+    """
     leverage, exposure = ctx.policy.leverage_limit, ctx.state.exposure
     if leverage <= 0:
         return None
-    venue, quote = ctx.venue, ctx.instrument.quote
-    wallet = ctx.state.portfolio.holding(venue, Market.FUTURES, quote) * (ctx.quote_rate or ZERO)
-    free = wallet - exposure.derivative_gross(venue) / leverage
-    added = exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
-    needed = added / leverage
-    if needed <= max(ZERO, free):
-        return None
-    return refused("INSUFFICIENT_FUNDS", f"not enough free {quote} margin", needed, free, max(ZERO, free) * leverage)
+    wallet = ctx.state.portfolio.holding(ctx.venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
+    added = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
+    return added / leverage, wallet - exposure.derivative_gross(ctx.venue) / leverage
 
 
 def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:

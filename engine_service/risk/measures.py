@@ -12,6 +12,7 @@ from typing import Final
 from engine_service.domain.ids import Market
 from engine_service.domain.money import BPS, ZERO, exactly, plain
 from engine_service.domain.order_status import OrderSide
+from engine_service.risk.checks import margin
 from engine_service.risk.context import RiskContext
 from engine_service.risk.permissions import Pace
 
@@ -95,8 +96,7 @@ def _smallest(ctx: RiskContext, pace: Pace) -> Measure:
 def _funds(ctx: RiskContext, pace: Pace) -> Measure:
     instrument, exposure, books = ctx.instrument, ctx.state.exposure, ctx.state.portfolio
     if ctx.market is Market.FUTURES:
-        wallet = books.holding(instrument.venue, ctx.market, instrument.quote)
-        return ctx.value / max(Decimal(1), ctx.policy.leverage_limit), wallet
+        return (None if ctx.request.reduce_only else margin(ctx)) or ("no margin", "any")
     if ctx.side is OrderSide.BUY:
         free = exposure.available(books, instrument.venue, ctx.market, instrument.quote)
         return ctx.quantity * ctx.worst_price, free
