@@ -12,9 +12,12 @@ import pytest
 
 from assets.decision_tables import STRESS_TESTS
 from assets.feature_table import Series
+from assets.promotion import judge
 from assets.scoring import ALL
 from assets.stress import NothingToStress, shortfall_picture, stress, versions_to_stress
 from assets.stress_table import StressOutcome, StressTask, stress_rows, stress_symbol, worst_shortfall
+from assets.tables import EVALUATIONS
+from governance.promotion import Verdict
 from governance.registry import ModelRegistry
 from orchestration.environment import load
 from orchestration.resources import LocalCompute, SystemClock
@@ -117,3 +120,20 @@ def test_the_page_of_a_registered_version_shows_its_tails(tmp_path: Path) -> Non
     assert worst_shortfall(store, version) is not None
     (materialised,) = result.asset_materializations_for_node("stress")
     assert {"tails", "shortfall", "versions"} <= materialised.metadata.keys()
+
+
+def test_promotion_waits_for_the_stress_test_that_its_gates_ask_for(tmp_path: Path) -> None:
+    store, registry, research = Warehouse(tmp_path / "w"), ModelRegistry(tmp_path / "r"), load({}).research
+    figures = dict.fromkeys(("sharpe", "sharpe_se", "total_return", "hold_return", "likelihood_gain"), 1.0)
+    shares = dict.fromkeys(("converged_frac", "min_occupancy_frac", "exposure_frac"), 1.0)
+    row = {
+        "version": "v", "symbol": ALL, "evaluated_at": AT, "symbols": 2, "folds": 5, "bars": 10_000,
+        "max_drawdown_frac": 0.1, "turnover_per_day": 1.0, "min_dwell_bars": 50.0, **figures, **shares,
+    }  # fmt: skip
+    store.writer(EVALUATIONS).upsert(pl.DataFrame([row], schema=EVALUATIONS.schema))
+    strict = replace(research, gates=research.gates.model_copy(update={"max_stress_shortfall_frac": 0.99}))
+    assert judge(store, registry, research, approved=False).verdict is Verdict.PROMOTE
+    waiting = judge(store, registry, strict, approved=False)
+    assert [gate.name for gate in waiting.refusals] == ["stress_shortfall_frac"]
+    store.writer(STRESS_TESTS).upsert(rows_of(task("A")))
+    assert judge(store, registry, strict, approved=False).verdict is Verdict.PROMOTE
