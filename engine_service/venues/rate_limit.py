@@ -21,6 +21,8 @@ from dataclasses import astuple, dataclass
 from enum import IntEnum
 from pathlib import Path
 
+import structlog
+
 from engine_service.domain.clock import Clock, SystemClock
 
 _STATE = struct.Struct("<4sqqqqq")
@@ -30,6 +32,7 @@ _SHRINK_MS = 300_000
 _DEFAULT_PAUSE_S = 60
 _DEFAULT_BAN_S = 120
 _HOST_UNSAFE = re.compile(r"[^A-Za-z0-9.\-]+")
+_log = structlog.get_logger(__name__)
 
 
 class Priority(IntEnum):
@@ -78,6 +81,7 @@ class RateBudget:
         self._thread_lock = threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._orders = OrderCounter()
+        self._unsaved: _State | None = None
         self.weight_per_minute = weight_per_minute
 
     @classmethod
@@ -171,13 +175,27 @@ class RateBudget:
         with self._thread_lock:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
-                state = _read(self._fd)
+                state = self._unsaved or _read(self._fd)
                 before = astuple(state)
                 yield state
                 if astuple(state) != before:
-                    os.pwrite(self._fd, _STATE.pack(_MAGIC, *astuple(state)), 0)
+                    self._save(state)
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _save(self, state: _State) -> None:
+        """Write the counters for everyone; where that fails this process counts on by itself.
+
+        A full disk must not stand between a person and a cancel.
+        """
+        try:
+            os.pwrite(self._fd, _STATE.pack(_MAGIC, *astuple(state)), 0)
+        except OSError as error:
+            if self._unsaved is None:
+                _log.warning("request weight is not shared with other processes now", reason=str(error))
+            self._unsaved = state
+        else:
+            self._unsaved = None
 
 
 class OrderCounter:

@@ -1,5 +1,6 @@
 """One budget per host: who goes first, what a 429 and a 418 do, and that processes share it."""
 
+import errno
 import multiprocessing
 from pathlib import Path
 
@@ -121,3 +122,20 @@ def test_an_answer_without_a_count_keeps_the_order_counted_until_its_window_ends
     assert budget.take(1, Priority.ORDER, orders=1) == Refusal(10.0)
     clock.advance(10_000)
     assert budget.take(1, Priority.ORDER, orders=1) is None
+
+
+def test_a_full_disk_keeps_the_count_here_until_it_can_be_shared_again(
+    budget: RateBudget, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int, _data: bytes, _at: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine_service.venues.rate_limit.os.pwrite", full)
+        for _ in range(6):
+            assert budget.take(10, Priority.ORDER) is None
+        assert budget.used_weight() == 60
+        assert budget.take(budget.weight_per_minute, Priority.ORDER) is not None
+    assert budget.take(5, Priority.ORDER) is None
+    [path] = tmp_path.rglob("*.budget")
+    assert RateBudget(path, weight_per_minute=budget.weight_per_minute, clock=clock).used_weight() == 65
