@@ -11,7 +11,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(PY) --require-hashes
 
-.PHONY: help install install-dev demo up test lint unit bench bench-research torture docs lock clean
+.PHONY: help install install-dev demo up test lint unit bench bench-research torture mutation docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ bench-research: install-dev ## Measure the research half against peers in one ru
 
 torture: install-dev ## Break the engine in every way we know, and count what broke (QUICK=1 ARGS="--only sigkill")
 	@$(PY) -m tests.faults $(if $(QUICK),--quick) $(ARGS)
+
+mutation: install-dev ## Make one mistake at a time in rails, state machine, ledger, keys; count those no test sees (ARGS="--sample 100")
+	@$(PY) -m tests.mutation $(ARGS)
 
 docs: install-dev ## Write the generated pages of docs/ again
 	@$(PY) -m tests.architecture.reference
