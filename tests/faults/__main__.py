@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults import page
 from tests.faults.registry import ROWS
 from tests.faults.rows import CannotRun, Options, Outcome, Row
 
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             done.append((row, outcome, time.monotonic() - began))
             _tell(console, row, outcome, flags.seed)
     console.print(_table(done, quick=flags.quick))
+    if flags.write:
+        page.write(done, [row.name for row in ROWS], quick=flags.quick)
     figures = {row.name: {"tried": outcome.tried, "failed": outcome.failed} for row, outcome, _ in done}
     print(json.dumps(figures), flush=True)
     return int(any(outcome.failed for _, outcome, _ in done))
@@ -73,10 +76,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults", description="Break the engine in every way we know, and count what broke."
     )
-    parser.add_argument("--quick", action="store_true", help="the short column, about ten minutes on two cores")
+    parser.add_argument("--quick", action="store_true", help="the short column, about half an hour on two cores")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], help="these rows")
     parser.add_argument("--seed", type=int, default=1, help="the same seed tries the same things (1)")
     parser.add_argument("--json", action="store_true", help="nothing but the JSON line on standard output")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/reliability.md")
     parser.add_argument("--folder", type=Path, help="where homes and logs stay (a temporary folder)")
     return parser.parse_args(arguments)
 

@@ -19,6 +19,7 @@ from tests.integration.simulated_exchange import API_KEY, API_SECRET, ROOT, free
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
 READY_WITHIN_S = 70.0
 STOP_WITHIN_S = 20.0
+ENGINE = ("engine_service.main",)
 
 #: Every rail stays on, with its limit where the load does not meet it: what is tested is recovery.
 WIDE_LIMITS = {
@@ -49,6 +50,9 @@ class Engine:
     port: int = field(default_factory=free_port)
     process: Process | None = None
     starts_s: list[float] = field(default_factory=list)
+    #: Takes the place of ``engine_service.main``: a module and its own arguments.
+    launcher: tuple[str, ...] = ENGINE
+    arguments: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -65,10 +69,10 @@ class Engine:
     async def spawn(self, *, failpoint: str = "") -> None:
         """Start the process without waiting for it; with ``failpoint`` (NAME:NTH) it will kill itself there."""
         self.home.mkdir(parents=True, exist_ok=True)
-        launcher = ["tests.faults.failpoints", failpoint] if failpoint else ["engine_service.main"]
+        launcher = ["tests.faults.failpoints", failpoint] if failpoint else self.launcher
         command = ["-m", *launcher, "--home", str(self.home), "--port", str(self.port)]
         command += ["--venue", "binance", "--venue-url", self.venue_url, "--interval", "1s"]
-        command += ["--strategies", "off", "--symbols", ",".join(SYMBOLS)]
+        command += ["--strategies", "off", "--symbols", ",".join(SYMBOLS), *self.arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NHMM_")}
         environment |= {"BINANCE_API_KEY": API_KEY, "BINANCE_API_SECRET": API_SECRET}
         with self.log.open("ab") as errors:
@@ -95,6 +99,20 @@ class Engine:
             code = await self.kill()
             raise EngineFailed(f"not ready, exit code {code}: {self.log.read_text(encoding='utf-8')[-1500:]}")
         self.starts_s.append(time.monotonic() - began)
+
+    async def refused(self) -> tuple[int, str]:
+        """Start, expect no service: return the exit code and what it said.
+
+        Raises:
+            TimeoutError: it runs on.
+        """
+        before = self.log.stat().st_size if self.log.exists() else 0
+        await self.spawn()
+        try:
+            code = await asyncio.wait_for(self._running().wait(), READY_WITHIN_S)
+        finally:
+            await self.kill()
+        return code, self.log.read_bytes()[before:].decode("utf-8", "replace")
 
     async def kill(self) -> int:
         """SIGKILL; return the exit code once the process is gone."""

@@ -47,6 +47,8 @@ class Evidence:
     events: Sequence[Row]
     ledger: Mapping[str, Sequence[Row]]
     account: str = "demo"
+    #: Codes of answers without an order that were to be expected.
+    refusals: frozenset[str] = TRY_AGAIN
     by_id: dict[str, Row] = field(init=False)
     by_tag: dict[str, list[Row]] = field(init=False)
     venue_orders: dict[str, Row] = field(init=False)
@@ -113,7 +115,7 @@ def _answer(
         yield Finding("acknowledged and absent", intent.key, answer.client_order_id)
     if answer.status in {403, 422, 503} and answer.client_order_id and at_exchange:
         yield Finding("refused and placed", intent.key, f"{answer.code} {answer.client_order_id}")
-    if not answer.client_order_id and answer.code not in TRY_AGAIN:
+    if not answer.client_order_id and answer.code not in evidence.refusals:
         yield Finding("unexpected answer", intent.key, f"{answer.status} {answer.code} {answer.body.get('detail')}")
     for fill in answer.body.get("fills", ()):
         row = trades.get((answer.client_order_id, str(fill["trade_id"])))
@@ -129,7 +131,7 @@ def _cancels(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("cancelled and working", client_order_id)
         if answer.status == 404:
             yield Finding("acknowledged and lost", client_order_id, "a cancel did not find it")
-        if answer.status >= 500 and answer.code not in TRY_AGAIN:
+        if answer.status >= 500 and answer.code not in evidence.refusals:
             yield Finding("unexpected answer", client_order_id, f"{answer.status} {answer.code}")
 
 

@@ -6,10 +6,12 @@ from typing import Final
 
 from tests.faults import (
     bad_inputs,
+    fault_matrix,
     identical_posts,
     report_streams,
     sigkill,
     sigterm,
+    simulated,
     tampered_journals,
     torn_journals,
     venue_faults,
@@ -20,9 +22,11 @@ ROWS: Final[tuple[Row, ...]] = (
     sigkill.ROW,
     identical_posts.ROW,
     venue_faults.ROW,
+    simulated.ROW,
     torn_journals.ROW,
     tampered_journals.ROW,
     report_streams.ROW,
     sigterm.ROW,
     bad_inputs.ROW,
+    fault_matrix.ROW,
 )

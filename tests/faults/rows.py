@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How much to try. ``quick`` is what a push is held to, about ten minutes for all rows on two cores."""
+    """How much to try. ``quick`` is what a push is held to, about half an hour for all rows on two cores."""
 
     folder: Path
     quick: bool = True

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.engine_process import SYMBOLS, WIDE_LIMITS, Engine
+from tests.faults.engine_process import ENGINE, SYMBOLS, WIDE_LIMITS, Engine
 from tests.faults.load import Load
+from tests.faults.proxy import Proxy, proxied
 from tests.integration.simulated_exchange import SimulatedExchange
 
 BALANCES = ("USDT=10000000", "BTC=100", "ETH=1000", "BNB=10000")
@@ -22,30 +23,44 @@ class Stage:
     exchange: SimulatedExchange
     engine: Engine
     load: Load
+    proxy: Proxy
 
 
 @asynccontextmanager
-async def stage(folder: Path, seed: int, *, per_s: float = 40.0, connections: int = 56) -> AsyncIterator[Stage]:
+async def stage(
+    folder: Path,
+    seed: int,
+    *,
+    per_s: float = 40.0,
+    connections: int = 56,
+    launcher: tuple[str, ...] = (),
+    behind_proxy: bool = False,
+) -> AsyncIterator[Stage]:
     """Start an exchange and an engine with wide limits; end both.
+
+    ``launcher`` takes the place of the engine's own module. ``behind_proxy``: the engine reaches the exchange through
+    the stage's proxy, which passes everything on until it is told otherwise.
 
     Raises:
         EngineFailed: the engine did not become ready.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     exchange = await asyncio.to_thread(start_exchange, folder / "exchange.log", seed)
-    engine = Engine(folder / "home", exchange.url, folder / "engine.log")
-    try:
-        await engine.start()
-        await engine.call("PUT", "/risk/config", json={**WIDE_LIMITS, "reason": "load"})
-        load = Load(engine, seed, per_s, await asyncio.to_thread(prices, exchange), connections=connections)
+    async with proxied(int(exchange.url.rpartition(":")[2])) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}" if behind_proxy else exchange.url
+        engine = Engine(folder / "home", url, folder / "engine.log", launcher=launcher or ENGINE)
         try:
-            yield Stage(exchange, engine, load)
+            await engine.start()
+            await engine.call("PUT", "/risk/config", json={**WIDE_LIMITS, "reason": "load"})
+            load = Load(engine, seed, per_s, await asyncio.to_thread(prices, exchange), connections=connections)
+            try:
+                yield Stage(exchange, engine, load, proxy)
+            finally:
+                await load.close()
         finally:
-            await load.close()
-    finally:
-        if engine.process is not None:
-            await engine.kill()
-        await asyncio.to_thread(exchange.stop)
+            if engine.process is not None:
+                await engine.kill()
+            await asyncio.to_thread(exchange.stop)
 
 
 def start_exchange(log: Path, seed: int) -> SimulatedExchange:

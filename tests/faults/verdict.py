@@ -12,15 +12,26 @@ from typing import Any
 import httpx
 
 from tests.faults.engine_process import Engine
-from tests.faults.judge import UNSETTLED, Evidence, Finding, judge
+from tests.faults.judge import TRY_AGAIN, UNSETTLED, Evidence, Finding, judge
 from tests.faults.load import Load
 from tests.integration.simulated_exchange import SimulatedExchange
 
 SETTLE_WITHIN_S = 75.0
 
 
-async def verdict(exchange: SimulatedExchange, engine: Engine, load: Load) -> tuple[Evidence, list[Finding]]:
-    """Let every doubt settle, compare all with the exchange's ledger, stop the engine, check its journal and log."""
+async def verdict(
+    exchange: SimulatedExchange,
+    engine: Engine,
+    load: Load,
+    *,
+    quiet_log: bool = True,
+    refusals: frozenset[str] = frozenset(),
+) -> tuple[Evidence, list[Finding]]:
+    """Let every doubt settle, compare all with the exchange's ledger, stop the engine, check its journal.
+
+    ``quiet_log``: an error in the engine's log is a finding, too. ``refusals``: codes that callers were to get beside
+    the usual ones.
+    """
     await settled(engine)
     await asyncio.to_thread(exchange.market, freeze=True)
     report = await clean_reconciliation(engine)
@@ -33,8 +44,9 @@ async def verdict(exchange: SimulatedExchange, engine: Engine, load: Load) -> tu
         reconciliation=report,
         events=await engine.events(),
         ledger=await asyncio.to_thread(exchange.ledger),
+        refusals=TRY_AGAIN | refusals,
     )
-    findings = judge(evidence) + broken_work(engine.log)
+    findings = judge(evidence) + (broken_work(engine.log) if quiet_log else [])
     code = await engine.stop()
     if code != 0:
         findings.append(Finding("exit code", "engine", str(code)))

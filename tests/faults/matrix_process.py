@@ -1,0 +1,135 @@
+"""The process fails: stopped, starved of files, started twice, killed while it recovers; its clock jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.faults.engine_process import Engine, EngineFailed
+from tests.faults.scenario import Scenario, at_exchange, books, comes_back, order, orders, rest, unless
+from tests.faults.stage import stage
+
+BEFORE = 4
+STOPPED_S = 12.0
+FILES = 40
+HOUR_MS = 3_600_000
+RECOVERIES = 10
+
+
+async def stopped(folder: Path, seed: int) -> list[str]:
+    """SIGSTOP for longer than streams may be silent, then SIGCONT: it looks again before it trades."""
+    async with stage(folder, seed) as on:
+        await orders(on, BEFORE)
+        os.kill(on.engine.pid, signal.SIGSTOP)
+        await asyncio.sleep(STOPPED_S)
+        os.kill(on.engine.pid, signal.SIGCONT)
+        await asyncio.sleep(1.0)
+        await orders(on, 2)
+        return await books(on)
+
+
+async def second_engine(folder: Path, seed: int) -> list[str]:
+    """Another engine on the same home refuses to start, and the first one trades on."""
+    async with stage(folder, seed) as on:
+        await orders(on, BEFORE)
+        other = Engine(on.engine.home, on.engine.venue_url, folder / "second.log")
+        try:
+            code, said = await other.refused()
+        except TimeoutError:
+            return ["a second engine runs on the same journal"]
+        wrong = unless(code == 75, f"exit code {code}: {said[-300:]}")
+        wrong += unless("ENGINE_RUNNING" in said, f"it did not say who holds the journal: {said[-300:]}")
+        answer = await order(on)
+        return wrong + unless(answer is not None, "the first engine does not answer") + await books(on)
+
+
+async def killed_in_recovery(folder: Path, seed: int) -> list[str]:
+    """Killed ten times in a row while it recovers from a kill: the last recovery is as good as the first."""
+    async with stage(folder, seed) as on:
+        await orders(on, BEFORE)
+        for at in range(RECOVERIES):
+            await on.engine.kill()
+            await on.engine.spawn()
+            await asyncio.sleep(0.25 + 0.15 * at)
+        await on.engine.kill()
+        return await comes_back(on)
+
+
+async def out_of_files(folder: Path, seed: int) -> list[str]:
+    """No file or socket more: callers wait or are refused, nothing is half done, and it serves again afterwards."""
+    async with stage(folder, seed) as on:
+        await orders(on, BEFORE)
+        before = resource.prlimit(on.engine.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(on.engine.pid, resource.RLIMIT_NOFILE, (FILES, before[1]))
+        held = await _crowd(on.engine.port)
+        await orders(on, 2)
+        for writer in held:
+            writer.close()
+        resource.prlimit(on.engine.pid, resource.RLIMIT_NOFILE, before)
+        await asyncio.sleep(1.0)
+        answer = await order(on)
+        return unless(answer is not None, "no service after files were to be had again") + await books(on)
+
+
+async def _crowd(port: int) -> list[asyncio.StreamWriter]:
+    writers = []
+    for _ in range(FILES):
+        with contextlib.suppress(OSError, TimeoutError):
+            _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 0.5)
+            writers.append(writer)
+    return writers
+
+
+def clock_steps(*steps_ms: int) -> Callable[[Path, int], Awaitable[list[str]]]:
+    """Return a scenario in which the wall clock jumps while an order rests and others are asked for."""
+
+    async def play(folder: Path, seed: int) -> list[str]:
+        launcher = ("tests.faults.stepped_clock", ",".join(str(step) for step in steps_ms))
+        async with stage(folder, seed, launcher=launcher) as on:
+            await orders(on, BEFORE)
+            await rest(on)
+            for _ in steps_ms:
+                os.kill(on.engine.pid, signal.SIGUSR1)
+                await asyncio.sleep(0.5)
+                await orders(on, 2)
+            before = await at_exchange(on)
+            wrong = await books(on)
+            return wrong + unless(await at_exchange(on) == before, "orders were sent after the last was asked for")
+
+    return play
+
+
+async def kill_switch(folder: Path, seed: int) -> list[str]:
+    """Halted while many orders are on their way: after the answer none begins to be sent, also after a restart."""
+    async with stage(folder, seed) as on:
+        await orders(on, BEFORE)
+        flood = asyncio.gather(*(order(on) for _ in range(40)))
+        await asyncio.sleep(0.05)
+        await on.engine.call("POST", "/control/halt", json={"reason": "drill"})
+        await flood
+        sent = await at_exchange(on)
+        answers = await orders(on, 3)
+        wrong = unless(all(answer is not None and answer.status != 201 for answer in answers), "an order while halted")
+        wrong += unless(await at_exchange(on) == sent, "orders were sent while halted")
+        await on.engine.kill()
+        with contextlib.suppress(EngineFailed):
+            await on.engine.start()
+        again = await order(on)
+        wrong += unless(again is not None and again.status != 201, "a restart lifted the halt")
+        # The halt is in the journal, as it must be; elsewhere that is a finding.
+        return wrong + [found for found in await books(on) if "TradingHalted" not in found]
+
+
+PROCESS = (
+    Scenario("stopped and continued", (11,), stopped),
+    Scenario("second engine", (15,), second_engine),
+    Scenario("killed ten times in recovery", (8,), killed_in_recovery),
+    Scenario("out of files", (22,), out_of_files),
+    Scenario("wall clock steps by an hour", (57,), clock_steps(HOUR_MS, -2 * HOUR_MS, HOUR_MS)),
+    Scenario("halted with orders on their way", (66,), kill_switch),
+)
