@@ -16,6 +16,7 @@ from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.execution.cancel import CancelResult, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import IdempotencyContext, SubmitResult, submit
+from engine_service.risk.breakers import TokenBucket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ async def halt(core: EngineCore, *, reason: str, principal: str, cancel_orders: 
 
 
 async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
-    """Let trading go on; also closes breakers that a refusal of credentials opened.
+    """Let trading go on; also closes breakers that a refusal of credentials opened, and forgets who ran away.
 
     Raises:
         InvalidRequest: no reason was given (``REASON_REQUIRED``).
@@ -69,6 +70,7 @@ async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
     await core.commit(e.TradingResumed(at_ms=core.clock.now_ms(), reason=reason.strip(), principal=principal))
     for breaker in core.gate.pace.venues.values():
         breaker.reset()
+    core.gate.pace.refusals = TokenBucket()
 
 
 async def release_symbol(core: EngineCore, symbol: str, market: Market, *, reason: str, principal: str) -> None:

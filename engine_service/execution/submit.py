@@ -21,6 +21,7 @@ from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
+from engine_service.execution.runaway import count_refusal
 from engine_service.execution.send import send, send_at_once
 from engine_service.risk.context import RiskContext, RiskRefused
 from engine_service.risk.gate import Approved, Verdict
@@ -220,6 +221,7 @@ def _deny(
             numbers=refusal.numbers,
         ),
     )
+    count_refusal(core, ctx, refusal)
     return _Walk(idem=idem, order=order, durable=durable, answer=answer, approved=None, numbers=refusal.numbers)
 
 

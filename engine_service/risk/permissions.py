@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 from engine_service.risk import checks
@@ -13,6 +14,8 @@ from engine_service.risk.checks import refused
 from engine_service.risk.context import RiskContext, RiskRefused
 
 MAX_RECENT = 10_000
+#: Orders refused for their pace within a minute, at which their sender is taken for a program in a loop.
+RUNAWAY_REFUSALS = 1_000
 OrderShape = tuple[str, ...]
 
 
@@ -24,6 +27,7 @@ class Pace:
     equity: EquityBreaker = field(default_factory=EquityBreaker)
     everyone: TokenBucket = field(default_factory=TokenBucket)
     strategies: dict[str, TokenBucket] = field(default_factory=dict)
+    refusals: TokenBucket = field(default_factory=TokenBucket)
     recent: dict[OrderShape, float] = field(default_factory=dict)
     order_of_recent: deque[tuple[float, OrderShape]] = field(default_factory=deque)
 
@@ -52,6 +56,12 @@ class Pace:
         self.recent[shape] = ctx.now_s
         self.order_of_recent.append((ctx.now_s, shape))
         self._forget(ctx.now_s - float(ctx.policy.duplicate_window_ms) / 1000)
+
+    def runs_away(self, now_s: float) -> bool:
+        """Count an order refused for its pace; tell whether there were too many of them of late."""
+        left = self.refusals.available(Decimal(RUNAWAY_REFUSALS), now_s)
+        self.refusals.take()
+        return left <= 1
 
     def _forget(self, before_s: float) -> None:
         queue = self.order_of_recent

@@ -41,5 +41,8 @@ async def _put_in_force(core: EngineCore, policy: RiskPolicy, keys: list[str], p
         principal=principal,
         reason=reason,
     )
-    await core.commit(event)
+    # In force from this turn on: two changes at once are two versions, and every order judged by one is journaled
+    # after it. Where the row does not become durable nothing does, and no order leaves.
+    durable = core.record(event)
     core.gate.install(policy)
+    await durable

@@ -99,8 +99,9 @@ def run(targets: Sequence[Target], *, jobs: int, sample: int, seed: int, on_tria
     Raises:
         NotGreen: some tests fail without any mutation.
     """
+    sources = {target.path: (ROOT / target.path).read_text("utf-8") for target in targets}
     wanted: list[tuple[Target, Mutation]] = [
-        (target, mutation) for target in targets for mutation in mutations((ROOT / target.path).read_text("utf-8"))
+        (target, mutation) for target in targets for mutation in mutations(sources[target.path])
     ]
     if sample and sample < len(wanted):
         kept = sorted(random.Random(seed).sample(range(len(wanted)), sample))  # the same seed, the same mutants
@@ -110,7 +111,7 @@ def run(targets: Sequence[Target], *, jobs: int, sample: int, seed: int, on_tria
         def one(target: Target, mutation: Mutation) -> Trial:
             worker = free.get()
             try:
-                return worker.try_one(target, (ROOT / target.path).read_text("utf-8"), mutation)
+                return worker.try_one(target, sources[target.path], mutation)
             finally:
                 free.put(worker)
 
