@@ -21,7 +21,7 @@ from engine_service.runtime.sleeve import Sleeve, order_for
 from engine_service.runtime.strategy_config import StrategyConfig
 from strategies import ensemble as ensembles
 from strategies import ma_cross, regime_policy
-from strategies.contracts import Bar, Signal
+from strategies.contracts import Bar, Signal, Strategy
 from strategies.sizing import RISK_BARS, size_share
 
 #: Sends a strategy's order: the request and the idempotency key it is sent under.
@@ -117,9 +117,9 @@ class StrategyLoop:
         await self._act(signal, bar)
 
     def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
-        members = [desk.cross.on_bar(bar)]
+        members = [self._asked(ma_cross.STRATEGY_ID, desk.cross, bar)]
         if desk.policy is not None:
-            members.append(desk.policy.on_bar(bar))
+            members.append(self._asked(regime_policy.STRATEGY_ID, desk.policy, bar))
             self._observe(desk.policy, bar)
         spoken = [signal for signal in members if signal is not None and self._enabled(signal.strategy)]
         desk.combined.weights = {name: float(self._weight(name)) for name in self._configs}
@@ -127,6 +127,34 @@ class StrategyLoop:
         if self._enabled(ensembles.STRATEGY_ID):
             spoken += [signal for signal in combined if signal is not None]
         return spoken
+
+    def _asked(self, name: str, strategy: Strategy, bar: Bar) -> Signal | None:
+        """Show a strategy its bar. One that fails is switched off until a person switches it on; all others go on."""
+        try:
+            return strategy.on_bar(bar)
+        except Exception as error:  # noqa: BLE001  # whatever it did wrong, market data and the others go on
+            _log.exception("a strategy failed", strategy=name, symbol=bar.symbol)
+            if self._enabled(name):
+                self._switch_off(name, f"{bar.symbol}: {type(error).__name__}: {error}"[:200])
+            return None
+
+    def _switch_off(self, strategy: str, failure: str) -> None:
+        now, config = self._core.clock.now_ms(), self._configs[strategy]
+        settings = self._core.state.strategy(strategy)
+        self._core.record(e.Anomaly(at_ms=now, kind="strategy_failed", subject=strategy, detail=failure))
+        self._core.record(
+            e.StrategyChanged(
+                at_ms=now,
+                strategy=strategy,
+                enabled=False,
+                dry_run=self._dry_run(strategy),
+                budget=settings.budget if settings else config.budget,
+                weight=self._weight(strategy),
+                model_version=settings.model_version if settings else self.model_version,
+                principal="engine",
+                reason=f"it failed: {failure}",
+            )
+        )
 
     def _observe(self, policy: regime_policy.RegimePolicy, bar: Bar) -> None:
         posterior = policy.posterior
