@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -95,4 +96,6 @@ def _figures(counts: Counter[Fate]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    # A run that is told to stop takes its workers and its copies of the tree with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     raise SystemExit(main())

@@ -163,3 +163,12 @@ async def test_a_long_list_of_symbols_is_cut_where_it_is_shown() -> None:
     listed = ",".join(f"COIN{number:03}USDT.BINANCE" for number in range(20))
     ctx = context(core_with({"allowed_symbols": listed}))
     assert said(permissions.symbol_not_allowed(ctx, Pace())) == says("BTCUSDT.BINANCE", listed[:200])
+
+
+async def test_a_thousand_refusals_within_a_minute_are_a_loop_and_fewer_are_not() -> None:
+    pace = Pace()
+    assert [pace.runs_away(7.0) for _ in range(1_000)] == [False] * 999 + [True]
+    assert pace.runs_away(7.0)
+    assert not pace.runs_away(67.1)
+    slow = Pace()
+    assert not any(slow.runs_away(number * 0.0601) for number in range(3_000))
