@@ -21,7 +21,10 @@ from engine_service.domain.portfolio import Portfolio, holding_key, strategy_key
 
 @dataclass(slots=True, kw_only=True)
 class Line:
-    """One thing at risk. ``price`` is reporting currency per unit; ``cost`` is in the reporting currency."""
+    """One thing at risk. ``price`` is reporting currency per unit; ``cost`` is in the reporting currency.
+
+    ``quote`` is what a futures position is priced in, empty until there is one.
+    """
 
     key: str
     venue: str
@@ -30,6 +33,7 @@ class Line:
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
     price: Decimal | None = None
+    quote: str = ""
     buys: Decimal = ZERO
     sells: Decimal = ZERO
     value: Decimal = ZERO
@@ -246,10 +250,12 @@ class ExposureBook:
         position = portfolio.derivatives[symbol]
         line = self._line(f"{symbol}|futures", venue_of(symbol), Market.FUTURES, at_risk=True)
         rate = self._rate(line.venue, position.quote) or ONE
-        line.quantity, line.cost = position.book.quantity, quantise(position.book.cost * rate)
-        if line.price is None and self._marks is not None:
-            price = self._marks.price(symbol, Market.FUTURES)
-            line.price = None if price is None else quantise(price * rate)
+        line.quantity, line.cost, line.quote = (
+            position.book.quantity,
+            quantise(position.book.cost * rate),
+            position.quote,
+        )
+        line.price = self._price_of(line) or line.price
         self._refresh(line)
 
     @exactly
@@ -280,7 +286,9 @@ class ExposureBook:
         local = symbol.partition(".")[0]
         if line.market is Market.SPOT:
             return self._rate(line.venue, local.removesuffix(self.reporting))
-        return self._marks.price(symbol, Market.FUTURES)
+        price = self._marks.price(symbol, Market.FUTURES)
+        rate = self._rate(line.venue, line.quote) if line.quote else ONE
+        return price if price is None else quantise(price * (rate or ONE))
 
     def _rate(self, venue: str, asset: str) -> Decimal | None:
         if asset == self.reporting:

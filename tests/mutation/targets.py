@@ -9,7 +9,7 @@ from typing import Final
 _DOMAIN, _RISK = "engine_service/domain", "engine_service/risk"
 _GATE = ("risk/test_rails.py", "risk/test_pace.py")
 _ORDER = ("domain/test_order_changes.py", "domain/test_order_fsm.py", "domain/test_state.py")
-_BOOKS = ("domain/test_portfolio.py", "domain/test_state.py", "domain/test_apply_unit.py")
+_BOOKS = ("domain/test_cost_book.py", "domain/test_portfolio.py", "domain/test_state.py", "domain/test_apply_unit.py")
 
 #: Group, module, and the tests of it under tests/unit/engine_service.
 _MAP: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {

@@ -322,6 +322,7 @@ def test_what_is_let_go_from_memory_is_let_go_whole_and_in_lots() -> None:
         cid = f"c{number}"
         order = replace(an_order(cid), status=OrderStatus.DENIED, venue_order_id=f"v{number}")
         put(state, e.OrderInitialized(at_ms=1, client_order_id=cid, order=order))
+    state.image.fills["c1"] = [filled("c1", "1").fill]
     put(state, filled("c0", "0"))  # a trade makes it open again: it stays
     assert len(state.image.orders) == FINISHED_KEPT + FINISHED_LOT - 1
     working(state, "last")
@@ -332,6 +333,7 @@ def test_what_is_let_go_from_memory_is_let_go_whole_and_in_lots() -> None:
     assert state.order("c0") is not None
     assert (state.order("c1"), state.order_by_venue_id(BTC, "v1")) == (None, None)
     assert (BTC, "v1") not in state.by_venue_id
+    assert "c1" not in state.image.fills
     assert state.order(f"c{FINISHED_LOT}") is not None
     assert state.image.finished[0] == f"c{FINISHED_LOT}"
 
@@ -342,3 +344,32 @@ def test_an_order_is_counted_as_finished_once() -> None:
     put(state, e.OrderCanceled(at_ms=1, client_order_id="c1"), e.OrderCanceled(at_ms=2, client_order_id="c1"))
     assert state.image.finished == ["c1"]
     assert state.exposure.reserved["BINANCE|spot|USDT"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "funds"),
+    [
+        ({"reserve_per_unit": D(105)}, {"BINANCE|spot|USDT": D(210)}),
+        ({"reserve_asset": "TRY"}, {"BINANCE|spot|USDT": D(0), "BINANCE|spot|TRY": D(202)}),
+        ({"reserve_asset": ""}, {"BINANCE|spot|USDT": D(0)}),
+        ({"quantity": D(3)}, {"BINANCE|spot|USDT": D(303)}),
+        ({"code": "X"}, {"BINANCE|spot|USDT": D(202)}),
+    ],
+)
+def test_what_an_order_holds_back_follows_whatever_of_it_changes(
+    change: dict[str, Any], funds: dict[str, Decimal]
+) -> None:
+    state = funded()
+    working(state)
+    state.put_order(replace(state.open_orders["c1"], **change))
+    assert state.exposure.reserved == funds
+
+
+@pytest.mark.parametrize(("change", "worst"), [({"unit_value": D(50)}, 100), ({"strategy": "s"}, 200)])
+def test_what_an_order_puts_at_risk_follows_its_value_and_its_strategy(change: dict[str, Any], worst: int) -> None:
+    state = funded()
+    working(state)
+    state.put_order(replace(state.open_orders["c1"], **change))
+    assert state.exposure.totals.worst == worst
+    assert state.exposure.strategy_exposure(change.get("strategy", "manual")) == worst
+    assert state.exposure.strategy_exposure("manual") == (0 if "strategy" in change else worst)

@@ -302,6 +302,96 @@ def test_equity_is_what_everything_is_worth_now(seed: int) -> None:
         assert program.state.exposure.equity == program.equity()
 
 
+def marked(**prices: str) -> MarkBook:
+    """A book of marks on both markets of one venue."""
+    marks = MarkBook()
+    for local, price in prices.items():
+        for market in Market:
+            marks.update(Mark(symbol=f"{local}.BINANCE", market=market, bid=D(price), ask=D(price), at_ms=1))
+    return marks
+
+
+def test_what_is_taken_in_after_its_mark_is_worth_its_mark_at_once() -> None:
+    state = EngineState()
+    state.exposure.watch(marked(BTCUSDT="60", BNBUSDT="3"))
+    for market, asset, rate in ((SPOT, "BTC", "50"), (FUTURES, "BNB", "2")):
+        opened = e.BalanceAdjusted(
+            at_ms=0,
+            venue="BINANCE",
+            market=market,
+            asset=asset,
+            amount=D(10),
+            rate=D(rate),
+            kind=e.AdjustmentKind.OPENING,
+        )
+        apply(state, opened)
+    assert (state.exposure.worst("BTCUSDT.BINANCE|spot"), state.exposure.equity) == (D(600), D(630))
+
+
+def test_a_futures_position_is_worth_its_mark_in_the_reporting_currency() -> None:
+    state, marks = EngineState(), marked(BTCUSDC="60", USDCUSDT="0.5")
+    state.exposure.watch(marks)
+    adopted = e.PositionAdopted(
+        at_ms=1, symbol="BTCUSDC.BINANCE", quote="USDC", quantity=D(4), price=D(50), quote_rate=D("0.5")
+    )
+    apply(state, adopted)
+    line = "BTCUSDC.BINANCE|futures"
+    assert (state.exposure.worst(line), state.exposure.equity) == (D(120), D(20))
+    marks.update(Mark(symbol="BTCUSDC.BINANCE", market=FUTURES, bid=D(70), ask=D(70), at_ms=2))
+    assert (state.exposure.worst(line), state.exposure.equity) == (D(140), D(40))
+
+
+def test_a_position_without_any_rate_is_counted_one_to_one() -> None:
+    state = EngineState()
+    state.exposure.watch(marked(BTCXYZ="60"))
+    adopted = e.PositionAdopted(
+        at_ms=1, symbol="BTCXYZ.BINANCE", quote="XYZ", quantity=D(4), price=D(50), quote_rate=D(1)
+    )
+    apply(state, adopted)
+    assert state.exposure.worst("BTCXYZ.BINANCE|futures") == 240
+
+
+def test_the_reporting_currency_bought_with_another_is_its_strategys_exposure() -> None:
+    program = Program(0)
+    fill = Fill(
+        venue="BINANCE",
+        market=SPOT,
+        symbol="USDTTRY.BINANCE",
+        trade_id="1",
+        client_order_id="c",
+        venue_order_id="v",
+        side=BUY,
+        price=D(40),
+        quantity=D(10),
+    )
+    order = Order(
+        client_order_id="c",
+        symbol="USDTTRY.BINANCE",
+        market=SPOT,
+        side=BUY,
+        type=OrderType.LIMIT,
+        status=OrderStatus.ACCEPTED,
+        quantity=D(10),
+        strategy="a",
+        base="USDT",
+        quote="TRY",
+    )
+    program.put(e.OrderInitialized(at_ms=1, client_order_id="c", order=order))
+    program.put(
+        e.OrderFilled(
+            at_ms=1,
+            client_order_id="c",
+            fill=fill,
+            base="USDT",
+            quote="TRY",
+            quote_rate=D("0.025"),
+            fee_rate=D(1),
+            strategy="a",
+        )
+    )
+    assert program.state.exposure.strategy_exposure("a") == 10
+
+
 def test_what_no_order_holds_back_is_available() -> None:
     state = Program(1).state
     before = state.exposure.available(state.portfolio, "BINANCE", SPOT, "USDT")

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from engine_service.domain.ids import Market
-from engine_service.domain.marks import Mark, MarkBook
+from engine_service.domain.marks import Mark, MarkBook, asset_of, asset_symbol, venue_asset
 from engine_service.domain.money import exactly, quantise
 
 D = Decimal
@@ -50,3 +50,39 @@ def test_exact_sums_do_not_round_where_pythons_own_context_would() -> None:
 def test_quantising_keeps_what_fits_and_rounds_the_rest_once() -> None:
     assert quantise(D("1.5")).as_tuple() == D("1.5").as_tuple()
     assert quantise(D("1") / D("3")) == D("0.333333333333333333")
+
+
+def test_marks_are_found_by_instrument_and_all_together() -> None:
+    marks = book(BTCUSDT="100", ETHUSDT="10")
+    found = marks.get("BTCUSDT.BINANCE", Market.SPOT)
+    assert found is not None
+    assert found.price == 100
+    assert marks.get("BTCUSDT.BINANCE", Market.FUTURES) is None
+    assert sorted(mark.symbol for mark in marks.all()) == ["BTCUSDT.BINANCE", "ETHUSDT.BINANCE"]
+
+
+def test_every_listener_hears_of_a_newer_mark_and_of_one_of_the_same_moment() -> None:
+    marks, heard = MarkBook(), list[Mark]()
+    marks.listen(heard.append)
+    for at_ms in (5, 5, 4):
+        marks.update(Mark(symbol="X.Y", market=Market.SPOT, bid=D(1), ask=D(3), at_ms=at_ms))
+    assert [mark.at_ms for mark in heard] == [5, 5]
+    assert marks.price("X.Y", Market.SPOT) == 2
+
+
+def test_a_bridge_is_no_way_to_itself() -> None:
+    marks = book(BTCETH="20", ETHUSDT="10")
+    assert marks.rate("BINANCE", "BTC") == 200
+    assert book(BNBBNB="2", BNBX="3").rate("BINANCE", "BNB") is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "asset"),
+    [("BTCUSDT.BINANCE", "BTC"), ("ETHBTC.BINANCE", None), ("USDT.BINANCE", None), ("USDTTRY.BINANCE", None)],
+)
+def test_an_instrument_prices_an_asset_where_its_quote_is_the_reporting_currency(
+    symbol: str, asset: str | None
+) -> None:
+    assert asset_of(symbol, "USDT") == asset
+    assert venue_asset(symbol, "USDT") == (None if asset is None else ("BINANCE", asset))
+    assert asset_symbol("BTC", "USDT", "BINANCE") == "BTCUSDT.BINANCE"

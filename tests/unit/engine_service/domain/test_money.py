@@ -6,7 +6,19 @@ from decimal import Decimal, getcontext
 
 import pytest
 
-from engine_service.domain.money import exactly, from_float, multiple_down, multiple_up, plain, quantise
+from engine_service.domain.money import (
+    BPS,
+    EXACT,
+    ONE,
+    QUANTUM,
+    ZERO,
+    exactly,
+    from_float,
+    multiple_down,
+    multiple_up,
+    plain,
+    quantise,
+)
 
 D = Decimal
 WIDE = D("123456789012345678.123456789012345678")
@@ -116,3 +128,7 @@ def test_a_float_becomes_the_number_it_shows() -> None:
 )
 def test_a_number_is_written_without_exponent_or_idle_zeros(value: str, text: str) -> None:
     assert plain(D(value)) == text
+
+
+def test_the_constants_are_what_they_are_called() -> None:
+    assert (ZERO, ONE, BPS, QUANTUM, EXACT.prec) == (D("0"), D("1"), D("10000"), D("0.000000000000000001"), 76)
