@@ -192,3 +192,9 @@ def test_a_bucket_refills_evenly_and_holds_a_minutes_worth() -> None:
     assert bucket.available(D(30), 104.0) == pytest.approx(2.0)
     assert bucket.available(D(60), 104.0) == pytest.approx(32.0)
     assert bucket.available(D(30), 1000.0) == 30.0
+
+
+def test_a_hair_less_than_the_share_opens_nothing() -> None:
+    breaker = called(VenueBreaker(), "." * 201 + "x" * 199, 5.0)
+    assert breaker.state(5.0, LIMITS) is CLOSED
+    assert called(breaker, "xx", 5.0).state(5.0, LIMITS) is OPEN

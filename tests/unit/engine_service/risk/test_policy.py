@@ -175,3 +175,7 @@ def test_a_policy_begins_with_its_first_version() -> None:
 )
 def test_a_list_of_symbols_allows_what_it_names(listed: object, allowed: bool) -> None:
     assert changed(policy(), {"allowed_symbols": listed}).allows("BTCUSDT.BINANCE") is allowed
+
+
+def test_a_limit_is_written_plainly_however_it_was_given() -> None:
+    assert changed(policy(), {"max_notional": "1e3"}).as_text()["max_notional"] == "1000"
