@@ -78,6 +78,7 @@ async def test_margin_is_the_wallet_less_what_positions_and_orders_take_at_the_l
 
 async def test_margin_counts_the_position_that_is_there_and_only_what_an_order_adds() -> None:
     core = core_with({"leverage_limit": "2", "max_notional": "1000000"}, futures=True)
+    hold(core, "ETH", "1", "2500")  # what is held elsewhere takes no margin
     await submit(core, market_order("0.160", market=Market.FUTURES), mark_of())
     wallet = core.state.portfolio.holding("BINANCE", Market.FUTURES, "USDT")
     free = wallet - D(8000) / 2
@@ -135,6 +136,16 @@ async def test_another_symbol_counts_in_the_total_and_not_in_the_symbol(cap: str
     assert (CAPS[cap](context(core, market_order("0.0011"))) is not None) is counted
 
 
+async def test_another_venue_counts_in_the_total_and_not_in_the_venue() -> None:
+    core = core_with({"venue_exposure_cap": "150", "total_exposure_cap": "150"})
+    elsewhere = e.PositionAdopted(
+        at_ms=0, symbol="BTCUSDT.BYBIT", quote="USDT", quantity=D("0.002"), price=D(50000), quote_rate=D(1)
+    )
+    apply(core.state, elsewhere)
+    assert numbers(checks.total_exposure, context(core, market_order("0.0011"))) == says("155", "150", "50")
+    assert numbers(checks.venue_exposure, context(core, market_order("0.0011"))) == {}
+
+
 async def test_a_strategys_own_budget_is_held_against_what_it_holds() -> None:
     core = core_with({"strategy_budget_default": "1000"})
     budget = e.StrategyChanged(at_ms=0, strategy="mine", enabled=True, dry_run=False, budget=D("60"), weight=D(1))
@@ -149,9 +160,10 @@ async def test_a_strategys_own_budget_is_held_against_what_it_holds() -> None:
 
 async def test_leverage_is_held_against_equity_with_what_is_open() -> None:
     core = core_with({"leverage_limit": "0.5", "max_notional": "1000000"}, futures=True)
+    hold(core, "ETH", "0.01", "2500")
     await submit(core, market_order("0.100", market=Market.FUTURES), mark_of())
     limit = core.state.exposure.equity / 2
-    assert D(5000) < limit < D(10000)
+    assert D(9950) < limit < D(10050)
     order = market_order("0.099", market=Market.FUTURES)
     assert numbers(checks.leverage, context(core, order)) == {}
     said = numbers(checks.leverage, context(core, replace(order, quantity=D("0.101"))))
