@@ -413,3 +413,20 @@ def test_a_line_is_a_coin_on_spot_and_an_instrument_on_futures() -> None:
     assert line_key("ETHBTC.BINANCE", FUTURES, "ETH", "USDT") == "ETHBTC.BINANCE|futures"
     assert line_key("USDTTRY.BINANCE", SPOT, "USDT", "USDT") == "USDTTRY.BINANCE|spot"
     assert line_key("ODD.BINANCE", SPOT, "", "USDT") == "ODD.BINANCE|spot"
+
+
+def test_the_same_question_after_anything_moved_has_a_new_answer() -> None:
+    program = Program(3)
+    exposure = program.state.exposure
+    for _ in range(20):
+        program.step()
+        for pair in PAIRS:
+            program.mark()
+            asked = (pair.line, pair.symbol.partition(".")[2], BUY, D(100))
+            exposure.after_order(*asked)
+            program.at_ms += 1
+            program.order()
+            program.mark()
+            after = program.worst((pair.line, BUY, D(100)))
+            assert exposure.after_order(*asked)[0] == after[pair.line]
+            assert exposure.after_order(*asked)[2] == sum(after.values())
