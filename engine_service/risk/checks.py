@@ -5,19 +5,22 @@ The rails about prices, sizes and money are here; those about permission and pac
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from engine_service.domain.ids import Market
-from engine_service.domain.money import BPS, ZERO, multiple_down, plain
+from engine_service.domain.money import BPS, EXACT, ZERO, multiple_down, plain
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
 from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
+
+#: What refusals are written to, whatever the caller's own context rounds to.
+SHOWN = Decimal("1e-8")
 
 
 def refused(code: str, reason: str, measured: object, limit: object, acceptable: object = "") -> RiskRefused:
     """Build a refusal; decimals are written plainly."""
     named = {"measured": measured, "limit": limit, "acceptable": acceptable}
     numbers = {
-        name: plain(value.quantize(Decimal("1e-8")) if _long(value) else value)
+        name: plain(value.quantize(SHOWN, rounding=ROUND_HALF_EVEN, context=EXACT) if _long(value) else value)
         if isinstance(value, Decimal)
         else str(value)
         for name, value in named.items()

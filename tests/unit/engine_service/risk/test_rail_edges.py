@@ -50,6 +50,12 @@ def test_a_refusal_writes_at_most_eight_decimals(value: object, written: str) ->
     assert checks.refused("X", "why", value, D(1)).numbers == says(written, "1")
 
 
+def test_the_callers_own_rounding_changes_no_refusal() -> None:
+    with localcontext() as own:
+        own.rounding = ROUND_HALF_UP
+        assert checks.refused("X", "why", D("0.123456785"), D(1)).numbers["measured"] == "0.12345678"
+
+
 def test_a_refusal_leaves_out_what_there_is_not() -> None:
     assert checks.refused("X", "why", "a", "", 0).numbers == {"measured": "a", "acceptable": "0"}
 
