@@ -30,8 +30,6 @@ def write(done: Sequence[tuple[Row, Outcome, float]], order: Sequence[str], *, q
     for row, outcome, seconds in done:
         figures = f"{outcome.tried:,} | {outcome.failed} | {seconds:.0f} | {datetime.now(UTC):%Y-%m-%d}"
         kept[row.name] = f"| `{row.name}` | {row.what} | {'quick' if quick else 'full'} | {figures} |"
-    machine = (
-        f"On {platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}."
-    )
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     lines = [*HEAD, *(kept[name] for name in order if name in kept), "", f"On {machine}."]
     page.write_text(_BLOCK.sub(lambda _: "\n".join(lines) + "\n", text, count=1), encoding="utf-8")
