@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.engine.process import EngineProcess
-from tests.integration.simulated_exchange import SimulatedExchange, only, wait_for
+from tests.integration.simulated_exchange import CROWDED, SimulatedExchange, only, wait_for
 
 BTC = "BTCUSDT.BINANCE"
 ENTRY = {"symbol": BTC, "side": "BUY", "quantity": "0.002"}
@@ -131,7 +131,7 @@ def test_a_limit_entry_is_protected_once_it_fills(engine: EngineProcess, exchang
     jump(engine, exchange, -0.01)
     began = time.monotonic()
     found = wait_for(lambda: (now := detail(engine, entry))["bracket"]["protected"] and now)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 * CROWDED
     assert found["order"]["status"] == "FILLED"
     engine.call("DELETE", f"/orders?symbol={BTC}")
     closed(engine, entry)

@@ -29,11 +29,12 @@ def test_it_says_ready_serves_goes_on_live_and_ends_with_0_on_sigterm() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == f"ready http://127.0.0.1:{port}\n"
     url = f"http://127.0.0.1:{port}/_sim/regimes"
+    began = time.monotonic()
     before = httpx.get(url).json()
     time.sleep(2.2)
     after = httpx.get(url).json()
-    assert len(after) - len(before) in (2, 3)
-    assert 0 <= time.time() * 1000 - after[-1]["ts"] - 1000 < 1500
+    assert 2 <= len(after) - len(before) <= time.monotonic() - began + 1
+    assert 0 <= time.time() * 1000 - after[-1]["ts"] - 1000 < 6000
     second = start(port)
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 1
