@@ -10,22 +10,28 @@ from engine_service.storage.chain import Row
 
 CHUNK: Final = 5_000
 _COLUMNS: Final = "seq, epoch, version, at_ms, kind, client_order_id, body, hash"
+#: What the table's own types promise. A flipped bit in a row's header turns a number into bytes, or a text into a blob
+#: of the same letters, which no hash over its bytes would notice.
+_WELL_TYPED: Final = (
+    "typeof(epoch) = 'integer' AND typeof(version) = 'integer' AND typeof(at_ms) = 'integer' AND typeof(kind) = 'text'"
+    " AND typeof(client_order_id) IN ('text', 'null') AND typeof(body) = 'text' AND typeof(hash) = 'blob'"
+)
 
 
 def rows_after(connection: sqlite3.Connection, seq: int) -> Iterator[Row]:
     """Yield every row with a larger sequence number, also those written while this reads; texts stay bytes.
 
     Raises:
-        sqlite3.Error: the database is damaged.
+        sqlite3.Error: the database is damaged, or a value is not of its column's type.
     """
     connection.text_factory = bytes
-    while True:
-        rows = connection.execute(f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT {CHUNK}", (seq,))  # noqa: S608  # constants only
-        chunk = rows.fetchall()
-        yield from map(Row._make, chunk)
-        if not chunk:
-            return
-        seq = chunk[-1][0]
+    select = f"SELECT {_WELL_TYPED}, {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT {CHUNK}"  # noqa: S608  # constants only
+    while chunk := connection.execute(select, (seq,)).fetchall():
+        for well_typed, *values in chunk:
+            if not well_typed:
+                raise sqlite3.DatabaseError(f"a value of event {values[0]} is not of its column's type")
+            yield Row(*values)
+        seq = chunk[-1][1]
 
 
 def first_seq(connection: sqlite3.Connection) -> int:

@@ -103,6 +103,18 @@ def flip_a_bit_of_a_hash(files: EngineFiles, chance: random.Random) -> int:
     return seq
 
 
+def turn_a_value_into_bytes(files: EngineFiles, chance: random.Random) -> int:
+    """As a flipped bit in the row's header does: the same letters, or the same number, of another type."""
+    column, seq = chance.choice(["epoch", "at_ms", "kind", "body"]), chance.randint(1, ROWS)
+    lax = sqlite3.connect(files.journal)
+    lax.execute("PRAGMA writable_schema = ON")
+    lax.execute("UPDATE sqlite_schema SET sql = replace(sql, 'STRICT', '') WHERE name = 'events'")
+    lax.commit()
+    lax.close()
+    forge(files, f"UPDATE events SET {column} = CAST({column} AS BLOB) WHERE seq = ?", seq)  # noqa: S608
+    return seq
+
+
 def flip_a_bit_of_a_sequence_number(files: EngineFiles, chance: random.Random) -> int:
     seq = chance.randint(1, ROWS)
     forge(files, "UPDATE events SET seq = ? WHERE seq = ?", seq ^ (1 << chance.randint(12, 30)), seq)
@@ -194,6 +206,7 @@ def seal_anew_with_the_stored_key(files: EngineFiles, chance: random.Random) -> 
 KINDS: dict[str, tuple[Tamper, set[str]]] = {
     "text": (flip_a_bit_of_a_text, {"altered"}),
     "number": (flip_a_bit_of_a_number, {"altered"}),
+    "type": (turn_a_value_into_bytes, {"altered"}),
     "hash": (flip_a_bit_of_a_hash, {"altered"}),
     "seq": (flip_a_bit_of_a_sequence_number, {"missing", "truncated"}),
     "delete": (delete_rows, {"missing"}),
