@@ -15,7 +15,13 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore, Phase
-from engine_service.execution.reconcile_figures import Difference, differences_of, read_accounts
+from engine_service.execution.reconcile_figures import (
+    Difference,
+    Reading,
+    differences_of,
+    opening_figures,
+    read_accounts,
+)
 from engine_service.execution.reconcile_orders import compare_open_orders, import_fills, watch_tombstones
 from engine_service.venues.port import Venue, VenueUnavailable
 
@@ -93,12 +99,19 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
     snapshots = [reading.snapshot for reading in readings]
     as_of_ms = min(snapshot.at_ms for snapshot in snapshots)
     last_ids: dict[str, str] = {}
+
+    async def catch_up(latest: list[Reading]) -> None:
+        last_ids.update(await import_fills(core, venue, [reading.snapshot for reading in latest], result.imported))
+
     if not opening:
-        last_ids = await import_fills(core, venue, snapshots, result.imported)
+        await catch_up(readings)
     for snapshot in snapshots:
         await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")
     await watch_tombstones(core, venue, result.imported)
-    differences = await differences_of(core, venue, readings, opening=opening)
+    if opening:
+        differences = opening_figures(core, readings)
+    else:
+        differences = await differences_of(core, venue, readings, catch_up)
     events = _judge(core, differences, result, opening=opening, adopt=adopt, at_start=trigger == "start")
     open_breaks = tuple(found.break_id for found in result.breaks)
     await core.commit(

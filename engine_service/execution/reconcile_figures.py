@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -53,20 +54,28 @@ async def read_accounts(core: EngineCore, venue: Venue) -> list[Reading]:
 
 
 async def differences_of(
-    core: EngineCore, venue: Venue, first: list[Reading], *, opening: bool
+    core: EngineCore, venue: Venue, first: list[Reading], catch_up: Callable[[list[Reading]], Awaitable[None]]
 ) -> dict[str, Difference]:
     """Return what differs in every one of some reads, from our figures both before and after the read.
 
-    The first read is the one that the orders were compared with: in the usual case it is the only one.
+    The first read is the one that the orders were compared with: in the usual case it is the only one. ``catch_up``
+    books the trades that came since: at start no stream tells of them, and an order may trade between two reads.
     """
     lasting = _unequal_in(core, first)
     for _ in range(READS - 1):
-        if not lasting or opening:
+        if not lasting:
             break
         await core.sleep(BETWEEN_READS_S)
-        found = _unequal_in(core, await read_accounts(core, venue))
+        readings = await read_accounts(core, venue)
+        await catch_up(readings)
+        found = _unequal_in(core, readings)
         lasting = {key: found[key] for key in lasting if key in found}
     return lasting
+
+
+def opening_figures(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:
+    """Return what an account that was never compared holds: one read, there is nothing to agree with."""
+    return _unequal_in(core, readings)
 
 
 def _unequal_in(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:

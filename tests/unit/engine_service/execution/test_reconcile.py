@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from engine_service.domain import events as e
+from engine_service.domain.clock import ManualClock
 from engine_service.domain.errors import Conflict
 from engine_service.domain.ids import Market, instance_tag
 from engine_service.domain.order import Order
@@ -15,6 +16,7 @@ from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import VenueReconciliation, reconcile
 from engine_service.execution.submit import submit
+from engine_service.venues.port import AccountSnapshot
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue, Script, unknown
 
@@ -207,6 +209,35 @@ async def test_a_position_that_no_fill_explains_halts_and_is_never_traded_away()
     third = await compare(core, adopt=True)
     assert third.breaks == []
     assert core.state.portfolio.position("BTCUSDT.BINANCE") == D("0.011")
+
+
+class TradingWhileRead(FakeVenue):
+    """An order trades right before and right after the first read of the account, and before the second."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock, markets=(Market.FUTURES,))
+        self.resting = ""
+        self.trades_around = [(True, True), (True, False)]
+
+    async def account(self, market: Market) -> AccountSnapshot:
+        before, after = self.trades_around.pop(0) if self.resting and self.trades_around else (False, False)
+        if before:
+            self.fill(self.resting, D("0.001"))
+        snapshot = await super().account(market)
+        if after:
+            self.fill(self.resting, D("0.001"))
+        return snapshot
+
+
+async def test_trades_between_the_reads_of_a_start_are_no_difference() -> None:
+    venue = TradingWhileRead(fake(make_core()).clock)
+    core = make_core(venue=venue)
+    resting = await submit(core, limit_order("49000", "0.004", market=Market.FUTURES), mark_of())
+    venue.resting = resting.order.client_order_id
+    report = await reconcile(core, trigger="start")
+    assert (report.ok, core.state.halted) == (True, False)
+    assert core.state.portfolio.position("BTCUSDT.BINANCE") == D("0.003")
+    assert "BreakFound" not in {row.kind for row in core.journal.events_after(0, 1_000)}
 
 
 async def test_the_opening_comparison_takes_over_what_the_account_holds() -> None:
