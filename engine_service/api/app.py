@@ -20,6 +20,7 @@ from engine_service.api import (
     strategies,
     stream,
 )
+from engine_service.api.description import describe
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
 from engine_service.api.routes import ROUTES
@@ -49,6 +50,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
         app.include_router(module.router)
     routes = routes_of(app)
     _check_routes(routes)
+    describe(app)
 
     requests = engine.metrics.counter("nhmm_http_requests_total")
     counters: dict[tuple[str, int], Counter] = {}

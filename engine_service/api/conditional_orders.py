@@ -12,7 +12,8 @@ from engine_service.api.bracket_view import bracket_view
 from engine_service.api.dependencies import json_body, ready_engine
 from engine_service.api.idempotency import mark_of
 from engine_service.api.order_answers import answered
-from engine_service.api.order_bodies import BRACKET_SCHEMA, KEY_HEADER, STOP_SCHEMA, bracket_order, stop_order
+from engine_service.api.order_bodies import bracket_order, stop_order
+from engine_service.api.order_schemas import BRACKET_SCHEMA, KEY_HEADER, STOP_SCHEMA
 from engine_service.api.queries import Query
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderType

@@ -16,6 +16,7 @@ from engine_service.api.fields import Fields, wrong
 from engine_service.api.idempotency import optional_key
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.api.schema_parts import MAX_REASON
 from engine_service.api.views import order_view, reconcile_view
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.events import IdempotencyMark
@@ -24,8 +25,6 @@ from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.reconcile import reconcile
 
 router = APIRouter(tags=["control"])
-
-MAX_REASON = 200
 
 
 @router.post("/control/halt")

@@ -25,9 +25,9 @@ from engine_service.api.problems import problem
 from engine_service.api.routes import ROUTES, Access
 from engine_service.api.tokens import Principal, TokenBook
 from engine_service.domain.errors import (
-    Conflict,
     EngineError,
     InvalidRequest,
+    MethodNotAllowed,
     NotFound,
     Unavailable,
 )
@@ -149,13 +149,15 @@ class Gate:
         """Find the declared route and note its path parameters.
 
         Raises:
-            NotFound: no such path. Conflict: the path exists with other methods.
+            NotFound: no such path. MethodNotAllowed: the path exists with other methods.
         """
         scope["path_params"] = {}
         exact = self._exact.get((scope["method"], scope["path"]))
         if exact is not None:
             return exact
-        allowed: set[str] = set()
+        allowed = {method for method, path in self._exact if path == scope["path"]}
+        if allowed:
+            raise MethodNotAllowed(allowed)
         for route in self.routes:
             match, found = route.matches(scope)
             if match is Match.FULL:
@@ -164,7 +166,7 @@ class Gate:
             if match is Match.PARTIAL:
                 allowed |= set(route.methods or ())
         if allowed:
-            raise Conflict("METHOD_NOT_ALLOWED", f"Allowed: {', '.join(sorted(allowed))}.")
+            raise MethodNotAllowed(allowed)
         raise NotFound("NOT_FOUND", "There is no such route; GET /docs lists them.")
 
     def _authorise(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access) -> None:

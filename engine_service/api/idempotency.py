@@ -9,12 +9,13 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from engine_service.api.dependencies import header, principal_of
+from engine_service.api.schema_parts import KEY_PATTERN
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.order import OrderRequest
 from engine_service.storage.codec import encode_canonical
 
-_KEY = re.compile(r"^[A-Za-z0-9._:-]{8,128}$")
+_KEY = re.compile(KEY_PATTERN)
 
 
 def optional_key(request: Request) -> str | None:

@@ -9,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.dependencies import engine_of, json_body, principal_of
+from engine_service.api.fields import Fields, wrong
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.api.schema_parts import MAX_REASON
 from engine_service.api.views import instrument_view, price_views
 from engine_service.domain.errors import Conflict, InvalidRequest
 from engine_service.risk.policy import describe
@@ -19,7 +21,6 @@ from engine_service.runtime.risk_changes import change_limits, reload_limits
 
 router = APIRouter(tags=["market and limits"])
 
-MAX_REASON = 200
 _VERSION = re.compile(r'"?(\d{1,9})"?')
 
 
@@ -75,9 +76,9 @@ async def put_risk_config(request: Request) -> Response:
     engine = engine_of(request)
     Query(request)
     values = json_body(request)
-    reason = values.pop("reason", "")
-    if not isinstance(reason, str) or len(reason) > MAX_REASON:
-        raise InvalidRequest("FIELD_TYPE", f"The reason is text of at most {MAX_REASON} characters.")
+    reason = Fields({"reason": values.pop("reason")}).take_text("reason") if "reason" in values else ""
+    if len(reason) > MAX_REASON:
+        raise wrong("reason", "STRING_TOO_LONG", f"At most {MAX_REASON} characters.")
     if not values:
         raise InvalidRequest("FIELD_MISSING", "Name at least one limit; GET /limits lists them.")
     _check_version(request, engine)

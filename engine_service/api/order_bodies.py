@@ -1,4 +1,7 @@
-"""Bodies of order requests, read into what the engine's use cases take. Shape only: rails and instrument come later."""
+"""Bodies of order requests, read into what the engine's use cases take. Shape only: rails and instrument come later.
+
+``order_schemas`` describes the same bodies to callers.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +12,16 @@ from enum import StrEnum
 from typing import Any
 
 from engine_service.api.fields import Fields, wrong
+from engine_service.api.schema_parts import CLIENT_ID_PATTERN, NAME_PATTERN, VENUE_PATTERN
 from engine_service.domain.bracket import DEFAULT_STOP_LOSS_BPS, DEFAULT_TAKE_PROFIT_BPS, BracketPlan
 from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.money import BPS
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
 
-_NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,40}$")
-_CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,36}$")
-_VENUE = re.compile(r"^[A-Z]{2,16}$")
-
-_TEXT = {"type": "string"}
-_AMOUNT = {"type": "string", "pattern": r"^\d{1,18}(\.\d{1,18})?$", "description": "Decimal text."}
-_COMMON: dict[str, Any] = {
-    "symbol": {**_TEXT, "example": "BTCUSDT.BINANCE"},
-    "side": {"type": "string", "enum": ["BUY", "SELL"]},
-    "quantity": {**_AMOUNT, "description": "Base units; exactly one of quantity and quote."},
-    "venue": _TEXT,
-    "market": {"type": "string", "enum": ["spot", "futures"]},
-    "strategy": _TEXT,
-    "tag": _TEXT,
-    "reduce_only": {"type": "boolean"},
-    "client_order_id": _TEXT,
-}
+_NAME = re.compile(NAME_PATTERN)
+_CLIENT_ID = re.compile(CLIENT_ID_PATTERN)
+_VENUE = re.compile(VENUE_PATTERN)
 
 
 class StopKind(StrEnum):
@@ -47,122 +37,6 @@ class CheckedType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
-
-
-def _schema(required: list[str], examples: dict[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": required,
-        "properties": {**_COMMON, **more},
-    }
-    named = {name: {"value": value} for name, value in examples.items()}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "examples": named}}}}
-
-
-_QUOTE = {**_AMOUNT, "description": "Amount in the quote asset."}
-_TIME_IN_FORCE = {"type": "string", "enum": ["GTC", "IOC", "FOK"]}
-_STOP_FIELDS: dict[str, Any] = {
-    "stop_price": {**_AMOUNT, "description": "Price at which the order starts to work."},
-    "kind": {"type": "string", "enum": ["stop", "take_profit"], "default": "stop"},
-}
-_BUY = {"symbol": "BTCUSDT.BINANCE", "side": "BUY"}
-_SELL = {"symbol": "BTCUSDT.BINANCE", "side": "SELL"}
-_EXAMPLES: dict[str, dict[str, Any]] = {
-    "market": {**_BUY, "quote": "100"},
-    "limit": {**_BUY, "quantity": "0.001", "price": "59000.5", "time_in_force": "GTC", "post_only": True},
-    "stop": {**_SELL, "quantity": "0.001", "stop_price": "58000"},
-    "take_profit_limit": {
-        **_SELL,
-        "quantity": "0.001",
-        "kind": "take_profit",
-        "stop_price": "62000",
-        "price": "61990",
-    },
-}
-MARKET_SCHEMA = _schema(["symbol", "side"], {"market": _EXAMPLES["market"]}, quote=_QUOTE)
-LIMIT_SCHEMA = _schema(
-    ["symbol", "side", "quantity", "price"],
-    {"limit": _EXAMPLES["limit"]},
-    price=_AMOUNT,
-    time_in_force=_TIME_IN_FORCE,
-    post_only={"type": "boolean"},
-)
-STOP_SCHEMA = _schema(
-    ["symbol", "side", "quantity", "stop_price"],
-    {name: _EXAMPLES[name] for name in ("stop", "take_profit_limit")},
-    price={**_AMOUNT, "description": "Makes it a limit order once the stop price was reached; without one: market."},
-    time_in_force=_TIME_IN_FORCE,
-    **_STOP_FIELDS,
-)
-_BPS = {**_AMOUNT, "description": "Distance from the average fill, basis points."}
-BRACKET_SCHEMA = _schema(
-    ["symbol", "side"],
-    {
-        "market_entry": {**_BUY, "quantity": "0.001", "take_profit_bps": "40", "stop_loss_bps": "25"},
-        "limit_entry": {
-            **_BUY,
-            "quantity": "0.001",
-            "price": "59000",
-            "take_profit_price": "61000",
-            "stop_loss_price": "58500",
-        },
-    },
-    quote=_QUOTE,
-    price={**_AMOUNT, "description": "Makes the entry a limit order; without one it is a market order."},
-    time_in_force=_TIME_IN_FORCE,
-    post_only={"type": "boolean"},
-    take_profit_price=_AMOUNT,
-    stop_loss_price=_AMOUNT,
-    take_profit_bps={**_BPS, "default": "20"},
-    stop_loss_bps={**_BPS, "default": "30"},
-)
-CHECK_SCHEMA = _schema(
-    ["symbol", "side", "type"],
-    {name: {"type": name, **_EXAMPLES[name]} for name in ("market", "limit", "stop")},
-    type={"type": "string", "enum": ["market", "limit", "stop"]},
-    quote=_QUOTE,
-    price=_AMOUNT,
-    time_in_force=_TIME_IN_FORCE,
-    post_only={"type": "boolean"},
-    **_STOP_FIELDS,
-)
-AMEND_SCHEMA: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "minProperties": 1,
-                    "properties": {
-                        "price": {**_AMOUNT, "description": "New limit price."},
-                        "quantity": {**_AMOUNT, "description": "New total quantity, what has filled included."},
-                    },
-                },
-                "examples": {
-                    "cheaper": {"value": {"price": "58900"}},
-                    "smaller": {"value": {"quantity": "0.0005"}},
-                },
-            }
-        },
-    }
-}
-CANCEL_ALL_QUERY: dict[str, Any] = {
-    "parameters": [
-        {"name": name, "in": "query", "required": False, "schema": _TEXT, "example": example}
-        for name, example in (("symbol", "BTCUSDT.BINANCE"), ("strategy", "manual"))
-    ]
-}
-_KEY: dict[str, Any] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{8,128}$"},
-    "description": "Makes a repeated request answer like the first. X-Idempotency-Key is an alias.",
-}
-KEY_HEADER = {"parameters": [{**_KEY, "required": True}]}
-OPTIONAL_KEY_HEADER = {"parameters": [{**_KEY, "required": False}]}
 
 
 def market_order(body: dict[str, Any], default_market: Market) -> OrderRequest:

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.dependencies import json_body, ready_engine
-from engine_service.api.order_bodies import CHECK_SCHEMA, checked_order
+from engine_service.api.order_bodies import checked_order
+from engine_service.api.order_schemas import CHECK_SCHEMA
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.views import regime_view

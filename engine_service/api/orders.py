@@ -19,16 +19,13 @@ from engine_service.api.dependencies import (
 )
 from engine_service.api.idempotency import mark_of, optional_key
 from engine_service.api.order_answers import answered
-from engine_service.api.order_bodies import (
+from engine_service.api.order_bodies import amendment, limit_order, market_order
+from engine_service.api.order_schemas import (
     AMEND_SCHEMA,
-    CANCEL_ALL_QUERY,
     KEY_HEADER,
     LIMIT_SCHEMA,
     MARKET_SCHEMA,
     OPTIONAL_KEY_HEADER,
-    amendment,
-    limit_order,
-    market_order,
 )
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
@@ -127,7 +124,7 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
     return json_response(body)
 
 
-@router.delete("/orders", openapi_extra=CANCEL_ALL_QUERY)
+@router.delete("/orders")
 async def cancel_orders(request: Request) -> Response:
     """Cancel every working order, of a symbol and a strategy where they are named."""
     engine = cancelling_engine(request)

@@ -8,7 +8,7 @@ import orjson
 from starlette.responses import Response
 
 from engine_service.contract.codes import spec_of
-from engine_service.domain.errors import EngineError
+from engine_service.domain.errors import EngineError, MethodNotAllowed
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -36,6 +36,8 @@ def problem(error: EngineError, request_id: str, *, instance: str = "") -> Respo
         headers["Retry-After"] = "1"
     if spec.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
     return Response(orjson.dumps(body), spec.status, headers, MEDIA_TYPE)
 
 

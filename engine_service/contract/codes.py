@@ -162,6 +162,7 @@ STATE: Mapping[str, CodeSpec] = {
         CLIENT_ORDER_ID_EXISTS="The client order id was used before.",
         CLIENT_ORDER_ID_USED="The client order id was used before.",
         IDEMPOTENCY_IN_PROGRESS="The first request with this key is still running.",
+        NOT_HALTED="Trading is not halted.",
         LEAGUE_FULL="The shadow league takes no more challengers.",
         ORDER_TERMINAL="The order has ended.",
         ORDER_BUSY="Something is being asked of the order right now.",

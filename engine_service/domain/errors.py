@@ -5,6 +5,7 @@ EngineError
 ├── Refused             a rail said no; the numbers say why
 ├── VenueRefused        the venue said no
 ├── Conflict            the state does not allow it now
+├── MethodNotAllowed    the route does not take the method
 ├── NotFound            there is no such thing
 ├── Unavailable         try again later
 └── ConfigurationError  an operator has to change a file or a flag
@@ -12,7 +13,7 @@ EngineError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -58,6 +59,14 @@ class VenueRefused(EngineError):
 
 class Conflict(EngineError):
     """The present state does not allow the request."""
+
+
+class MethodNotAllowed(EngineError):
+    """The thing is there, and cannot be asked this way; ``allowed`` names the ways."""
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        self.allowed = tuple(sorted(allowed))
+        super().__init__("METHOD_NOT_ALLOWED", f"Allowed: {', '.join(self.allowed)}.")
 
 
 class NotFound(EngineError):

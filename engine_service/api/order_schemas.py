@@ -1,0 +1,148 @@
+"""The bodies of order requests as JSON schema, for callers and their tools; ``order_bodies`` reads them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine_service.api.schema_parts import (
+    AMOUNT,
+    CLIENT_ID,
+    FLAG,
+    KEY_PATTERN,
+    NAME,
+    SYMBOL,
+    VENUE_PATTERN,
+    Schema,
+    json_body,
+    strict_object,
+)
+
+_COMMON: Final[Schema] = {
+    "symbol": SYMBOL,
+    "side": {"type": "string", "enum": ["BUY", "SELL"]},
+    "quantity": {**AMOUNT, "description": "Base units; exactly one of quantity and quote."},
+    "venue": {"type": "string", "pattern": VENUE_PATTERN},
+    "market": {"type": "string", "enum": ["spot", "futures"]},
+    "strategy": NAME,
+    "tag": NAME,
+    "reduce_only": FLAG,
+    "client_order_id": CLIENT_ID,
+}
+_SIZES: Final[Schema] = {"quote": {**AMOUNT, "description": "Amount in the quote asset."}}
+_ONE_SIZE: Final[Schema] = {"oneOf": [{"required": ["quantity"]}, {"required": ["quote"]}]}
+_TIME_IN_FORCE: Final[Schema] = {"type": "string", "enum": ["GTC", "IOC", "FOK"]}
+_RESTS: Final[Schema] = {"price": AMOUNT, "time_in_force": _TIME_IN_FORCE, "post_only": FLAG}
+#: A post-only order waits in the book, so that it cannot be of a kind that does not wait.
+_TAKES_OR_WAITS: Final[Schema] = {
+    "not": {
+        "required": ["post_only", "time_in_force"],
+        "properties": {"post_only": {"const": True}, "time_in_force": {"enum": ["IOC", "FOK"]}},
+    }
+}
+_TRIGGER: Final[Schema] = {
+    "stop_price": {**AMOUNT, "description": "Price at which the order starts to work."},
+    "kind": {"type": "string", "enum": ["stop", "take_profit"], "default": "stop"},
+    "price": {**AMOUNT, "description": "Makes it a limit order once the stop price was reached; without one: market."},
+    "time_in_force": _TIME_IN_FORCE,
+}
+_BPS: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^(?=.*[1-9])[0-9]{1,4}(\.[0-9]{1,18})?$",
+    "description": "Distance from the average fill, basis points; instead of a price.",
+}
+
+_BUY: Final[Schema] = {"symbol": "BTCUSDT.BINANCE", "side": "BUY"}
+_SELL: Final[Schema] = {"symbol": "BTCUSDT.BINANCE", "side": "SELL"}
+_MARKET: Final[Schema] = {**_BUY, "quote": "100"}
+_LIMIT: Final[Schema] = {**_BUY, "quantity": "0.001", "price": "59000.5", "time_in_force": "GTC", "post_only": True}
+_STOP: Final[Schema] = {**_SELL, "quantity": "0.001", "stop_price": "58000"}
+_TAKE_PROFIT_LIMIT: Final[Schema] = {
+    **_SELL,
+    "quantity": "0.001",
+    "kind": "take_profit",
+    "stop_price": "62000",
+    "price": "61990",
+}
+
+
+def _market(extra: Schema, *required: str) -> Schema:
+    return strict_object({**_COMMON, **_SIZES, **extra}, ("symbol", "side", *required), **_ONE_SIZE)
+
+
+def _limit(extra: Schema, *required: str) -> Schema:
+    needed = ("symbol", "side", "quantity", "price", *required)
+    return strict_object({**_COMMON, **_RESTS, **extra}, needed, **_TAKES_OR_WAITS)
+
+
+def _stop(extra: Schema, *required: str) -> Schema:
+    needed = ("symbol", "side", "quantity", "stop_price", *required)
+    return strict_object({**_COMMON, **_TRIGGER, **extra}, needed, dependentRequired={"time_in_force": ["price"]})
+
+
+def _of_type(name: str) -> Schema:
+    return {"type": {"type": "string", "const": name}}
+
+
+_BRACKET: Final[Schema] = {
+    "take_profit_price": AMOUNT,
+    "stop_loss_price": AMOUNT,
+    "take_profit_bps": {**_BPS, "default": "20"},
+    "stop_loss_bps": {**_BPS, "default": "30"},
+}
+
+MARKET_SCHEMA: Final = json_body(_market({}), {"market": _MARKET})
+LIMIT_SCHEMA: Final = json_body(_limit({}), {"limit": _LIMIT})
+STOP_SCHEMA: Final = json_body(_stop({}), {"stop": _STOP, "take_profit_limit": _TAKE_PROFIT_LIMIT})
+BRACKET_SCHEMA: Final = json_body(
+    {
+        "description": "A market entry by quantity or quote, or with a price a limit entry, and its two levels.",
+        "oneOf": [_market(_BRACKET), _limit(_BRACKET)],
+        "allOf": [
+            {"not": {"required": ["take_profit_price", "take_profit_bps"]}},
+            {"not": {"required": ["stop_loss_price", "stop_loss_bps"]}},
+        ],
+    },
+    {
+        "market_entry": {**_BUY, "quantity": "0.001", "take_profit_bps": "40", "stop_loss_bps": "25"},
+        "limit_entry": {
+            **_BUY,
+            "quantity": "0.001",
+            "price": "59000",
+            "take_profit_price": "61000",
+            "stop_loss_price": "58500",
+        },
+    },
+)
+CHECK_SCHEMA: Final = json_body(
+    {
+        "description": "A type, and the fields of that type's own route.",
+        "oneOf": [
+            _market(_of_type("market"), "type"),
+            _limit(_of_type("limit"), "type"),
+            _stop(_of_type("stop"), "type"),
+        ],
+    },
+    {
+        "market": {"type": "market", **_MARKET},
+        "limit": {"type": "limit", **_LIMIT},
+        "stop": {"type": "stop", **_STOP},
+    },
+)
+AMEND_SCHEMA: Final = json_body(
+    strict_object(
+        {
+            "price": {**AMOUNT, "description": "New limit price."},
+            "quantity": {**AMOUNT, "description": "New total quantity, what has filled included."},
+        },
+        minProperties=1,
+    ),
+    {"cheaper": {"price": "58900"}, "smaller": {"quantity": "0.0005"}},
+)
+_KEY: Final[Schema] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+    "description": "Makes a repeated request answer like the first. X-Idempotency-Key is an alias.",
+}
+KEY_HEADER: Final[Schema] = {"parameters": [{**_KEY, "required": True}]}
+OPTIONAL_KEY_HEADER: Final[Schema] = {"parameters": [{**_KEY, "required": False}]}

@@ -1,0 +1,99 @@
+"""The OpenAPI page against the running engine: parameters, methods and refusals are what it says they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from engine_service.api.description import BODIES, QUERIES
+from engine_service.api.routes import ROUTES
+from tests.integration.engine.process import EngineProcess
+from tests.integration.simulated_exchange import SimulatedExchange
+
+#: Stopping must be easy: nothing in a halt's query or body is held against it.
+FORGIVING = ("POST", "/control/halt")
+OTHERS = ("OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "POST", "GET")
+
+
+@pytest.fixture(scope="module")
+def engine(exchange: SimulatedExchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    running = EngineProcess(tmp_path_factory.mktemp("engine"), exchange.url).start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def page(engine: EngineProcess) -> dict[str, Any]:
+    return dict(httpx.get(f"{engine.url}/openapi.json", trust_env=False).json())
+
+
+def operations(page: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in page["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def call(engine: EngineProcess, method: str, path: str, body: object = None) -> httpx.Response:
+    url = f"{engine.url}{path.replace('{', '').replace('}', '')}"
+    headers = {"Authorization": f"Bearer {engine.token('admin')}", "Idempotency-Key": "description-test"}
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        return client.request(method, url, headers=headers, json=body)
+
+
+def example_of(operation: dict[str, Any]) -> object:
+    """Return the first example of the body, an empty object where one is needed and has none."""
+    if "requestBody" not in operation:
+        return None
+    examples = operation["requestBody"]["content"]["application/json"].get("examples", {"none": {"value": {}}})
+    return next(iter(examples.values()))["value"]
+
+
+def test_the_tables_name_routes_that_are_there() -> None:
+    assert set(QUERIES) | set(BODIES) <= set(ROUTES)
+
+
+def test_each_route_knows_the_query_parameters_that_the_page_names_and_no_other(
+    engine: EngineProcess, page: dict[str, Any]
+) -> None:
+    for method, path, operation in operations(page):
+        if (method, path) == FORGIVING:
+            continue
+        answer = call(engine, method, f"{path}?nobody_knows=1", example_of(operation)).json()
+        assert answer["code"] == "QUERY_UNKNOWN", (method, path, answer)
+        named = {item["name"] for item in operation.get("parameters", []) if item["in"] == "query"}
+        known = answer["detail"].removeprefix("Known here: ").removesuffix(".")
+        assert named == (set() if known == "none" else set(known.split(", "))), (method, path)
+
+
+def test_a_method_that_a_route_does_not_take_is_answered_with_those_it_takes(
+    engine: EngineProcess, page: dict[str, Any]
+) -> None:
+    for path, methods in page["paths"].items():
+        for other in set(OTHERS) - {method.upper() for method in methods}:
+            answer = call(engine, other, path)
+            assert answer.status_code == 405, (other, path, answer.text)
+            allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD"}
+            assert allowed == {method.upper() for method in methods}, (other, path)
+
+
+def test_every_operation_says_how_it_refuses_and_whose_token_it_takes(page: dict[str, Any]) -> None:
+    for method, path, operation in operations(page):
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
+        assert "422" not in operation["responses"]
+        assert ("security" in operation) == (ROUTES[(method, path)].scope is not None), (method, path)
+
+
+def test_a_number_where_text_belongs_is_refused_and_the_engine_lives_on(engine: EngineProcess) -> None:
+    refused = call(engine, "PUT", "/risk/config", {"order_rate_per_min": 30, "reason": 5})
+    assert (refused.status_code, refused.json()["code"]) == (422, "FIELD_TYPE")
+    taken = call(engine, "PUT", "/risk/config", {"order_rate_per_min": 31, "reason": "a quiet day"})
+    assert (taken.status_code, taken.json()["order_rate_per_min"]) == (200, "31")
+    assert engine.call("GET", "/readyz").status_code == 200
+
+
+def test_what_is_not_halted_cannot_be_resumed(engine: EngineProcess) -> None:
+    answer = call(engine, "POST", "/control/resume", {"reason": "nothing was wrong"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "NOT_HALTED")
