@@ -52,6 +52,8 @@ async def _ask_at_once(load: Load, intent: Intent, hang_up_after_s: float | None
         for task in tasks[::2]:
             task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    if hang_up_after_s is not None:
+        await load.reconnect()
     if intent.unanswered:
         await load.ask(intent)
 

@@ -80,9 +80,11 @@ class Load:
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
         self._resting_side = self._chance.choice(SIDES)
-        self._http = httpx.AsyncClient(
-            timeout=8, trust_env=False, limits=httpx.Limits(max_connections=self.connections)
-        )
+        self._http = self._client()
+
+    def _client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=self.connections)
+        return httpx.AsyncClient(timeout=8, trust_env=False, limits=limits)
 
     async def run(self) -> None:
         """Act for ever, also while the engine is down; cancel the task to stop. What is asked is seen through."""
@@ -101,6 +103,11 @@ class Load:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._http.aclose()
+
+    async def reconnect(self) -> None:
+        """Begin with new connections: a request that was cut off can keep its place in the client's pool for ever."""
+        await self._http.aclose()
+        self._http = self._client()
 
     async def ask(self, intent: Intent) -> Answer | None:
         """Send an intent (again) under its key; ``None`` where no answer came."""
