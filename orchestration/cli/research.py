@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.layout import ROOT, Exit, Home
+from orchestration.cli.dagster_run import follow
+from orchestration.cli.layout import ROOT, Home
 from orchestration.cli.preflight import require_home, require_research_configuration
 from orchestration.cli.processes import child_environment
 
@@ -79,11 +78,13 @@ def train(
 def evaluate(home: HomeOption = None) -> None:
     """Walk the candidate forward out of sample, against buy-and-hold, net of costs."""
     _materialise(home, "evaluation")
+    _report("evaluation", home)
 
 
 def promote(home: HomeOption = None) -> None:
     """Put the candidate through the gates and, when it passes, hand it to the engine."""
     _materialise(home, "promotion")
+    _report("promotion", home)
 
 
 def rollback(
@@ -97,6 +98,12 @@ def rollback(
         file.write(json.dumps(config))  # every JSON document is YAML, which Dagster reads
         file.flush()
         _dagster(home, ["job", "execute", "-j", "rollback_job", "--config", file.name])
+
+
+def _report(what: str, given: Path | None) -> None:
+    from orchestration.cli import research_report  # noqa: PLC0415  # loads data frames only when there is something
+
+    research_report.print_newest(what, Home.resolve(given).warehouse)
 
 
 def _day(text: str | None, option: str) -> str | None:
@@ -114,20 +121,18 @@ def _materialise(given: Path | None, selection: str, days: str | None = None) ->
 
 
 def _dagster(given: Path | None, words: list[str]) -> None:
-    """Run Dagster's own command; its log is the progress display.
+    """Run Dagster's own command and tell what it does.
 
     Raises:
-        typer.Exit: with 1 where the job, an asset or one of its checks failed.
-        Refused: configuration or data folder do not allow it; nothing was started.
+        Refused: configuration or data folder do not allow it, or the job, an asset or one of its checks failed.
     """
     home = Home.resolve(given)
     require_research_configuration()
     require_home(home)
     _prepare(home)
-    command = [sys.executable, "-m", "dagster", *words, "-m", "orchestration.definitions", "-d", str(ROOT)]
     environment = child_environment({"DAGSTER_HOME": str(home.dagster), "NHMM_HOME": str(home.path)})
-    if subprocess.run(command, env=environment, check=False).returncode != 0:
-        raise typer.Exit(Exit.FAILED)
+    log = home.path / "logs" / f"{words[0]}-{words[1]}-{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
+    follow([*words, "-m", "orchestration.definitions", "-d", str(ROOT)], environment, log)
 
 
 def _prepare(home: Home) -> None:

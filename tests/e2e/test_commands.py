@@ -368,3 +368,23 @@ def test_exchange_and_engine_say_ready_log_apart_and_end_with_0(tmp_path: Path, 
         logged = running.log.read_text(encoding="utf-8").splitlines()
         assert logged
         assert all(isinstance(json.loads(line), dict) for line in logged)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "way_out"),
+    [
+        (("train",), 1, "nhmm backfill"),
+        (("evaluate",), 1, "nhmm train"),
+        (("promote",), 3, "nhmm up"),
+        (("rollback", "--reason", "because"), 3, "nhmm up"),
+    ],
+)
+def test_on_an_empty_home_a_research_command_ends_in_one_line_with_a_way_out(
+    tmp_path: Path, words: tuple[str, ...], code: int, way_out: str
+) -> None:
+    done = run(tmp_path, *words, "--home", str(tmp_path / "data"))
+    assert done.returncode == code, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("nhmm: ") and way_out in last, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert Path(last.rpartition("everything it said: ")[2]).read_text(encoding="utf-8")
