@@ -136,9 +136,9 @@ BODIES: Final[Mapping[tuple[str, str], Schema]] = {
     ),
 }
 #: What is not JSON.
-MEDIA: Final[Mapping[tuple[str, str], str]] = {
-    ("GET", "/metrics"): "text/plain",
-    ("GET", "/stream"): "text/event-stream",
+MEDIA: Final[Mapping[tuple[str, str], Schema]] = {
+    ("GET", "/metrics"): {"text/plain": {"schema": {"type": "string"}}},
+    ("GET", "/stream"): {"text/event-stream": {}},
 }
 
 
@@ -181,7 +181,7 @@ def _complete(operation: dict[str, Any], route: tuple[str, str]) -> None:
         operation["security"] = [{"token": []}]
         operation["description"] = f"{operation.get('description', '')}\n\nScope: `{access.scope.value}`.".strip()
     if route in MEDIA:
-        responses["200"]["content"] = {MEDIA[route]: {"schema": {"type": "string"}}}
+        responses["200"]["content"] = MEDIA[route]
     operation.update(BODIES.get(route, {}))
     parameters = [*operation.get("parameters", []), *_query(route)]
     if parameters:

@@ -25,7 +25,7 @@ class Query:
         """Read the query string.
 
         Raises:
-            InvalidRequest: ``QUERY_UNKNOWN``, ``QUERY_DUPLICATED`` or ``STRING_INVALID``.
+            InvalidRequest: ``QUERY_UNKNOWN``, ``QUERY_DUPLICATED``, ``STRING_INVALID``, or empty: ``QUERY_INVALID``.
         """
         self._values: dict[str, str] = {}
         if not request.scope["query_string"]:
@@ -41,6 +41,9 @@ class Query:
                 raise wrong(name, "QUERY_DUPLICATED", "A parameter may stand once.")
             if not is_plain_text(value) or len(value) > 256:
                 raise wrong(name, "STRING_INVALID", "The parameter holds characters that are not allowed.")
+            if not value:
+                # `DELETE /orders?symbol=` is a script whose variable was empty, not a wish to cancel everything.
+                raise wrong(name, "QUERY_INVALID", "A parameter that stands has a value; leave it out instead.")
             self._values[name] = value
 
     def text(self, name: str) -> str:

@@ -97,3 +97,9 @@ def test_a_number_where_text_belongs_is_refused_and_the_engine_lives_on(engine: 
 def test_what_is_not_halted_cannot_be_resumed(engine: EngineProcess) -> None:
     answer = call(engine, "POST", "/control/resume", {"reason": "nothing was wrong"})
     assert (answer.status_code, answer.json()["code"]) == (409, "NOT_HALTED")
+
+
+@pytest.mark.parametrize("query", ["symbol=", "strategy=", "symbol=BTCUSDT.BINANCE&strategy="])
+def test_an_empty_parameter_never_means_all(engine: EngineProcess, query: str) -> None:
+    answer = call(engine, "DELETE", f"/orders?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "QUERY_INVALID")
