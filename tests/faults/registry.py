@@ -8,6 +8,7 @@ from tests.faults import (
     bad_inputs,
     fault_matrix,
     identical_posts,
+    openapi_fuzz,
     report_streams,
     sigkill,
     sigterm,
@@ -28,5 +29,6 @@ ROWS: Final[tuple[Row, ...]] = (
     report_streams.ROW,
     sigterm.ROW,
     bad_inputs.ROW,
+    openapi_fuzz.ROW,
     fault_matrix.ROW,
 )
