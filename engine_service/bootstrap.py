@@ -42,7 +42,7 @@ from engine_service.storage.keys import load_key
 from engine_service.storage.known_keys import KnownKeys
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease
-from engine_service.storage.opening import Opened, open_journal
+from engine_service.storage.opening import Opened, examine, open_journal
 from engine_service.storage.restore import restore
 from engine_service.storage.schema import has_wal_race
 from engine_service.venues.factory import PaperOptions, VenueOptions, make_venue
@@ -74,6 +74,17 @@ def check_configuration(config_dir: Path) -> None:
     """
     load_policy(config_dir / "risk.yaml")
     load_strategies(config_dir / "strategies.yaml")
+
+
+def check_home(settings: EngineSettings) -> None:
+    """Look at the data folder as a start would, and change nothing.
+
+    Raises:
+        ConfigurationError, EngineError: what a start would be refused for.
+    """
+    files = EngineFiles(settings.home)
+    if files.journal.exists() or files.key_state.exists():
+        examine(files)
 
 
 async def build(settings: EngineSettings, config_dir: Path) -> Engine:

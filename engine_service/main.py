@@ -20,9 +20,9 @@ import structlog
 from engine_service import exporter
 from engine_service.api.app import create_app
 from engine_service.api.server import listen, server_of
-from engine_service.api.tokens import TokenBook, load_or_create
-from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration
-from engine_service.domain.errors import ConfigurationError, EngineError
+from engine_service.api.tokens import TokenBook, load, load_or_create
+from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration, check_home
+from engine_service.domain.errors import EngineError
 from engine_service.domain.money import EXACT
 from engine_service.runtime.drain import drain
 from engine_service.runtime.lifecycle import start, stop
@@ -52,10 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if flags.check_config:
             print("configuration ok", file=sys.stderr)
             return 0
+        if flags.check_home:
+            return _check_home(settings)
         configure("engine", settings.log_level)
         tokens = TokenBook(load_or_create(settings.engine_folder / "tokens.json"))
         listener = listen(settings.host, settings.port)
-    except ConfigurationError as error:
+    except EngineError as error:
         print(f"engine: {error}", file=sys.stderr)
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
     except OSError as error:
@@ -65,6 +67,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     decimal.setcontext(EXACT.copy())
     with uvicorn_loop() as runner:
         return runner.run(_serve(settings, config_dir, tokens, listener))
+
+
+def _check_home(settings: EngineSettings) -> int:
+    """Look at what a start would need of the data folder; errors are those of a start.
+
+    Raises:
+        ConfigurationError, EngineError: what a start would be refused for.
+    """
+    path = settings.engine_folder / "tokens.json"
+    if path.exists():
+        load(path)
+    check_home(settings)
+    print("data folder ok", file=sys.stderr)
+    return 0
 
 
 @contextlib.contextmanager
@@ -82,7 +98,7 @@ def uvicorn_loop() -> Iterator[asyncio.Runner]:
 async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, listener: socket.socket) -> int:
     try:
         engine = await build(settings, config_dir)
-    except (ConfigurationError, EngineError) as error:
+    except EngineError as error:
         print(f"engine: {error}", file=sys.stderr)
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
     server = server_of(create_app(engine, tokens, VERSION))
@@ -153,6 +169,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--strategies", choices=("on", "off"), help="whether the strategy loop runs")
     parser.add_argument("--config", type=Path, help="folder of the configuration files (config/)")
     parser.add_argument("--check-config", action="store_true", help="validate every file and stop")
+    parser.add_argument("--check-home", action="store_true", help="look at the data folder as a start would, and stop")
     return parser.parse_args(arguments)
 
 
@@ -160,6 +177,7 @@ def _overrides(flags: argparse.Namespace) -> dict[str, Any]:
     values = vars(flags).copy()
     values.pop("config")
     values.pop("check_config")
+    values.pop("check_home")
     values.pop("role")
     return values
 

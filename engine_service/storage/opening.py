@@ -29,7 +29,7 @@ from engine_service.storage.keys import (
 )
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.rows import newest_seq, rows_after
-from engine_service.storage.schema import open_reader
+from engine_service.storage.schema import known_version, open_reader
 from engine_service.storage.snapshots import newest_snapshot
 
 #: Journals of up to this many rows are checked as a whole at every start (about a second).
@@ -67,12 +67,7 @@ def open_journal(
     _adopt_first_version(files)
     state = read_state(files.key_state)
     root = _root(files, state)
-    if not files.journal.exists() and ((state is not None and state.seq) or newest_snapshot(files.snapshots)):
-        raise EngineError(
-            "JOURNAL_MISSING",
-            f"{files.journal} is gone, but {files.home} had one; put it back, or, to begin anew, move what is left"
-            f" of it away: {files.keys}, {files.checkpoints} and {files.snapshots}",
-        )
+    _refuse_if_gone(files, state)
     audit_key = _audit_key(files, root)
     try:
         end, due, checked_from = _checked(files, state, root)
@@ -90,6 +85,40 @@ def open_journal(
         journal.remember_reporting(reporting)
     journal.epoch = epoch or journal.last_epoch() + 1
     return Opened(journal, anchors, audit_key, checked_from)
+
+
+def examine(files: EngineFiles) -> None:
+    """Look at a home as a start would, and change nothing; nothing is wrong with a new one.
+
+    Raises:
+        ConfigurationError, EngineError: as ``open_journal``.
+    """
+    state = read_state(files.key_state)
+    _refuse_if_gone(files, state)
+    if not files.journal.exists():
+        return
+    for key in (files.root_key, files.audit_key):
+        if key.exists():
+            read_key(key)
+    try:
+        connection = open_reader(files.journal)
+        try:
+            known_version(connection, files.journal)
+        finally:
+            connection.close()
+        _checked(files, state, read_key(files.root_key) if files.root_key.exists() else None)
+    except sqlite3.Error as error:
+        raise EngineError("JOURNAL_CORRUPT", f"{files.journal} cannot be opened: {error}") from error
+
+
+def _refuse_if_gone(files: EngineFiles, state: KeyState | None) -> None:
+    """A journal that was there and is not is no new home: orders may stand at the venue that only it knew."""
+    if not files.journal.exists() and ((state is not None and state.seq) or newest_snapshot(files.snapshots)):
+        raise EngineError(
+            "JOURNAL_MISSING",
+            f"{files.journal} is gone, but {files.home} had one; put it back, or, to begin anew, move what is left"
+            f" of it away: {files.keys}, {files.checkpoints} and {files.snapshots}",
+        )
 
 
 def _adopt_first_version(files: EngineFiles) -> None:

@@ -126,14 +126,24 @@ def open_writer(path: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
     _assert_pragmas(connection)
+    if known_version(connection, path) == 0:
+        connection.executescript(f"BEGIN;{TABLES}PRAGMA user_version = {DATABASE_VERSION};COMMIT;")
+    return connection
+
+
+def known_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the database's version, 0 where it is new.
+
+    Raises:
+        ConfigurationError: it was written by a newer version (``JOURNAL_TOO_NEW``).
+        sqlite3.Error: it cannot be read.
+    """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > DATABASE_VERSION:
         raise ConfigurationError(
             "JOURNAL_TOO_NEW", f"{path} has version {version}; this program knows up to {DATABASE_VERSION}"
         )
-    if version == 0:
-        connection.executescript(f"BEGIN;{TABLES}PRAGMA user_version = {DATABASE_VERSION};COMMIT;")
-    return connection
+    return version
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

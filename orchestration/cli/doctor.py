@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from rich.console import Console
 
 from orchestration.cli.layout import Exit, Home, Refused, port_is_free
 from orchestration.cli.preflight import require_configuration
+from orchestration.cli.processes import child_environment
+from orchestration.cli.startup_refusals import way_out
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -59,6 +62,7 @@ def examine(home: Home, ports: Sequence[int]) -> Iterator[Finding]:
         yield _port(port)
     yield _tokens(home)
     yield _configuration()
+    yield _start(home)
 
 
 def _python() -> Finding:
@@ -147,5 +151,15 @@ def _configuration() -> Finding:
     try:
         require_configuration(("-m", "engine_service.main"))
     except Refused as refusal:
-        return Finding("configuration", "fail", str(refusal), "Mend the named key, then run this again")
+        return Finding("configuration", "fail", str(refusal), way_out("CONFIG_INVALID"))
     return Finding("configuration", "ok", "every file and variable is valid")
+
+
+def _start(home: Home) -> Finding:
+    """Ask the engine itself whether it would start on this folder; it looks and changes nothing."""
+    command = [sys.executable, "-m", "engine_service.main", "--check-home", "--home", str(home.path)]
+    done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return Finding("start", "ok", "an engine would start on this folder")
+    said = (done.stderr.strip().splitlines() or ["the engine gave no reason"])[-1].removeprefix("engine: ")
+    return Finding("start", "fail", said, way_out(said.partition(":")[0]))

@@ -232,7 +232,7 @@ def test_up_names_the_taken_port_before_it_starts_anything(tmp_path: Path, taken
 def test_doctor_is_content_with_a_healthy_machine(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", "--home", str(tmp_path))
     assert done.returncode == Exit.OK
-    for check in ("Python", "packages", "disk", "clock", "port 8003", "tokens", "configuration"):
+    for check in ("Python", "packages", "disk", "clock", "port 8003", "tokens", "configuration", "start"):
         assert f" {check}: " in done.stdout
 
 
@@ -252,6 +252,17 @@ def test_doctor_names_the_wrong_key(tmp_path: Path, config: Path) -> None:
     assert done.returncode == Exit.FAILED
     assert "fail  configuration:" in done.stdout
     assert "max_active = 0" in done.stdout
+
+
+def test_doctor_explains_why_an_engine_would_not_start(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "engine").mkdir(parents=True)
+    (home / "engine" / "journal.sqlite3").write_bytes(b"not a database at all, whatever its name says" * 200)
+    done = run(tmp_path, "doctor", "--home", str(home))
+    assert done.returncode == Exit.FAILED
+    assert "fail  start: JOURNAL_CORRUPT: " in done.stdout
+    assert "Bring the newest backup" in done.stdout
+    assert sorted(path.name for path in (home / "engine").iterdir()) == ["journal.sqlite3"]
 
 
 def test_doctor_sees_a_port_in_use(tmp_path: Path) -> None:
