@@ -29,6 +29,7 @@ from engine_service.runtime.lifecycle import start, stop
 from engine_service.settings import EngineSettings, default_config_dir, load_settings
 from engine_service.venues.port import VenueUnavailable
 from observability.log_config import configure
+from observability.log_writer import drain as drain_log
 
 #: A venue that is down for longer is the supervisor's matter: the process ends, and may be started again.
 START_WITHIN_S = 45.0
@@ -58,15 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tokens = TokenBook(load_or_create(settings.engine_folder / "tokens.json"))
         listener = listen(settings.host, settings.port)
     except EngineError as error:
-        print(f"engine: {error}", file=sys.stderr)
+        _say(str(error))
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
     except OSError as error:
-        print(f"engine: {error.strerror or error}: {error.filename or settings.port}", file=sys.stderr)
+        _say(f"{error.strerror or error}: {error.filename or settings.port}")
         return EXIT_FAILED
     # Every sum here is exact; where the thread's own context is, nothing has to enter it again and again.
     decimal.setcontext(EXACT.copy())
     with uvicorn_loop() as runner:
         return runner.run(_serve(settings, config_dir, tokens, listener))
+
+
+def _say(what: str) -> None:
+    """Say why this ends, after everything that was logged before."""
+    drain_log()
+    print(f"engine: {what}", file=sys.stderr)
 
 
 def _check_home(settings: EngineSettings) -> int:
@@ -99,7 +106,7 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     try:
         engine = await build(settings, config_dir)
     except EngineError as error:
-        print(f"engine: {error}", file=sys.stderr)
+        _say(str(error))
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
     server = server_of(create_app(engine, tokens, VERSION))
     stopping = asyncio.Event()
@@ -115,7 +122,7 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
         await asyncio.wait({starting, stopped, serving}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not (starting.done() or stopped.done() or serving.done()):
             reasons = "; ".join(engine.core.not_ready_because)
-            print(f"engine: not ready after {timeout:.0f} s: {reasons}; is the venue's address right?", file=sys.stderr)
+            _say(f"not ready after {timeout:.0f} s: {reasons}; is the venue's address right?")
             code = EXIT_FAILED
         elif starting.done():
             starting.result()
@@ -126,10 +133,10 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
             await asyncio.wait({stopped, serving, failed}, return_when=asyncio.FIRST_COMPLETED)
             code = EXIT_FAILED if engine.failed.is_set() or (serving.done() and not stopped.done()) else 0
     except VenueUnavailable as error:
-        print(f"engine: the venue is not reached: {error}", file=sys.stderr)
+        _say(f"the venue is not reached: {error}")
         code = EXIT_FAILED
     except EngineError as error:
-        print(f"engine: {error}", file=sys.stderr)
+        _say(str(error))
         code = EXIT_BY_CODE.get(error.code, EXIT_FAILED)
     finally:
         for task in (starting, stopped):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
 import sys
@@ -9,6 +10,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from observability.log_writer import LogWriter, drain
 
 _SECRET_FIELD = re.compile(r"(secret|token|password|signature|api_?key|authorization)", re.IGNORECASE)
 _SECRET_IN_TEXT = re.compile(r"((?:signature|apiKey|listenKey|token)=)[^&\s\"']+", re.IGNORECASE)
@@ -44,7 +47,8 @@ def configure(process: str, level: str = "INFO") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter(sys.stderr.fileno())
+    atexit.register(drain)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -93,6 +93,7 @@ ENGINE_METRICS: Sequence[MetricSpec] = (
     _counter("nhmm_http_requests_total", "Requests answered.", "route", "status"),
     _gauge("nhmm_stream_clients", "Connected event stream clients."),
     _gauge("nhmm_loop_stall_seconds", "Longest event loop stall of the last interval."),
+    _gauge("nhmm_log_dropped", "Log lines lost since the start: the log is full, or is not read."),
     _gauge("nhmm_build_info", "1; labels tell what runs.", "version", "git_sha"),
 )
 

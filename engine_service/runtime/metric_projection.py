@@ -10,6 +10,7 @@ from engine_service.domain.order_status import OrderStatus
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.event_counters import EventCounters
 from engine_service.storage.port import Recorded
+from observability.log_writer import dropped
 from observability.metrics import Metrics
 
 REFRESH_S = 1.0
@@ -44,6 +45,7 @@ class MetricProjection:
             planned = loop.time() + REFRESH_S
             await asyncio.sleep(REFRESH_S)
             self._metrics.gauge("nhmm_loop_stall_seconds").set(max(0.0, loop.time() - planned))
+            self._metrics.gauge("nhmm_log_dropped").set(dropped())
             self.refresh()
 
     def refresh(self) -> None:

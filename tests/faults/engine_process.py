@@ -53,6 +53,7 @@ class Engine:
     #: Takes the place of ``engine_service.main``: a module and its own arguments.
     launcher: tuple[str, ...] = ENGINE
     arguments: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -74,7 +75,7 @@ class Engine:
         command += ["--venue", "binance", "--venue-url", self.venue_url, "--interval", "1s"]
         command += ["--strategies", "off", "--symbols", ",".join(SYMBOLS), *self.arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NHMM_")}
-        environment |= {"BINANCE_API_KEY": API_KEY, "BINANCE_API_SECRET": API_SECRET}
+        environment |= {"BINANCE_API_KEY": API_KEY, "BINANCE_API_SECRET": API_SECRET, **self.variables}
         with self.log.open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=errors

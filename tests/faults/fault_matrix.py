@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from tests.faults.engine_process import EngineFailed
 from tests.faults.kills import has_strace
 from tests.faults.matrix_disk import DISK
+from tests.faults.matrix_logs import LOGS
 from tests.faults.matrix_network import NETWORK
 from tests.faults.matrix_process import PROCESS
 from tests.faults.rows import Failure, Options, Outcome, Row
 from tests.faults.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (*DISK, *NETWORK, *PROCESS)
+SCENARIOS: tuple[Scenario, ...] = (*DISK, *LOGS, *NETWORK, *PROCESS)
 AT_ONCE = 4
 
 
