@@ -144,6 +144,13 @@ class Engine:
             answer.raise_for_status()
             return answer.json()
 
+    async def gauge(self, name: str) -> float:
+        """Read one metric that has no labels."""
+        headers = {"Authorization": f"Bearer {self.token('read')}"}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, trust_env=False) as client:
+            page = (await client.get("/metrics")).text
+        return float(next(line.split()[1] for line in page.splitlines() if line.startswith(f"{name} ")))
+
     async def pages(self, path: str, name: str) -> list[dict[str, Any]]:
         """Return every row of a list that is given in pages."""
         rows: list[dict[str, Any]] = []

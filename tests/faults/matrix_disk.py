@@ -220,9 +220,25 @@ async def rejected_limits(folder: Path, seed: int) -> list[str]:
         return wrong + await books(on, quiet_log=True)
 
 
+async def no_room_for_snapshots(folder: Path, seed: int) -> list[str]:
+    """Snapshots cannot be written: the engine says so and ends well; the journal alone brings everything back."""
+    async with stage(folder, seed) as on:
+        await orders(on, BEFORE)
+        snapshots = EngineFiles(on.engine.home).snapshots
+        kept = snapshots.rename(snapshots.with_name("kept"))
+        snapshots.touch()
+        code = await on.engine.stop()
+        said = await asyncio.to_thread(on.engine.log.read_text, encoding="utf-8")
+        wrong = unless(code == 0, f"exit code {code}") + unless("snapshot skipped" in said, "nothing was said of it")
+        snapshots.unlink()
+        kept.rename(snapshots)
+        return wrong + await comes_back(on)
+
+
 DISK = (
     Scenario("disk full", (17, 23), disk_full),
     Scenario("no room for any write", (17,), no_room, needs_strace=True),
+    Scenario("no room for snapshots", (19,), no_room_for_snapshots),
     Scenario("sync fails with EIO", (20,), injected("fdatasync:error=EIO:when=1"), needs_strace=True),
     Scenario("sync takes a second", (21,), slow_sync, needs_strace=True),
     Scenario("database locked for two seconds", (30,), locked),
@@ -230,7 +246,7 @@ DISK = (
     Scenario("an event removed", (26,), refuses("JOURNAL_CORRUPT", _drop_row)),
     Scenario("no database any more", (24,), refuses("JOURNAL_", _no_database)),
     Scenario("journal gone", (27,), refuses("JOURNAL_MISSING", _no_journal)),
-    Scenario("journal of a newer version", (29,), refuses("JOURNAL_TOO_NEW", _newer_schema)),
+    Scenario("journal of a newer version", (29, 70), refuses("JOURNAL_TOO_NEW", _newer_schema)),
     Scenario("token file broken", (), refuses("tokens", _broken_tokens)),
     Scenario("snapshots spoilt", (28,), survives(_spoil_snapshots)),
     Scenario("snapshot from tomorrow", (28,), refuses("JOURNAL_CORRUPT", _snapshot_from_tomorrow)),

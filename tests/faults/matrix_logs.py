@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-
 from tests.faults.engine_process import WIDE_LIMITS, Engine
 from tests.faults.load import Load
 from tests.faults.proxy import proxied
@@ -47,19 +45,12 @@ async def _trades(on: Stage) -> list[str]:
     return unless(placed(answers) >= ORDERS // 2, f"{placed(answers)} of {ORDERS} orders went through")
 
 
-async def _dropped(on: Stage) -> float:
-    headers = {"Authorization": f"Bearer {on.engine.token('read')}"}
-    page = await asyncio.to_thread(httpx.get, f"{on.engine.url}/metrics", headers=headers, trust_env=False)
-    line = next(line for line in page.text.splitlines() if line.startswith("nhmm_log_dropped "))
-    return float(line.split()[1])
-
-
 async def no_room_for_logs(folder: Path, seed: int) -> list[str]:
     """Every line of the log finds a full disk."""
     async with _logging_to(folder, seed, Path("/dev/full")) as on:
         wrong = await _trades(on)
         await asyncio.sleep(1.5)
-        wrong += unless(await _dropped(on) > 0, "no lost line was counted")
+        wrong += unless(await on.engine.gauge("nhmm_log_dropped") > 0, "no lost line was counted")
         return wrong + await books(on)
 
 

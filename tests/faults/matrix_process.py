@@ -10,6 +10,9 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import httpx
+
+from tests.faults.blocked_loop import BLOCK_S
 from tests.faults.engine_process import Engine, EngineFailed
 from tests.faults.scenario import Scenario, at_exchange, books, comes_back, order, orders, rest, unless
 from tests.faults.stage import stage
@@ -19,6 +22,8 @@ STOPPED_S = 12.0
 FILES = 40
 HOUR_MS = 3_600_000
 RECOVERIES = 10
+CROWD, FLOOD_S = 400, 20.0
+LARGE, LARGE_BYTES = 24, 4_000_000
 
 
 async def stopped(folder: Path, seed: int) -> list[str]:
@@ -76,6 +81,11 @@ async def out_of_files(folder: Path, seed: int) -> list[str]:
         return unless(answer is not None, "no service after files were to be had again") + await books(on)
 
 
+def _address_space(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmSize:")))
+
+
 async def _crowd(port: int) -> list[asyncio.StreamWriter]:
     writers = []
     for _ in range(FILES):
@@ -83,6 +93,46 @@ async def _crowd(port: int) -> list[asyncio.StreamWriter]:
             _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 0.5)
             writers.append(writer)
     return writers
+
+
+async def blocked_loop(folder: Path, seed: int) -> list[str]:
+    """The event loop hangs for two seconds: orders come late, none is lost, and the stall is on the gauge."""
+    async with stage(folder, seed, launcher=("tests.faults.blocked_loop",)) as on:
+        await orders(on, BEFORE)
+        os.kill(on.engine.pid, signal.SIGUSR1)
+        answers = await asyncio.gather(*(order(on) for _ in range(BEFORE)))
+        stall_s = 0.0
+        for _ in range(20):
+            stall_s = max(stall_s, await on.engine.gauge("nhmm_loop_stall_seconds"))
+            await asyncio.sleep(0.1)
+        wrong = unless(None not in answers, "an order was left without an answer")
+        wrong += unless(stall_s > BLOCK_S / 2, f"the gauge shows a stall of {stall_s:.2f} s")
+        return wrong + await books(on)
+
+
+async def out_of_memory(folder: Path, seed: int) -> list[str]:
+    """No memory more: whatever the engine can still say or not, nothing is doubled or lost once it is back."""
+    async with stage(folder, seed) as on:
+        await orders(on, BEFORE)
+        size = _address_space(on.engine.pid)
+        resource.prlimit(on.engine.pid, resource.RLIMIT_AS, (size, size))
+        asked = [order(on) for _ in range(CROWD)]
+        flood = asyncio.gather(*asked, *(_large_request(on.engine) for _ in range(LARGE)), return_exceptions=True)
+        await asyncio.wait({flood}, timeout=FLOOD_S)
+        flood.cancel()
+        await asyncio.gather(flood, return_exceptions=True)
+        await on.engine.kill()
+        felt = "MemoryError" in await asyncio.to_thread(on.engine.log.read_text, encoding="utf-8")
+        return unless(felt, "it never ran out of memory") + await comes_back(on)
+
+
+async def _large_request(engine: Engine) -> None:
+    """Send the largest body that a route takes: models, which need their size in memory several times."""
+    body = b'{"model": {"weights": [' + b"[1.25, 2.5]," * (LARGE_BYTES // 12) + b"[0]]}}"
+    headers = {"Authorization": f"Bearer {engine.token('admin')}", "Content-Type": "application/json"}
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        with contextlib.suppress(httpx.HTTPError):
+            await client.post(f"{engine.url}/league", content=body, headers=headers)
 
 
 def clock_steps(*steps_ms: int) -> Callable[[Path, int], Awaitable[list[str]]]:
@@ -127,9 +177,11 @@ async def kill_switch(folder: Path, seed: int) -> list[str]:
 
 PROCESS = (
     Scenario("stopped and continued", (11,), stopped),
-    Scenario("second engine", (15,), second_engine),
+    Scenario("second engine", (15, 70), second_engine),
     Scenario("killed ten times in recovery", (8,), killed_in_recovery),
     Scenario("out of files", (22,), out_of_files),
+    Scenario("out of memory", (12,), out_of_memory),
+    Scenario("event loop hangs", (13,), blocked_loop),
     Scenario("wall clock steps by an hour", (57,), clock_steps(HOUR_MS, -2 * HOUR_MS, HOUR_MS)),
     Scenario("halted with orders on their way", (66,), kill_switch),
 )
