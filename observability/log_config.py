@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import re
-import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -16,6 +15,8 @@ from observability.log_writer import LogWriter, drain
 _SECRET_FIELD = re.compile(r"(secret|token|password|signature|api_?key|authorization)", re.IGNORECASE)
 _SECRET_IN_TEXT = re.compile(r"((?:signature|apiKey|listenKey|token)=)[^&\s\"']+", re.IGNORECASE)
 REDACTED = "***"
+#: The descriptor, not the file object, which may be replaced by one that has none.
+_STANDARD_ERROR = 2
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -47,7 +48,7 @@ def configure(process: str, level: str = "INFO") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = LogWriter(sys.stderr.fileno())
+    handler = LogWriter(_STANDARD_ERROR)
     atexit.register(drain)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
