@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from assets.learning_settings import LearningSettings
+from assets.parity_settings import ParitySettings
 from assets.pooling_settings import PoolingSettings
 from assets.situation_settings import SituationSettings
 from assets.stress_settings import StressSettings
@@ -84,6 +85,7 @@ DECISION_FILES: Mapping[str, type[BaseModel]] = {
     "decisions.yaml": LearningSettings,
     "stress.yaml": StressSettings,
     "pooling.yaml": PoolingSettings,
+    "parity.yaml": ParitySettings,
 }
 
 
@@ -97,3 +99,4 @@ class DecisionSettings:
     learning: LearningSettings
     stress: StressSettings
     pooling: PoolingSettings
+    parity: ParitySettings

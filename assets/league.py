@@ -1,20 +1,20 @@
 """The shadow league's page: the engine's rank of challengers, and whether the bars stored here give the same."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.bar_history import BarHistory
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
-from assets.intervals import day_of, to_ms, utc
+from assets.intervals import utc
 from assets.plots import league_picture
 from assets.ports import Clock, League, MarketData
 from assets.settings import ResearchSettings
-from assets.tables import BARS, LEAGUE
+from assets.tables import LEAGUE
 from governance.registry import ModelRegistry, ModelUnknown, ModelUntrusted
-from strategies.contracts import Bar
 from strategies.league import Standing, replay
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.model import RegimeModel
@@ -77,38 +77,6 @@ def league_is_reproducible(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCh
     )
 
 
-class BarHistory:
-    """Bars of a span: the stored ones, and the venue's own after the last stored."""
-
-    def __init__(self, warehouse: Warehouse, market_data: MarketData, settings: ResearchSettings) -> None:
-        self._reader = warehouse.reader(BARS)
-        self._market_data = market_data
-        self._settings = settings
-
-    def between(self, symbol: str, first_ms: int, last_ms: int) -> list[Bar]:
-        """Return the bars that open in [``first_ms``, ``last_ms``], in time order."""
-        bars = list(self._stored(symbol, first_ms, last_ms))
-        step = self._settings.bar_ms
-        missing_from = bars[-1].open_at_ms + step if bars else first_ms
-        if missing_from <= last_ms:
-            tail = self._market_data.bars(symbol, self._settings.interval, missing_from, last_ms + step)
-            bars += [_bar(symbol, row[0], row[1:6], step) for row in tail]
-        return bars
-
-    def _stored(self, symbol: str, first_ms: int, last_ms: int) -> Iterator[Bar]:
-        settings = self._settings
-        ours = (
-            (pl.col("symbol") == symbol)
-            & (pl.col("market") == settings.market)
-            & (pl.col("interval") == settings.interval)
-            & pl.col("open_at").is_between(utc(first_ms), utc(last_ms))
-        )
-        days = [day for day in self._reader.partitions() if day_of(first_ms) <= day <= day_of(last_ms)]
-        for row in self._reader.read(days, where=ours).sort("open_at").iter_rows(named=True):
-            figures = tuple(row[name] for name in ("open", "high", "low", "close", "volume"))
-            yield _bar(symbol, to_ms(row["open_at"]), figures, settings.bar_ms)
-
-
 def recompute(standing: Standing, found: Mapping[str, Any], registry: ModelRegistry, bars: BarHistory) -> str:
     """Return ``equal``, ``different``, or why this standing cannot be recomputed here."""
     if standing.bars == 0:
@@ -123,20 +91,6 @@ def recompute(standing: Standing, found: Mapping[str, Any], registry: ModelRegis
     if again.bars != standing.bars:
         return f"{again.bars} of {standing.bars} bars are stored"
     return EQUAL if again == standing else DIFFERENT
-
-
-def _bar(symbol: str, open_ms: int, figures: tuple[float, float, float, float, float], step_ms: int) -> Bar:
-    open_, high, low, close, volume = figures
-    return Bar(
-        symbol=symbol,
-        open_at_ms=open_ms,
-        close_at_ms=open_ms + step_ms,
-        open=open_,
-        high=high,
-        low=low,
-        close=close,
-        volume=volume,
-    )
 
 
 def _row(standing: Standing, champion: str) -> dict[str, Any]:

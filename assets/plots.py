@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,6 +111,20 @@ def league_picture(ranked: Sequence[Standing]) -> str:
     axes.axvline(0, color=GREY, linewidth=0.6)
     axes.set_title("Sharpe ratio per bar, net of costs, with two standard errors", fontsize=9, loc="left")
     return _markdown(figure, [axes], "shadow league")
+
+
+def parity_picture(causes: Mapping[str, float]) -> str:
+    """Return Markdown with what each cause of the gap between live and backtest is worth, in quote units."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
+
+    figure = Figure(figsize=(8.5, 0.9 + 0.3 * len(causes)), layout="constrained")
+    axes = figure.subplots()
+    upwards = list(causes)[::-1]
+    worth = [causes[name] for name in upwards]
+    axes.barh(upwards, worth, color=[COLOURS[0] if value >= 0 else COLOURS[2] for value in worth])
+    axes.axvline(0, color=GREY, linewidth=0.6)
+    axes.set_title("live minus backtest, by cause, in quote units", fontsize=9, loc="left")
+    return _markdown(figure, [axes], "parity")
 
 
 def _thinned(count: int) -> NDArray[np.int64]:

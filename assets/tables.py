@@ -173,6 +173,47 @@ LEAGUE = TableSpec(
     keys=("judged_at", "version", "symbol"),
 )
 
+PARITY = TableSpec(
+    name="parity",
+    meaning="Why each live decision was worth something else than in the backtest of the same bars, by cause.",
+    columns=(
+        _DAY,
+        Column("strategy", pl.String, "strategy id"),
+        _SYMBOL,
+        Column("bar_open_at", UTC_MS, "the bar of the decision; start of the day where there was none", "UTC"),
+        Column("order_id", pl.String, "the live order, empty where there was none"),
+        Column("cause", pl.String, "fee, spread, latency, missed, rail, data, protection or position"),
+        Column("amount", EXACT, "live minus backtest", "quote"),
+        Column("detail", pl.String, "more about the cause"),
+        Column("live_quantity", EXACT, "filled live, negative for a sale", "base"),
+        Column("ideal_quantity", EXACT, "filled in the backtest", "base"),
+        Column("compared_at", UTC_MS, "when", "UTC"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("day", "strategy", "symbol", "bar_open_at", "order_id", "cause"),
+    partition_by="day",
+)
+
+PARITY_DAYS = TableSpec(
+    name="parity_days",
+    meaning="What the fills of a day earned until its end, live and in the backtest, by strategy.",
+    columns=(
+        _DAY,
+        Column("strategy", pl.String, "strategy id"),
+        Column("from_at", UTC_MS, "first moment compared", "UTC"),
+        Column("until_at", UTC_MS, "last moment compared", "UTC"),
+        Column("live_orders", pl.Int64, "orders that were filled live"),
+        Column("ideal_orders", pl.Int64, "orders that were filled in the backtest"),
+        Column("matched", pl.Int64, "decisions that were filled in both"),
+        Column("live", EXACT, "what live fills earned", "quote"),
+        Column("ideal", EXACT, "what the backtest's fills earned", "quote"),
+        Column("compared_at", UTC_MS, "when", "UTC"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("day", "strategy"),
+    partition_by="day",
+)
+
 FILLS = TableSpec(
     name="fills",
     meaning="Fills as the engine booked them.",

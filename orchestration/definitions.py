@@ -14,6 +14,7 @@ from assets.fills import fills
 from assets.league import league, league_is_reproducible
 from assets.learning import learning
 from assets.lookahead import no_lookahead
+from assets.parity import parity, parity_adds_up
 from assets.partitions import daily
 from assets.pooling import build_pooling, nodes_agree
 from assets.promotion import promotion
@@ -38,7 +39,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 def build(configuration: Configuration) -> dg.Definitions:
     """Return everything Dagster is to know."""
     days = daily(configuration.research.backfill.first_day)
-    checks = [*CHECKS, no_lookahead, no_breaks, league_is_reproducible, nodes_agree]
+    checks = [*CHECKS, no_lookahead, no_breaks, league_is_reproducible, nodes_agree, parity_adds_up]
     keys = [key for check in checks for key in check.check_keys]
     switched_on = configuration.environment.schedules == "on"
     standing = dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
@@ -55,6 +56,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             reconciliation,
             allocation,
             league,
+            parity,
             screening,
             slippage_model,
             situations,

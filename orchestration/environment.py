@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from assets.decision_settings import DecisionSettings, ScreenerSettings, SlippageSettings
 from assets.intervals import INTERVAL_MS
 from assets.learning_settings import LearningSettings
+from assets.parity_settings import ParitySettings
 from assets.pooling_settings import PoolingSettings
 from assets.settings import (
     AlertSettings,
@@ -140,6 +141,7 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
         learning=read_config(folder / "decisions.yaml", LearningSettings),
         stress=read_config(folder / "stress.yaml", StressSettings),
         pooling=read_config(folder / "pooling.yaml", PoolingSettings),
+        parity=read_config(folder / "parity.yaml", ParitySettings),
     )
     return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 

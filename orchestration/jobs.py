@@ -45,6 +45,7 @@ promotion_job = asset_job(
 )
 reconcile_job = asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
 league_job = asset_job("league_job", ("league",), "Read the shadow league and recompute it from stored bars.")
+parity_job = asset_job("parity_job", ("parity",), "Compare each day's live fills with the backtest of the same bars.")
 allocation_job = asset_job("allocation_job", ("allocation",), "Move capital between the strategies.")
 
 
@@ -106,6 +107,7 @@ JOBS = [
     reconcile_job,
     allocation_job,
     league_job,
+    parity_job,
     rollback_job,
     retention_job,
 ]

@@ -9,6 +9,7 @@ from orchestration.jobs import (
     allocation_job,
     backfill_job,
     league_job,
+    parity_job,
     reconcile_job,
     research_job,
     retention_job,
@@ -59,6 +60,11 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         """Read the shadow league, every hour, after the bars it is recomputed from."""
         return dg.RunRequest(run_key=_tick(context).isoformat())
 
+    @dg.schedule(job=parity_job, cron_schedule="35 * * * *", execution_timezone="UTC", default_status=status)
+    def parity_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Compare live with its backtest, every hour, after the bars both traded on."""
+        return dg.RunRequest(run_key=_tick(context).isoformat())
+
     @dg.schedule(job=retention_job, cron_schedule="40 3 * * *", execution_timezone="UTC", default_status=status)
     def retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Delete old runs, every night."""
@@ -71,6 +77,7 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         allocation_schedule,
         reconcile_schedule,
         league_schedule,
+        parity_schedule,
         retention_schedule,
     ]
 

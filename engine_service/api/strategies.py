@@ -24,6 +24,8 @@ from strategies.regime_policy import STRATEGY_ID as REGIME_STRATEGY
 
 router = APIRouter(tags=["strategies"])
 
+#: What a running engine may change; the rest of a strategy's configuration is its parameters.
+_SWITCHES = {"enabled", "dry_run", "budget", "weight"}
 MAX_BUDGET = Decimal(1_000_000)
 
 
@@ -158,6 +160,7 @@ def _view(engine: Engine, name: str) -> dict[str, Any]:
         "budget": plain(settings.budget),
         "weight": plain(settings.weight),
         "model_version": settings.model_version,
+        "parameters": engine.strategies[name].model_dump(mode="json", exclude=_SWITCHES),
         "exposure": plain(engine.core.state.exposure.strategy_exposure(name)),
         "positions": [
             {"symbol": position.symbol, "signed_quantity": plain(position.book.quantity), "fees": plain(position.fees)}

@@ -91,6 +91,14 @@ class EngineClient:
         """Return the newest marks."""
         return list(self._json("GET", "/prices")["prices"])
 
+    def get_universe(self) -> dict[str, list[str]]:
+        """Return the instruments ``watched`` by the strategies, and those ``listed`` by the venue."""
+        return self._json("GET", "/universe")
+
+    def get_instrument(self, symbol: str) -> dict[str, Any]:
+        """Return an instrument's trading rules; amounts as decimal text."""
+        return self._json("GET", "/symbol_info", params={"symbol": symbol})
+
     def get_strategies(self) -> list[dict[str, Any]]:
         """Return every strategy."""
         return list(self._json("GET", "/strategies")["strategies"])

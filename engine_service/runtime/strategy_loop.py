@@ -11,6 +11,7 @@ import structlog
 from engine_service.domain import events as e
 from engine_service.domain.errors import EngineError, Refused
 from engine_service.domain.ids import Market
+from engine_service.domain.money import plain
 from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.market_feed import MarketFeed
@@ -224,7 +225,12 @@ class StrategyLoop:
             full_notional=self._configs[signal.strategy].order_notional * self._scale(bar),
             may_short=self._market is Market.FUTURES,
         )
-        why = {**signal.why, "bar_open_ms": str(bar.open_at_ms), "target": f"{signal.target:.4f}"}
+        why = {
+            **signal.why,
+            "bar_open_ms": str(bar.open_at_ms),
+            "target": f"{signal.target:.4f}",
+            "mark": plain(mark),
+        }
         return order_for(sleeve, instrument, mark, signal.target, why)
 
     def _scale(self, bar: Bar) -> Decimal:

@@ -36,6 +36,7 @@ class DemoResult:
     runs: dict[str, int]
     breaks: int
     alerts: int
+    parity: dict[str, float]
     urls: dict[str, str]
     stories: list[SymbolStory] = field(repr=False)
     samples: list[Sample] = field(repr=False)
@@ -87,6 +88,7 @@ def collect(
         runs=dict(Counter(runs.values())),
         breaks=len(reconciliation["breaks"]) + table_breaks(home),
         alerts=alert_count(home),
+        parity=parity_gap(home),
         urls=dict(urls),
         stories=[_story(symbol, rows, fills, names.get(symbol, {})) for symbol, rows in sorted(live.items())],
         samples=list(samples),
@@ -105,6 +107,14 @@ def table_breaks(home: Home) -> int:
     from warehouse.reader import count_rows  # noqa: PLC0415  # as above
 
     return count_rows(home.warehouse, "breaks")
+
+
+def parity_gap(home: Home) -> dict[str, float]:
+    """Return what live earned beyond the backtest of the same bars, in quote units by cause."""
+    from assets.parity import stored_gap  # noqa: PLC0415  # as above
+    from warehouse.store import Warehouse  # noqa: PLC0415  # as above
+
+    return {cause: round(amount, 4) for cause, amount in stored_gap(Warehouse(home.warehouse)).items()}
 
 
 def alert_count(home: Home) -> int:
@@ -169,6 +179,8 @@ def _shallow(result: DemoResult) -> Iterator[tuple[str, Any]]:
 def _readable(name: str, value: object) -> str:
     if name == "regime_agreement":
         return "not known for recorded bars" if value is None else f"{float(str(value)):.1%}"
+    if name == "parity" and isinstance(value, dict):
+        return ", ".join(f"{cause} {amount:+.2f}" for cause, amount in value.items()) or "as backtested"
     if isinstance(value, dict):
         return ", ".join(f"{key} {count}" for key, count in value.items()) or "none"
     if isinstance(value, list):

@@ -124,6 +124,7 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     engine.pause_strategies()
     _dagster_job(dagster, group, progress, "reconcile_job")
     _dagster_job(dagster, group, progress, "allocation_job")
+    _dagster_job(dagster, group, progress, "parity_job")
     result = collect(engine, home, dagster.runs(), samples, progress.seconds, ports_urls(ports, home))
     write_report(result, home.demo / "report.html")
     if options.keep:

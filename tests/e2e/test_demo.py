@@ -8,7 +8,9 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from assets.tables import PARITY_DAYS
 from tests.e2e.conftest import RunningDemo
+from warehouse.store import Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -31,6 +33,12 @@ def test_the_engine_sees_the_true_regimes(demo: RunningDemo) -> None:
 def test_every_dagster_run_succeeded_and_a_model_was_promoted(demo: RunningDemo) -> None:
     assert set(demo.result["runs"]) == {"SUCCESS"}
     assert re.fullmatch(r"rm-[0-9a-f]{12}", demo.result["model_version"])
+
+
+def test_live_decisions_are_those_of_the_backtest_of_the_same_bars(demo: RunningDemo) -> None:
+    days = Warehouse(demo.home / "warehouse").reader(PARITY_DAYS).read()
+    assert days["matched"].sum() >= max(3, days["ideal_orders"].sum() // 2)
+    assert sum(demo.result["parity"].values()) == pytest.approx(float((days["live"] - days["ideal"]).sum()), abs=1e-3)
 
 
 def test_every_fill_of_the_engine_is_a_trade_of_the_exchange(demo: RunningDemo) -> None:

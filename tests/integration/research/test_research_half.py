@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.tables import ALLOCATIONS, BARS, BREAKS, COVERAGE, FEATURE_ROWS, FILLS, LEAGUE, PROMOTIONS, RECONCILIATIONS
+from assets.tables import (
+    ALLOCATIONS,
+    BARS,
+    BREAKS,
+    COVERAGE,
+    FEATURE_ROWS,
+    FILLS,
+    LEAGUE,
+    PARITY,
+    PARITY_DAYS,
+    PROMOTIONS,
+    RECONCILIATIONS,
+)
 from strategies.regimes.hierarchy import AnyModel
 from strategies.research.lookahead_proof import Pipeline, pipeline_of
 from tests.integration.research.conftest import Stack
@@ -245,6 +258,22 @@ def test_the_shadow_league_is_recomputed_from_the_same_bars(stack: Stack) -> Non
     assert set(rows["version"]) == {version}
     assert set(rows.filter(pl.col("symbol") != "ALL")["recomputed"]) == {"equal"}
     assert "data:image/png;base64," in str(materialised(result)["league"]["sharpe per bar"])
+
+
+def test_what_a_live_day_missed_is_told_and_adds_up(stack: Stack) -> None:
+    """Its strategies are switched off, so everything the backtest would have done is missed."""
+    began_ms = stack.engine.events(limit=1)[0]["at_ms"]
+    settled_s = stack.configuration.decisions.parity.settle_s + 10
+    wait_for(lambda: time.time() * 1000 > began_ms + settled_s * 1000)
+    result = stack.run("parity_job")
+    assert result.success
+    assert checks(result) == {"parity_adds_up": True}
+    told = materialised(result)["parity"]
+    assert "data:image/png;base64," in str(told["causes"])
+    days = stack.warehouse.reader(PARITY_DAYS).read()
+    assert set(days["strategy"]) == {"ma_cross", "hmm_regime", "ensemble"}
+    assert days["live_orders"].sum() == days["matched"].sum() == 0
+    assert set(stack.warehouse.reader(PARITY).read()["cause"]) <= {"fee", "missed", "data"}
 
 
 def test_a_version_learns_on_as_a_new_candidate_beside_it(stack: Stack) -> None:

@@ -52,7 +52,7 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
     defs = definitions(tmp_path)
     dg.Definitions.validate_loadable(defs)
     keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
-    assert keys == {*RESEARCH, *DECISIONS, "fills", "reconciliation", "allocation", "learning", "league"}
+    assert keys == {*RESEARCH, *DECISIONS, "fills", "reconciliation", "allocation", "learning", "league", "parity"}
     repository = defs.get_repository_def()
     checks = {key.to_user_string() for key in repository.asset_graph.asset_check_keys}
     assert checks == {
@@ -60,6 +60,7 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
         "features:features_are_sound",
         "fills:fills_are_sound",
         "league:league_is_reproducible",
+        "parity:parity_adds_up",
         "pooling:nodes_agree",
         "reconciliation:no_breaks",
         "training:no_lookahead",
@@ -140,7 +141,7 @@ def test_a_wrong_variable_keeps_the_definitions_from_loading_and_names_itself() 
 # --- schedules -----------------------------------------------------------------------------------------------------
 
 
-NAMES = ("universe", "backfill", "training", "allocation", "reconcile", "league", "retention")
+NAMES = ("universe", "backfill", "training", "allocation", "reconcile", "league", "parity", "retention")
 
 
 def tick(defs: dg.Definitions, name: str, at: datetime) -> dg.RunRequest:
