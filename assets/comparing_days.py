@@ -113,8 +113,8 @@ def _why_not_traded(key: Key, bar: Bar, order: LiveOrder | None, day: LiveDay, p
         return Cause.RAIL, order.refused
     if order is not None:
         return Cause.MISSED, "the order was not filled"
-    if key in day.dry_runs:
-        return Cause.MISSED, "dry run"
+    if key in day.kept_back:
+        return Cause.MISSED, day.kept_back[key]
     if key in day.signals:
         return Cause.MISSED, "no order followed the signal"
     if not day.was_up(bar.close_at_ms, pause_ms):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from assets.advice_settings import AdviceSettings
 from assets.learning_settings import LearningSettings
 from assets.parity_settings import ParitySettings
 from assets.pooling_settings import PoolingSettings
@@ -86,6 +87,7 @@ DECISION_FILES: Mapping[str, type[BaseModel]] = {
     "stress.yaml": StressSettings,
     "pooling.yaml": PoolingSettings,
     "parity.yaml": ParitySettings,
+    "advice.yaml": AdviceSettings,
 }
 
 
@@ -100,3 +102,4 @@ class DecisionSettings:
     stress: StressSettings
     pooling: PoolingSettings
     parity: ParitySettings
+    advice: AdviceSettings

@@ -192,6 +192,24 @@ BANDIT_PRIORITIES = TableSpec(
     partition_by="day",
 )
 
+ADVICE = TableSpec(
+    name="advice",
+    meaning="What was advised about the strategies' entries, and whether the engine was told.",
+    columns=(
+        _DAY,
+        Column("given_at", UTC_MS, "when", "UTC"),
+        Column("kind", pl.String, "tactics or sizes"),
+        _SYMBOL,
+        Column("subject", pl.String, "BUY or SELL for tactics, the strategy for sizes"),
+        Column("value", pl.String, "IOC_LIMIT, MARKET or SKIP; or the share of full size"),
+        Column("reason", pl.String, "the figures behind a tactic"),
+        Column("given", pl.Boolean, "whether the engine was told"),
+        Column("run_id", pl.String, "the Dagster run"),
+    ),
+    keys=("given_at", "kind", "symbol", "subject"),
+    partition_by="day",
+)
+
 POLICY_PROPOSALS = TableSpec(
     name="policy_proposals",
     meaning="Every attempt to better the policy of taking situations, one row per context.",

@@ -60,14 +60,15 @@ class LiveOrder:
 class LiveDay:
     """What the journal says of a span of time.
 
-    ``signals`` and ``dry_runs`` are decisions that were spoken; ``versions`` (from ms, version) the models put in
-    force; ``alive_ms`` when the engine wrote anything; ``since_ms`` the first moment that the journal knows of.
+    ``signals`` are decisions that were spoken, ``kept_back`` those that were not sent, and why; ``versions`` (from ms,
+    version) the models put in force; ``alive_ms`` when the engine wrote anything; ``since_ms`` the first moment that
+    the journal knows of.
     """
 
     since_ms: int
     orders: dict[str, LiveOrder] = field(default_factory=dict)
     signals: set[Key] = field(default_factory=set)
-    dry_runs: set[Key] = field(default_factory=set)
+    kept_back: dict[Key, str] = field(default_factory=dict)
     versions: list[tuple[int, str]] = field(default_factory=list)
     alive_ms: list[int] = field(default_factory=list)
 
@@ -180,8 +181,16 @@ def _signal(day: LiveDay, event: Mapping[str, Any]) -> None:
 
 
 def _dry_run(day: LiveDay, event: Mapping[str, Any]) -> None:
+    _keep_back(day, event, "dry run")
+
+
+def _skipped(day: LiveDay, event: Mapping[str, Any]) -> None:
+    _keep_back(day, event, f"kept back: {event['reason']}")
+
+
+def _keep_back(day: LiveDay, event: Mapping[str, Any], reason: str) -> None:
     if "bar_open_ms" in event["why"]:
-        day.dry_runs.add((event["strategy"], event["symbol"], int(event["why"]["bar_open_ms"])))
+        day.kept_back[(event["strategy"], event["symbol"], int(event["why"]["bar_open_ms"]))] = reason
 
 
 def _strategy_changed(day: LiveDay, event: Mapping[str, Any]) -> None:
@@ -198,5 +207,6 @@ _READERS = {
     "OrderFillReversed": _reversed,
     "SignalEmitted": _signal,
     "IntentDryRun": _dry_run,
+    "IntentSkipped": _skipped,
     "StrategyChanged": _strategy_changed,
 }

@@ -4,6 +4,7 @@ import warnings
 
 import dagster as dg
 
+from assets.advice import advice
 from assets.allocation import allocation
 from assets.bandit import bandit, policy_improvement
 from assets.bars import build_bars
@@ -55,6 +56,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             fills,
             reconciliation,
             allocation,
+            advice,
             league,
             parity,
             screening,

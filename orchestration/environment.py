@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from assets.advice_settings import AdviceSettings
 from assets.decision_settings import DecisionSettings, ScreenerSettings, SlippageSettings
 from assets.intervals import INTERVAL_MS
 from assets.learning_settings import LearningSettings
@@ -142,6 +143,7 @@ def load(variables: Mapping[str, str] | None = None) -> Configuration:
         stress=read_config(folder / "stress.yaml", StressSettings),
         pooling=read_config(folder / "pooling.yaml", PoolingSettings),
         parity=read_config(folder / "parity.yaml", ParitySettings),
+        advice=read_config(folder / "advice.yaml", AdviceSettings),
     )
     return Configuration(environment=environment, research=research, alerts=alerts, decisions=decisions)
 

@@ -45,6 +45,9 @@ promotion_job = asset_job(
 )
 reconcile_job = asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
 league_job = asset_job("league_job", ("league",), "Read the shadow league and recompute it from stored bars.")
+advice_job = asset_job(
+    "advice_job", ("advice",), "Tell the engine how to send the next entries and how large, where that is switched on."
+)
 parity_job = asset_job("parity_job", ("parity",), "Compare each day's live fills with the backtest of the same bars.")
 allocation_job = asset_job("allocation_job", ("allocation",), "Move capital between the strategies.")
 
@@ -108,6 +111,7 @@ JOBS = [
     allocation_job,
     league_job,
     parity_job,
+    advice_job,
     rollback_job,
     retention_job,
 ]

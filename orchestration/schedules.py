@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.partitions import recent
 from orchestration.jobs import (
+    advice_job,
     allocation_job,
     backfill_job,
     league_job,
@@ -50,6 +51,11 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         """Move capital, every quarter of an hour: the pause between two steps of a strategy."""
         return dg.RunRequest(run_key=_tick(context).isoformat())
 
+    @dg.schedule(job=advice_job, cron_schedule="4-59/10 * * * *", execution_timezone="UTC", default_status=status)
+    def advice_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Advise on the next entries, every ten minutes: before the advice from the last time ends."""
+        return dg.RunRequest(run_key=_tick(context).isoformat())
+
     @dg.schedule(job=reconcile_job, cron_schedule="7-59/15 * * * *", execution_timezone="UTC", default_status=status)
     def reconcile_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Compare engine, venue and warehouse, every quarter of an hour."""
@@ -75,6 +81,7 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         backfill_schedule,
         training_schedule,
         allocation_schedule,
+        advice_schedule,
         reconcile_schedule,
         league_schedule,
         parity_schedule,

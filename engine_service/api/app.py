@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from starlette.routing import Route
 
 from engine_service.api import (
+    advice,
     conditional_orders,
     control,
     health,
@@ -27,7 +28,19 @@ from engine_service.api.routes import ROUTES
 from engine_service.api.tokens import TokenBook
 from engine_service.runtime.engine import Engine
 
-MODULES = (orders, conditional_orders, order_check, portfolio, strategies, league, market, control, stream, health)
+MODULES = (
+    advice,
+    orders,
+    conditional_orders,
+    order_check,
+    portfolio,
+    strategies,
+    league,
+    market,
+    control,
+    stream,
+    health,
+)
 
 
 def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:

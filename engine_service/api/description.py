@@ -94,6 +94,24 @@ _SWITCHES: Final[Schema] = {
     "reason": REASON,
 }
 _SHARE: Final = r"(0(\.[0-9]{1,18})?|1(\.0{1,18})?)$"
+_TACTIC: Final = strict_object(
+    {
+        "symbol": SYMBOL,
+        "side": {"type": "string", "enum": ["BUY", "SELL"]},
+        "tactic": {"type": "string", "enum": ["IOC_LIMIT", "MARKET", "SKIP"]},
+        "limit_bps": {"type": "string", "description": "How far from the mark an IOC limit may pay, 0 to 100."},
+        **_REASON,
+    },
+    ("symbol", "side", "tactic"),
+)
+_SIZE: Final = strict_object(
+    {
+        "strategy": NAME,
+        "symbol": SYMBOL,
+        "scale": {"type": "string", "pattern": f"^{_SHARE}", "description": "Share of full size."},
+    },
+    ("strategy", "symbol", "scale"),
+)
 
 #: Bodies by route, beside those of orders.
 BODIES: Final[Mapping[tuple[str, str], Schema]] = {
@@ -125,6 +143,23 @@ BODIES: Final[Mapping[tuple[str, str], Schema]] = {
     ),
     ("POST", "/league"): json_body(strict_object({"model": _MODEL, **_REASON}, ("model",))),
     ("DELETE", "/league/{version}"): json_body(strict_object(_REASON), required=False),
+    ("PUT", "/advice"): json_body(
+        strict_object(
+            {
+                "tactics": {"type": "array", "maxItems": 1000, "items": _TACTIC},
+                "sizes": {"type": "array", "maxItems": 1000, "items": _SIZE},
+                "valid_s": {"type": "string", "pattern": r"^[0-9]{1,5}$", "description": "Seconds, 1 to 86400."},
+                **_REASON,
+            },
+            ("valid_s",),
+        ),
+        {
+            "passive": {
+                "tactics": [{"symbol": "BTCUSDT.BINANCE", "side": "BUY", "tactic": "IOC_LIMIT", "limit_bps": "12"}],
+                "valid_s": "3600",
+            }
+        },
+    ),
     ("PUT", "/risk/config"): json_body(
         {
             "type": "object",

@@ -12,6 +12,7 @@ from engine_service.api.tokens import Scope
 
 SMALL_BODY = 16 * 1024
 MODEL_BODY = 4 * 1024 * 1024
+ADVICE_BODY = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/strategies/{strategy}"): READ,
     ("GET", "/strategies/{strategy}/regimes"): READ,
     ("GET", "/league"): READ,
+    ("GET", "/advice"): READ,
     ("GET", "/symbol_info"): READ,
     ("GET", "/prices"): READ,
     ("GET", "/universe"): READ,
@@ -73,6 +75,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("PUT", "/strategies/{strategy}"): Access(Scope.ADMIN, MODEL_BODY),
     ("POST", "/league"): Access(Scope.ADMIN, MODEL_BODY),
     ("DELETE", "/league/{version}"): ADMIN,
+    ("PUT", "/advice"): Access(Scope.ADMIN, ADVICE_BODY),
     ("PUT", "/risk/config"): ADMIN,
     ("POST", "/risk/reload"): ADMIN,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -234,6 +234,15 @@ class EngineClient:
     def put_risk_config(self, changes: Mapping[str, object], reason: str = "") -> dict[str, Any]:
         """Change some limits."""
         return self._json("PUT", "/risk/config", body={**changes, **({"reason": reason} if reason else {})})
+
+    def put_advice(self, *, valid_s: int, reason: str = "", **rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        """Advise on entries for so many seconds: ``tactics`` (how to send them), ``sizes`` (how large), or both."""
+        named = {"reason": reason} if reason else {}
+        return self._json("PUT", "/advice", body={**rows, "valid_s": str(valid_s), **named})
+
+    def get_advice(self) -> dict[str, Any]:
+        """Return the tactics and sizes that are valid now."""
+        return self._json("GET", "/advice")
 
     def enter_league(self, model: Mapping[str, Any], reason: str = "") -> dict[str, Any]:
         """Let a model bundle be judged on live bars, unfunded."""

@@ -214,6 +214,13 @@ def _model_stored(state: EngineState, event: e.ModelStored) -> None:
     state.image.models[event.strategy] = event
 
 
+def _advised(state: EngineState, event: e.AdviceGiven) -> None:
+    if event.tactics is not None:
+        state.image.tactics = event
+    if event.sizes is not None:
+        state.image.sizes = event
+
+
 def _bracket_armed(state: EngineState, event: e.BracketArmed) -> None:
     state.image.brackets[event.bracket_id] = event
 
@@ -249,6 +256,7 @@ _HANDLERS: Final[Mapping[type[e.Event], Callable[[EngineState, Any], None]]] = {
     e.ReconciliationCompleted: _reconciled,
     e.StrategyChanged: _strategy_changed,
     e.ModelStored: _model_stored,
+    e.AdviceGiven: _advised,
     e.BracketArmed: _bracket_armed,
     e.BracketClosed: _bracket_closed,
     e.EquityRecorded: _equity,

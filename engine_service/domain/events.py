@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from engine_service.domain.advice import AdvisedSize, AdvisedTactic
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO
@@ -482,6 +483,30 @@ class IntentDryRun(Event):
     quantity: Decimal | None = None
     quote_quantity: Decimal | None = None
     why: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentSkipped(Event):
+    """The entry that a strategy wanted and advice kept back; ``reason`` is the advice's."""
+
+    strategy: str
+    symbol: str
+    market: Market
+    side: OrderSide
+    quantity: Decimal | None = None
+    reason: str = ""
+    why: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceGiven(Event):
+    """How to send entries, or how large, until ``valid_until_ms``; ``None`` leaves the one or the other as it was."""
+
+    valid_until_ms: int
+    tactics: tuple[AdvisedTactic, ...] | None = None
+    sizes: tuple[AdvisedSize, ...] | None = None
+    principal: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

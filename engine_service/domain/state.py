@@ -72,6 +72,8 @@ class StateImage:
     risk_version: int = 0
     risk_values: dict[str, str] = field(default_factory=dict)
     equity: e.EquityRecorded | None = None
+    tactics: e.AdviceGiven | None = None
+    sizes: e.AdviceGiven | None = None
     last_trade_ids: dict[str, str] = field(default_factory=dict)
     funding_ids: list[str] = field(default_factory=list)
     open_breaks: dict[str, e.BreakFound] = field(default_factory=dict)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import structlog
 
 from engine_service.domain import events as e
+from engine_service.domain.advice import AdvisedTactic
 from engine_service.domain.errors import EngineError, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
+from engine_service.runtime.advice import advised, advised_scale
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.model_bundle import ModelBundle
 from engine_service.runtime.regime_tape import RegimeObservation, RegimeTape
@@ -180,21 +183,15 @@ class StrategyLoop:
         key = (signal.strategy, bar.symbol)
         if not self.running or key in self._busy:
             return
-        request = self._request(signal, bar)
-        if request is None:
+        wanted = self._request(signal, bar)
+        if wanted is None:
+            return
+        request = advised(self._core, wanted, Decimal(wanted.why["mark"]))
+        if isinstance(request, AdvisedTactic):
+            self._core.record(e.IntentSkipped(**self._intent(wanted), reason=request.reason))
             return
         if self._dry_run(signal.strategy):
-            self._core.record(
-                e.IntentDryRun(
-                    at_ms=self._core.clock.now_ms(),
-                    strategy=signal.strategy,
-                    symbol=request.symbol,
-                    market=request.market,
-                    side=request.side,
-                    quantity=request.quantity,
-                    why=request.why,
-                )
-            )
+            self._core.record(e.IntentDryRun(**self._intent(request)))
             return
         self._busy.add(key)
         self._core.spawn(f"order:{signal.strategy}:{bar.symbol}", self._send(key, request, bar))
@@ -209,6 +206,18 @@ class StrategyLoop:
         finally:
             self._busy.discard(key)
 
+    def _intent(self, request: OrderRequest) -> dict[str, Any]:
+        """Return what is journaled of an order that is not sent."""
+        return {
+            "at_ms": self._core.clock.now_ms(),
+            "strategy": request.strategy,
+            "symbol": request.symbol,
+            "market": request.market,
+            "side": request.side,
+            "quantity": request.quantity,
+            "why": request.why,
+        }
+
     def _request(self, signal: Signal, bar: Bar) -> OrderRequest | None:
         core = self._core
         mark = core.marks.price(bar.symbol, self._market)
@@ -222,7 +231,7 @@ class StrategyLoop:
             market=self._market,
             held=position.book.quantity if position else Decimal(0),
             free=core.state.exposure.available(core.state.portfolio, instrument.venue, self._market, instrument.base),
-            full_notional=self._configs[signal.strategy].order_notional * self._scale(bar),
+            full_notional=self._configs[signal.strategy].order_notional * self._scale(signal.strategy, bar),
             may_short=self._market is Market.FUTURES,
         )
         why = {
@@ -233,9 +242,9 @@ class StrategyLoop:
         }
         return order_for(sleeve, instrument, mark, signal.target, why)
 
-    def _scale(self, bar: Bar) -> Decimal:
+    def _scale(self, strategy: str, bar: Bar) -> Decimal:
         closes = [past.close for past in self._feed().history(bar.symbol)[-RISK_BARS:]]
-        return Decimal(str(round(size_share(closes), 4)))
+        return Decimal(str(round(size_share(closes), 4))) * advised_scale(self._core, strategy, bar.symbol)
 
     def _signal_event(self, signal: Signal, bar: Bar) -> e.SignalEmitted:
         return e.SignalEmitted(

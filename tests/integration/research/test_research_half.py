@@ -276,6 +276,17 @@ def test_what_a_live_day_missed_is_told_and_adds_up(stack: Stack) -> None:
     assert set(stack.warehouse.reader(PARITY).read()["cause"]) <= {"fee", "missed", "data"}
 
 
+def test_advice_is_computed_and_the_engine_hears_of_none_that_is_not_switched_on(stack: Stack) -> None:
+    result = stack.run("advice_job")
+    assert result.success
+    assert materialised(result)["advice"]["given"] == "nothing"
+    assert stack.engine.get_advice()["tactics"] == []
+    told = stack.engine.put_advice(
+        valid_s=60, tactics=[{"symbol": "BTCUSDT.BINANCE", "side": "BUY", "tactic": "SKIP"}], reason="a test"
+    )
+    assert told["tactics"][0]["tactic"] == "SKIP"
+
+
 def test_a_version_learns_on_as_a_new_candidate_beside_it(stack: Stack) -> None:
     champion = stack.registry.champion()
     assert champion is not None

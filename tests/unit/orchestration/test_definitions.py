@@ -52,7 +52,8 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
     defs = definitions(tmp_path)
     dg.Definitions.validate_loadable(defs)
     keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
-    assert keys == {*RESEARCH, *DECISIONS, "fills", "reconciliation", "allocation", "learning", "league", "parity"}
+    trading = {"fills", "reconciliation", "allocation", "advice", "parity"}
+    assert keys == {*RESEARCH, *DECISIONS, *trading, "learning", "league"}
     repository = defs.get_repository_def()
     checks = {key.to_user_string() for key in repository.asset_graph.asset_check_keys}
     assert checks == {
@@ -141,7 +142,7 @@ def test_a_wrong_variable_keeps_the_definitions_from_loading_and_names_itself() 
 # --- schedules -----------------------------------------------------------------------------------------------------
 
 
-NAMES = ("universe", "backfill", "training", "allocation", "reconcile", "league", "parity", "retention")
+NAMES = ("universe", "backfill", "training", "allocation", "reconcile", "league", "parity", "advice", "retention")
 
 
 def tick(defs: dg.Definitions, name: str, at: datetime) -> dg.RunRequest:
