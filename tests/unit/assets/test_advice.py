@@ -111,7 +111,7 @@ def test_a_size_is_the_bandits_in_the_present_volatility(store: Warehouse) -> No
     decided(store, {"calm": 0.9, "usual": 0.6, "wild": 0.3})
     # The made-up market is calm and wild by turns, 120 bars each: calm again from bar 240 on, wild before.
     assert [row["scale"] for row in advised_sizes(store, SETTINGS, DECISIONS, ["ma_cross"], NOW)] == ["0.9000"]
-    wild = START + 235 * STEP
+    wild = START + 160 * STEP
     assert [row["scale"] for row in advised_sizes(store, SETTINGS, DECISIONS, ["ma_cross"], wild)] == ["0.3000"]
     assert advised_sizes(store, SETTINGS, DECISIONS, ["hmm_regime"], NOW) == []
 
