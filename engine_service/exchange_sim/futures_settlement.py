@@ -130,4 +130,4 @@ class FuturesSettlement:
 def _expected_price(listing: Listing, plan: MatchPlan) -> Decimal:
     if not plan.steps_filled:
         return listing.last_price
-    return plan.cost * listing.spec.tick_size / plan.steps_filled
+    return plan.cost * listing.unit_tick / plan.steps_filled

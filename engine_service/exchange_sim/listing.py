@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from decimal import Decimal
 
 from engine_service.exchange_sim.bars import BarStore, merge_rows
@@ -61,6 +62,34 @@ class Listing:
 
     def to_quantity(self, steps: int) -> Decimal:
         return steps * self._unit_step
+
+    @property
+    def unit_value(self) -> Decimal:
+        """Return what one step is worth at a price of one tick, in quote units."""
+        return self._unit_tick * self._unit_step
+
+    @property
+    def unit_tick(self) -> Decimal:
+        """Return the increment that the book counts in; the published tick may be a multiple of it."""
+        return self._unit_tick
+
+    @property
+    def unit_step(self) -> Decimal:
+        """Return the increment of quantities that the book counts in."""
+        return self._unit_step
+
+    def change_filters(self, tick_size: Decimal | None, step_size: Decimal | None) -> None:
+        """Publish coarser increments; new orders have to keep to them, what rests stays.
+
+        Raises:
+            ValueError: an increment is no whole multiple of the one the book counts in.
+        """
+        tick, step = tick_size or self.spec.tick_size, step_size or self.spec.step_size
+        if tick % self._unit_tick or step % self._unit_step:
+            raise ValueError(f"whole multiples of {self._unit_tick} and {self._unit_step} only")
+        self.spec = replace(
+            self.spec, tick_size=tick, min_price=tick, step_size=step, min_quantity=max(step, self.spec.min_quantity)
+        )
 
     @property
     def last_price(self) -> Decimal:

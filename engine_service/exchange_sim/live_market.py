@@ -86,9 +86,8 @@ class LiveMarket:
             price = prices[member.leg]
             if member.divisor is not None:
                 price /= prices[member.divisor]
-            spec = listing.spec
-            ticks = max(1, round(price / float(spec.tick_size)))
-            steps = max(1, round(float(volumes[member.leg]) * member.volume_frac / float(spec.step_size)))
+            ticks = max(1, round(price / float(listing.unit_tick)))
+            steps = max(1, round(float(volumes[member.leg]) * member.volume_frac / float(listing.unit_step)))
             taker = Side.BUY if takers[member.leg] else Side.SELL
             if volumes[member.leg] <= 0:
                 steps = 0

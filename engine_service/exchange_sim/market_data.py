@@ -41,6 +41,17 @@ class MarketData:
     def spec(self, market: Market, symbol: str) -> SymbolSpec:
         return self._listings[market, symbol].spec
 
+    def change_filters(self, symbol: str, tick_size: Decimal | None, step_size: Decimal | None) -> None:
+        """Publish other increments for a symbol wherever it is listed.
+
+        Raises:
+            ValueError: an increment is no whole multiple of the one a book counts in.
+        """
+        for market in Market:
+            for listing in self._listings.of(market):
+                if listing.spec.symbol == symbol:
+                    listing.change_filters(tick_size, step_size)
+
     def klines(
         self,
         market: Market,
@@ -137,7 +148,7 @@ def ticker_of(listing: Listing) -> Ticker24h:
         previous_close=listing.to_price(bars.price_before(start)),
         weighted_average=_average(listing, row),
         volume=listing.to_quantity(row[VOLUME]),
-        quote_volume=row[QUOTE] * listing.spec.tick_size * listing.spec.step_size,
+        quote_volume=row[QUOTE] * listing.unit_value,
         first_trade_id=row[-1],
         last_trade_id=row[-1] + row[TRADES] - 1,
         trades=row[TRADES],
@@ -147,4 +158,4 @@ def ticker_of(listing: Listing) -> Ticker24h:
 def _average(listing: Listing, row: list[int]) -> Decimal:
     if not row[VOLUME]:
         return listing.last_price
-    return (row[QUOTE] * listing.spec.tick_size / row[VOLUME]).quantize(_PRICE_DIGITS)
+    return (row[QUOTE] * listing.unit_tick / row[VOLUME]).quantize(_PRICE_DIGITS)

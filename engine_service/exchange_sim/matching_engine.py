@@ -66,7 +66,7 @@ class MatchingEngine(OrderLifecycle):
             stp=order.stp,
             limit_ticks=listing.to_ticks(order.price) if order.type in LIMIT_WHEN_WORKING else None,
             steps=None if by_quote else listing.to_steps(self.offerable(order)),
-            budget=int(order.quote_quantity / (listing.spec.tick_size * listing.spec.step_size)) if by_quote else None,
+            budget=int(order.quote_quantity / listing.unit_value) if by_quote else None,
         )
         return plan_match(listing.quotes, listing.resting, want)
 

@@ -43,7 +43,7 @@ class SpotSettlement:
         if order.side is Side.SELL:
             asset, amount = spec.base_asset, order.remaining
         elif order.type is OrderType.MARKET or (order.is_working and order.type in _MARKET_WHEN_TRIGGERED):
-            asset, amount = spec.quote_asset, plan.cost * spec.tick_size * spec.step_size
+            asset, amount = spec.quote_asset, plan.cost * listing.unit_value
         else:
             asset, amount = spec.quote_asset, _resting_cost(order)
         self._ledger.lock(order.account_id, order.symbol, order.order_id, asset, amount)

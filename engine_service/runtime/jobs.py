@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 
 from engine_service.domain.errors import Conflict, Unavailable
+from engine_service.domain.events import OrderRejected
 from engine_service.execution.dead_man import DeadManSwitch
 from engine_service.execution.equity import record_equity
 from engine_service.execution.reconcile import reconcile
@@ -19,6 +20,7 @@ from engine_service.storage import snapshots
 from engine_service.storage.audit_log import AuditLog
 from engine_service.storage.codec import encode
 from engine_service.storage.layout import EngineFiles
+from engine_service.storage.port import Recorded
 from engine_service.storage.reader import SqliteReader
 from engine_service.venues.port import VenueUnavailable
 
@@ -27,6 +29,10 @@ AUDIT_EVERY_S = 0.5
 SNAPSHOT_EVERY_EVENTS = 50_000
 SNAPSHOT_POLL_S = 1.0
 INSTRUMENTS_EVERY_S = 24 * 3600.0
+#: Least time between two readings of the rules.
+RULES_PAUSE_S = 30.0
+#: Refusals that say that the rules of a symbol are not what we take them for.
+RULE_REFUSALS = frozenset({"VENUE_FILTER_FAILURE", "VENUE_PRICE_FILTER"})
 
 _log = structlog.get_logger(__name__)
 
@@ -111,14 +117,25 @@ def _audit_log(engine: Engine) -> Iterator[tuple[AuditLog, SqliteReader]]:
 
 
 async def keep_instruments_fresh(engine: Engine) -> None:
-    """Read the trading rules anew every day."""
+    """Read the trading rules anew every day, and at once where a venue refused an order by others than we know."""
+    doubted = asyncio.Event()
+
+    def look(committed: Sequence[Recorded]) -> None:
+        if any(isinstance(row.event, OrderRejected) and row.event.code in RULE_REFUSALS for row in committed):
+            doubted.set()
+
+    engine.core.journal.on_commit(look)
     while True:
-        await asyncio.sleep(INSTRUMENTS_EVERY_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(doubted.wait(), INSTRUMENTS_EVERY_S)
+        doubted.clear()
         for venue in engine.core.venues.values():
             try:
                 await refresh_instruments(engine.core, venue)
             except VenueUnavailable as error:
                 _log.warning("trading rules not refreshed", code=error.code)
+        # Refusals that go on after that have another cause; they do not become a storm of questions.
+        await asyncio.sleep(RULES_PAUSE_S)
 
 
 async def keep_dead_man_armed(engine: Engine, switch: DeadManSwitch) -> None:

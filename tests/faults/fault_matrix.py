@@ -11,10 +11,11 @@ from tests.faults.matrix_disk import DISK
 from tests.faults.matrix_logs import LOGS
 from tests.faults.matrix_network import NETWORK
 from tests.faults.matrix_process import PROCESS
+from tests.faults.matrix_venue import VENUE
 from tests.faults.rows import Failure, Options, Outcome, Row
 from tests.faults.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (*DISK, *LOGS, *NETWORK, *PROCESS)
+SCENARIOS: tuple[Scenario, ...] = (*DISK, *LOGS, *NETWORK, *VENUE, *PROCESS)
 AT_ONCE = 4
 
 

@@ -61,18 +61,24 @@ class MarketBody(_Body):
     """What to do to the market; every field may stand alone.
 
     `jump` is a fraction of the price (0.05 is 5 % up) of `symbol`, or of all; `freeze` stops and starts all prices;
-    `volatility` multiplies every move from now on (1 as it was).
+    `volatility` multiplies every move from now on (1 as it was). `tick_size` and `step_size` are published
+    for `symbol` on both markets and asked of new orders from now on.
     """
 
     symbol: str = ""
     jump: Annotated[float | None, Field(gt=-0.99, le=10)] = None
     freeze: bool | None = None
     volatility: Annotated[float | None, Field(ge=0, le=20)] = None
+    tick_size: Annotated[Decimal | None, Field(gt=0)] = None
+    step_size: Annotated[Decimal | None, Field(gt=0)] = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.jump is None and self.freeze is None and self.volatility is None:
-            raise ValueError("one of jump, freeze, volatility is needed")
+        said = (self.jump, self.freeze, self.volatility, self.tick_size, self.step_size)
+        if all(one is None for one in said):
+            raise ValueError("one of jump, freeze, volatility, tick_size, step_size is needed")
+        if not self.symbol and (self.tick_size or self.step_size):
+            raise ValueError("tick_size and step_size are those of a symbol")
         return self
 
 
@@ -151,6 +157,11 @@ def _add_market(router: APIRouter, exchange: Exchange) -> None:
             exchange.market.is_frozen = body.freeze
         if body.volatility is not None:
             exchange.market.volatility_factor = body.volatility
+        if body.tick_size or body.step_size:
+            try:
+                exchange.market_data.change_filters(body.symbol, body.tick_size, body.step_size)
+            except ValueError as refusal:
+                raise HTTPException(409, str(refusal)) from refusal
         return {"frozen": exchange.market.is_frozen, "volatility": exchange.market.volatility_factor}
 
     @router.get("/regimes")

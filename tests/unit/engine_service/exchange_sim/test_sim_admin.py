@@ -17,6 +17,7 @@ from tests.unit.engine_service.exchange_sim.market_floor import (
     Floor,
     limit_order,
     market_order,
+    refusal,
 )
 
 pytestmark = pytest.mark.anyio
@@ -115,6 +116,27 @@ async def test_the_market_obeys_and_refuses_nonsense(floor: Floor, client: httpx
     assert (await client.post("/_sim/market", json={"jump": 0.1, "symbol": "FOO"})).status_code == 404
     for nonsense in ({}, {"jump": -1}, {"volatility": -1}, {"freeze": "maybe"}, {"crash": 1}):
         assert (await client.post("/_sim/market", json=nonsense)).status_code == 422
+
+
+async def test_new_increments_are_published_and_asked_of_new_orders_while_the_market_goes_on(
+    floor: Floor, client: httpx.AsyncClient
+) -> None:
+    data, orders = floor.exchange.market_data, floor.exchange.orders
+    resting, _ = orders.place(ALICE, limit_order(Side.BUY, "0.02", floor.best(Side.BUY) - Decimal("50.01")))
+    before = data.last_price(Market.SPOT, "BTCUSDT")
+    assert (await client.post("/_sim/market", json={"symbol": "BTCUSDT", "tick_size": "0.1"})).status_code == 200
+    assert {data.spec(market, "BTCUSDT").tick_size for market in Market} == {Decimal("0.1")}
+    floor.run(2000)
+    assert math.isclose(data.last_price(Market.SPOT, "BTCUSDT") / before, 1, rel_tol=0.05)
+    price = floor.best(Side.BUY).quantize(Decimal("0.1")) - 40
+    assert refusal(lambda: orders.place(ALICE, limit_order(Side.BUY, "0.01", price + Decimal("0.05"))))[0] == -1013
+    orders.place(ALICE, limit_order(Side.BUY, "0.01", price))
+    assert orders.place(ALICE, market_order(Side.BUY, "0.01"))[1]
+    assert orders.cancel(ALICE, Market.SPOT, "BTCUSDT", order_id=resting.order_id)
+    floor.assert_conserved()
+    for body in ({"symbol": "BTCUSDT", "tick_size": "0.015"}, {"symbol": "BTCUSDT", "step_size": "0.000001"}):
+        assert (await client.post("/_sim/market", json=body)).status_code == 409
+    assert (await client.post("/_sim/market", json={"tick_size": "0.1"})).status_code == 422
 
 
 async def test_deposits_and_withdrawals_move_one_wallet(floor: Floor, client: httpx.AsyncClient) -> None:
