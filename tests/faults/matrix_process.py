@@ -7,6 +7,7 @@ import contextlib
 import os
 import resource
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import httpx
 
 from tests.faults.blocked_loop import BLOCK_S
 from tests.faults.engine_process import Engine, EngineFailed
-from tests.faults.scenario import Scenario, at_exchange, books, comes_back, order, orders, rest, unless
+from tests.faults.scenario import Scenario, at_exchange, books, comes_back, is_open, order, orders, rest, unless
 from tests.faults.stage import stage
 
 BEFORE = 4
@@ -23,6 +24,9 @@ FILES = 40
 HOUR_MS = 3_600_000
 RECOVERIES = 10
 CROWD, FLOOD_S = 400, 20.0
+RESUMED_S = 4.0
+#: What may be journaled within some seconds of a jump: what is due once, and once more in its own time.
+AFTER_A_JUMP = {"EquityRecorded": 3, "ReconciliationCompleted": 3}
 LARGE, LARGE_BYTES = 24, 4_000_000
 
 
@@ -154,6 +158,23 @@ def clock_steps(*steps_ms: int) -> Callable[[Path, int], Awaitable[list[str]]]:
     return play
 
 
+async def resumed(folder: Path, seed: int) -> list[str]:
+    """Every clock of the machine is an hour later at once: each timer fires once, not once for every time it missed."""
+    launcher = ("tests.faults.stepped_clock", f"both:{HOUR_MS}")
+    async with stage(folder, seed, launcher=launcher) as on:
+        await orders(on, BEFORE)
+        resting = await rest(on)
+        before = await on.engine.events()
+        os.kill(on.engine.pid, signal.SIGUSR1)
+        await asyncio.sleep(RESUMED_S)
+        await orders(on, 3)
+        since = Counter(event["kind"] for event in (await on.engine.events())[len(before) :])
+        wrong = [f"{since[kind]} times {kind}" for kind, most in AFTER_A_JUMP.items() if since[kind] > most]
+        wrong += unless(since["EquityRecorded"] > 0, "no timer fired: the clock did not jump")
+        wrong += unless(await is_open(on, resting), "the order at rest is gone")
+        return wrong + await books(on)
+
+
 async def kill_switch(folder: Path, seed: int) -> list[str]:
     """Halted while many orders are on their way: after the answer none begins to be sent, also after a restart."""
     async with stage(folder, seed) as on:
@@ -183,5 +204,6 @@ PROCESS = (
     Scenario("out of memory", (12,), out_of_memory),
     Scenario("event loop hangs", (13,), blocked_loop),
     Scenario("wall clock steps by an hour", (57,), clock_steps(HOUR_MS, -2 * HOUR_MS, HOUR_MS)),
+    Scenario("every clock jumps by an hour", (58,), resumed),
     Scenario("halted with orders on their way", (66,), kill_switch),
 )

@@ -1,6 +1,7 @@
-"""The engine with a wall clock that jumps: ``python -m tests.faults.stepped_clock MS,MS,... [engine arguments]``.
+"""The engine with clocks that jump: ``python -m tests.faults.stepped_clock [both:]MS,MS,... [engine arguments]``.
 
-Each SIGUSR1 moves the wall clock by the next figure. The monotonic clock goes on as it should.
+Each SIGUSR1 moves the wall clock by the next figure. With ``both:`` the monotonic clock moves, too, as it does on
+machines whose sleep it counts; then asyncio's own loop runs, whose timers look at that clock.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import time
 from engine_service import main as engine_main
 from engine_service.domain.clock import SystemClock
 
+BOTH = "both:"
+
 
 def main() -> int:
-    """Bend the clock and be the engine."""
-    steps = itertools.cycle([int(step) for step in sys.argv[1].split(",")])
+    """Bend the clocks and be the engine."""
+    figures = sys.argv[1]
+    steps = itertools.cycle([int(step) for step in figures.removeprefix(BOTH).split(",")])
     offset_ms = 0
 
     def step(_number: int, _frame: object) -> None:
@@ -28,6 +32,10 @@ def main() -> int:
 
     signal.signal(signal.SIGUSR1, step)
     setattr(SystemClock, "now_ms", bent)  # noqa: B010  # the point of this launcher, which the type forbids
+    if figures.startswith(BOTH):
+        straight = time.monotonic
+        setattr(time, "monotonic", lambda: straight() + offset_ms / 1000)  # noqa: B010  # as above
+        sys.modules["uvloop"] = None  # type: ignore[assignment]  # how Python says: not to be had
     return engine_main.main(sys.argv[2:])
 
 
