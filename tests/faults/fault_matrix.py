@@ -34,6 +34,7 @@ async def played(options: Options, scenarios: Sequence[Scenario]) -> Outcome:
         async with slots:
             try:
                 folder = options.folder / f"{scenario.name.replace(' ', '-')}-{seed}"
+                folder.mkdir(parents=True)
                 wrong = await scenario.play(folder, seed)
             except EngineFailed as error:
                 wrong = [f"the engine did not come back: {error}"]
