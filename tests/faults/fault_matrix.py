@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import httpx
+
 from tests.faults.engine_process import EngineFailed
 from tests.faults.kills import has_strace
 from tests.faults.matrix_disk import DISK
@@ -38,6 +40,8 @@ async def played(options: Options, scenarios: Sequence[Scenario]) -> Outcome:
                 wrong = await scenario.play(folder, seed)
             except EngineFailed as error:
                 wrong = [f"the engine did not come back: {error}"]
+            except httpx.HTTPError as error:
+                wrong = [f"the scenario broke off: {error!r}"]
         outcome.tried += 1
         outcome.failures += [Failure(f"{scenario.name}, seed {seed}", text) for text in wrong]
 

@@ -57,7 +57,7 @@ async def filled_unseen(folder: Path, seed: int) -> list[str]:
         resting = await rest(on)
         on.proxy.mode = Mode.STALL
         side, symbol = _of(on.load.intents[-1].body)
-        await asyncio.to_thread(on.exchange.market, jump={symbol: -0.03 if side == "BUY" else 0.03})
+        await asyncio.to_thread(on.exchange.market, symbol=symbol, jump=-0.03 if side == "BUY" else 0.03)
         await asyncio.sleep(SILENT_S)
         known = await on.engine.call("GET", f"/orders/{resting}")
         wrong = unless(known["order"]["status"] in {"ACCEPTED", "IN_DOUBT"}, f"{known['order']['status']} unseen")
