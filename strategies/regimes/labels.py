@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from strategies.regimes.model import RegimeModel
 
 Array = NDArray[np.float64]
+#: So many times the median volatility, or so many times less, has a name of its own.
+MARKED = 1.4
 
 
 def canonical_order(expected_return: Array, volatility: Array) -> list[int]:
@@ -16,17 +18,25 @@ def canonical_order(expected_return: Array, volatility: Array) -> list[int]:
 
 
 def describe(expected_return: Array, volatility: Array, threshold: float = 0.05) -> tuple[str, ...]:
-    """Return a readable name per regime, such as ``calm`` or ``rising 2``.
+    """Return a readable name per regime, such as ``calm``, ``wild`` or ``rising 2``.
 
-    A regime rises or falls where its expected return is more than ``threshold`` of its volatility.
+    A regime rises or falls where its expected return is more than ``threshold`` of its volatility. One that does
+    neither is calm, usual or wild by its volatility beside the median regime's.
     """
     names: list[str] = []
+    usual = float(np.median(volatility))
     for mean, spread in zip(expected_return, volatility, strict=True):
         share = mean / spread if spread > 0 else 0.0
-        name = "rising" if share > threshold else "falling" if share < -threshold else "calm"
+        name = "rising" if share > threshold else "falling" if share < -threshold else _temper(float(spread), usual)
         same = sum(earlier.split()[0] == name for earlier in names)
         names.append(f"{name} {same + 1}" if same else name)
     return tuple(names)
+
+
+def _temper(volatility: float, usual: float) -> str:
+    if volatility * MARKED <= usual:
+        return "calm"
+    return "wild" if volatility >= usual * MARKED else "usual"
 
 
 def match(previous: RegimeModel, means: Array, covars: Array, rest: list[int] | None = None) -> list[int]:

@@ -69,7 +69,7 @@ def test_no_secret_is_written_or_said_whatever_happens(venue: SimulatedExchange,
     # What the venue answers with is text of somebody else's; its errors travel through logs and problems.
     for number, (kind, more) in enumerate(
         [
-            ("error", {"http_status": 400, "code": -2010, "message": "Account has insufficient balance for requested action."}),
+            ("error", {"http_status": 400, "code": -2010, "message": "Market is closed."}),
             ("error", {"http_status": 401, "code": -2014, "message": "API-key format invalid."}),
             ("drop_after", {}),
             ("disconnect", {}),

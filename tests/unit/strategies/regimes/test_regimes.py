@@ -12,7 +12,7 @@ import pytest
 from strategies.features import FEATURES, compute
 from strategies.regimes.filtering import ForwardFilter, filter_batch
 from strategies.regimes.fit import FitOptions, FitRefused, FitReport, fit
-from strategies.regimes.labels import canonical_order, match
+from strategies.regimes.labels import canonical_order, describe, match
 from strategies.regimes.model import ModelRefused, RegimeModel
 from strategies.research.lookahead import find_leaks
 from tests.unit.strategies.series import BAR_MS, Series, regime_series
@@ -154,3 +154,20 @@ def test_constant_prices_are_refused_by_name() -> None:
     with pytest.raises(FitRefused) as refusal:
         fit(rows, np.arange(500, dtype=np.int64) * BAR_MS, BAR_MS, QUICK)
     assert refusal.value.code == "CONSTANT_FEATURE"
+
+
+@pytest.mark.parametrize(
+    ("means", "spreads", "names"),
+    [
+        ([0.0, 0.0, 0.0], [12.0, 30.0, 104.0], ("calm", "usual", "wild")),
+        ([0.0, 0.0], [10.0, 30.0], ("calm", "wild")),
+        ([0.0, 0.0], [10.0, 11.0], ("usual", "usual 2")),
+        ([2.0, -3.0, 0.1], [10.0, 10.0, 10.0], ("rising", "falling", "usual")),
+        ([2.0, 4.0], [10.0, 30.0], ("rising", "rising 2")),
+        ([0.0], [0.0], ("calm",)),
+    ],
+)
+def test_a_regime_is_named_by_its_trend_or_else_by_its_volatility(
+    means: list[float], spreads: list[float], names: tuple[str, ...]
+) -> None:
+    assert describe(np.array(means), np.array(spreads)) == names
