@@ -23,7 +23,7 @@ STOPPED_S = 12.0
 FILES = 40
 HOUR_MS = 3_600_000
 RECOVERIES = 10
-CROWD, FLOOD_S = 400, 20.0
+CROWD, FLOOD_S = 400, 60.0
 RESUMED_S = 4.0
 #: What may be journaled within some seconds of a jump: what is due once, and once more in its own time.
 AFTER_A_JUMP = {"EquityRecorded": 3, "ReconciliationCompleted": 3}
