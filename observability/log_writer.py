@@ -55,7 +55,7 @@ class LogWriter(logging.Handler):
             rest = memoryview(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except (OSError, TypeError, ValueError):
+        except (OSError, TypeError, ValueError, MemoryError):
             # Nobody can be told by a line: the counter is what a person sees.
             self.dropped += 1
 
