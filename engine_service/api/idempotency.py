@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import replace
 
+from msgspec.structs import replace
 from starlette.requests import Request
 
 from engine_service.api.dependencies import header, principal_of

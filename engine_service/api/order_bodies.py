@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine_service.api.fields import Fields, wrong
 from engine_service.api.schema_parts import CLIENT_ID_PATTERN, NAME_PATTERN, VENUE_PATTERN

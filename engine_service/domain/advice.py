@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from engine_service.domain.order_status import OrderSide
 
@@ -17,8 +18,7 @@ class Tactic(StrEnum):
     SKIP = "SKIP"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdvisedTactic:
+class AdvisedTactic(Struct, frozen=True, kw_only=True):
     """For entries in one symbol and direction; ``limit_bps`` is how far from the mark an IOC limit may pay."""
 
     symbol: str
@@ -28,8 +28,7 @@ class AdvisedTactic:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdvisedSize:
+class AdvisedSize(Struct, frozen=True, kw_only=True):
     """The share of full size, 0 to 1, for one strategy in one symbol."""
 
     strategy: str

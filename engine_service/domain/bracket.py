@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from engine_service.domain.money import BPS, exactly
 from engine_service.domain.order_status import OrderSide
@@ -13,8 +14,7 @@ DEFAULT_TAKE_PROFIT_BPS = Decimal(20)
 DEFAULT_STOP_LOSS_BPS = Decimal(30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BracketPlan:
+class BracketPlan(Struct, frozen=True, kw_only=True):
     """What was asked for with the entry. Of each pair the price counts where both are given; quote per base."""
 
     take_profit: Decimal | None = None
@@ -32,8 +32,7 @@ class BracketPlan:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BracketPrices:
+class BracketPrices(Struct, frozen=True, kw_only=True):
     """Prices in quote per base, not yet rounded to the tick."""
 
     take_profit: Decimal

@@ -7,9 +7,10 @@ where a fact needs a price to be booked, the price is in the event. The class na
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from engine_service.domain.advice import AdvisedSize, AdvisedTactic
 from engine_service.domain.fill import Fill
@@ -19,8 +20,7 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderSide
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """Base of all facts."""
 
     at_ms: int
@@ -29,15 +29,13 @@ class Event:
 # --- orders -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderEvent(Event):
+class OrderEvent(Event, frozen=True, kw_only=True):
     """A fact about one order."""
 
     client_order_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdempotencyMark:
+class IdempotencyMark(Struct, frozen=True, kw_only=True):
     """Under which key an answer is remembered: scope is ``principal|route``, fingerprint the body's hash."""
 
     scope: str
@@ -46,16 +44,14 @@ class IdempotencyMark:
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderInitialized(OrderEvent):
+class OrderInitialized(OrderEvent, frozen=True, kw_only=True):
     """An intent exists. ``order`` carries its reservation; ``idempotency`` the key it was asked under."""
 
     order: Order
     idempotency: IdempotencyMark | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderDenied(OrderEvent):
+class OrderDenied(OrderEvent, frozen=True, kw_only=True):
     """A rail refused it; ``numbers`` are what was measured, the limit, and what would be accepted."""
 
     code: str
@@ -63,35 +59,30 @@ class OrderDenied(OrderEvent):
     numbers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderSubmitted(OrderEvent):
+class OrderSubmitted(OrderEvent, frozen=True, kw_only=True):
     """From here on bytes may have left. ``fence_at_ms`` is venue time, see ``SendWindow``."""
 
     sent_at_ms: int
     fence_at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderPendingAck(OrderEvent):
+class OrderPendingAck(OrderEvent, frozen=True, kw_only=True):
     """The venue's gateway took it, its engine has not spoken yet."""
 
     venue_order_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderAccepted(OrderEvent):
+class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
     """The venue has it."""
 
     venue_order_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderTriggered(OrderEvent):
+class OrderTriggered(OrderEvent, frozen=True, kw_only=True):
     """The stop price was reached; the order proper works now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderFilled(OrderEvent):
+class OrderFilled(OrderEvent, frozen=True, kw_only=True):
     """One trade, booked once.
 
     ``quote_rate`` and ``fee_rate`` are reporting currency per unit of quote and of fee asset at booking time, so that
@@ -116,8 +107,7 @@ class Reversal(StrEnum):
     REPLACED = "replaced"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderFillReversed(OrderEvent):
+class OrderFillReversed(OrderEvent, frozen=True, kw_only=True):
     """A booked trade is taken back by its opposite; ``fill`` and the rates are as it was booked. Nothing is edited."""
 
     fill: Fill
@@ -129,8 +119,7 @@ class OrderFillReversed(OrderEvent):
     strategy: str = "manual"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderPendingCancel(OrderEvent):
+class OrderPendingCancel(OrderEvent, frozen=True, kw_only=True):
     """A cancel is about to be sent; ``fence_at_ms`` is the venue time after which it can no longer arrive."""
 
     reason: str = ""
@@ -138,31 +127,27 @@ class OrderPendingCancel(OrderEvent):
     fence_at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderCancelRequested(OrderEvent):
+class OrderCancelRequested(OrderEvent, frozen=True, kw_only=True):
     """Someone wants it cancelled, which cannot be asked of the venue yet; done as soon as the doubt is settled."""
 
     reason: str = ""
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderCanceled(OrderEvent):
+class OrderCanceled(OrderEvent, frozen=True, kw_only=True):
     """The order ended without (further) fills: by us or by the venue, see ``reason``."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderCancelRejected(OrderEvent):
+class OrderCancelRejected(OrderEvent, frozen=True, kw_only=True):
     """The cancel was refused and the order works as before."""
 
     code: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderPendingUpdate(OrderEvent):
+class OrderPendingUpdate(OrderEvent, frozen=True, kw_only=True):
     """A change of price or quantity is about to be sent; ``fence_at_ms`` as in ``OrderPendingCancel``."""
 
     limit_price: Decimal | None = None
@@ -171,8 +156,7 @@ class OrderPendingUpdate(OrderEvent):
     fence_at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderUpdated(OrderEvent):
+class OrderUpdated(OrderEvent, frozen=True, kw_only=True):
     """The venue changed the order; ``venue_order_id`` is new where it replaces."""
 
     limit_price: Decimal | None = None
@@ -180,39 +164,34 @@ class OrderUpdated(OrderEvent):
     venue_order_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderUpdateRejected(OrderEvent):
+class OrderUpdateRejected(OrderEvent, frozen=True, kw_only=True):
     """The change was refused and the order works as before."""
 
     code: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRejected(OrderEvent):
+class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     """The venue certainly did not take it."""
 
     code: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderExpired(OrderEvent):
+class OrderExpired(OrderEvent, frozen=True, kw_only=True):
     """The venue ended it by its own rules: IOC or FOK remainder, self-trade prevention, time."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderInDoubt(OrderEvent):
+class OrderInDoubt(OrderEvent, frozen=True, kw_only=True):
     """The outcome of a request is unknown; it will be settled by reading, never by sending again."""
 
     doubt: Doubt
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderNotPlaced(OrderEvent):
+class OrderNotPlaced(OrderEvent, frozen=True, kw_only=True):
     """Certainly not at the venue: not sent, or proved absent after the fence by ``evidence``."""
 
     code: str
@@ -221,45 +200,39 @@ class OrderNotPlaced(OrderEvent):
     watch_until_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderResurrected(OrderEvent):
+class OrderResurrected(OrderEvent, frozen=True, kw_only=True):
     """The venue showed an order that was proved absent."""
 
     venue_order_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderQuarantined(OrderEvent):
+class OrderQuarantined(OrderEvent, frozen=True, kw_only=True):
     """The venue's words contradict the order; counted at its worst until a person decides."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderReleased(OrderEvent):
+class OrderReleased(OrderEvent, frozen=True, kw_only=True):
     """A person closed the case of a quarantined order."""
 
     reason: str
     principal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExternalOrderAdopted(OrderEvent):
+class ExternalOrderAdopted(OrderEvent, frozen=True, kw_only=True):
     """An order on the account that this engine did not send."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRecalled(OrderEvent):
+class OrderRecalled(OrderEvent, frozen=True, kw_only=True):
     """A finished order that had left memory is needed again, because the venue spoke of it."""
 
     order: Order
     fills: tuple[Fill, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerRecorded(Event):
+class AnswerRecorded(Event, frozen=True, kw_only=True):
     """What a caller was told under an idempotency key, to be told again."""
 
     mark: IdempotencyMark
@@ -283,8 +256,7 @@ class AdjustmentKind(StrEnum):
     CORRECTION = "correction"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceAdjusted(Event):
+class BalanceAdjusted(Event, frozen=True, kw_only=True):
     """A signed change of one asset that is not trading. ``rate`` is reporting currency per unit."""
 
     venue: str
@@ -296,8 +268,7 @@ class BalanceAdjusted(Event):
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionAdopted(Event):
+class PositionAdopted(Event, frozen=True, kw_only=True):
     """A derivative position without fills of ours: ``quantity`` is the signed difference taken over."""
 
     symbol: str
@@ -308,8 +279,7 @@ class PositionAdopted(Event):
     opening: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundingPaid(Event):
+class FundingPaid(Event, frozen=True, kw_only=True):
     """Funding of a derivative position; ``amount`` in units of ``asset``, negative when paid by us."""
 
     venue: str
@@ -320,8 +290,7 @@ class FundingPaid(Event):
     income_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquityRecorded(Event):
+class EquityRecorded(Event, frozen=True, kw_only=True):
     """Equity seen at a moment: the drawdown peak and the day's start live on it."""
 
     equity: Decimal
@@ -337,8 +306,7 @@ class EquityRecorded(Event):
 # --- the engine and its controls --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineStarted(Event):
+class EngineStarted(Event, frozen=True, kw_only=True):
     """A new epoch of the one writer."""
 
     epoch: int
@@ -346,22 +314,19 @@ class EngineStarted(Event):
     account: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradingHalted(Event):
+class TradingHalted(Event, frozen=True, kw_only=True):
     """No new risk until a person resumes."""
 
     reason: str
     principal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradingResumed(Event):
+class TradingResumed(Event, frozen=True, kw_only=True):
     reason: str
     principal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SymbolRestricted(Event):
+class SymbolRestricted(Event, frozen=True, kw_only=True):
     """One symbol takes reduce-only orders until ``until_ms`` (0 = until a person lifts it)."""
 
     symbol: str
@@ -371,16 +336,14 @@ class SymbolRestricted(Event):
     until_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SymbolReleased(Event):
+class SymbolReleased(Event, frozen=True, kw_only=True):
     symbol: str
     market: Market
     principal: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskConfigChanged(Event):
+class RiskConfigChanged(Event, frozen=True, kw_only=True):
     """Limits in force from now on; ``values`` are the flat keys of ``config/risk.yaml`` as text."""
 
     version: int
@@ -390,8 +353,7 @@ class RiskConfigChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakFound(Event):
+class BreakFound(Event, frozen=True, kw_only=True):
     """A difference between engine and venue. ``resolution`` is imported, closed, adopted or open."""
 
     break_id: str
@@ -404,8 +366,7 @@ class BreakFound(Event):
     resolution: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconciliationCompleted(Event):
+class ReconciliationCompleted(Event, frozen=True, kw_only=True):
     """One full comparison as of ``as_of_ms`` (venue time).
 
     ``last_trade_ids`` are the newest trade ids read from history, by ``market:symbol``: everything up to them is
@@ -422,8 +383,7 @@ class ReconciliationCompleted(Event):
     duration_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Anomaly(Event):
+class Anomaly(Event, frozen=True, kw_only=True):
     """Something no rule allows: recorded, counted, not applied."""
 
     kind: str
@@ -434,8 +394,7 @@ class Anomaly(Event):
 # --- strategies -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyChanged(Event):
+class StrategyChanged(Event, frozen=True, kw_only=True):
     """Settings of one strategy from now on. ``budget`` is reporting currency, ``weight`` a fraction."""
 
     strategy: str
@@ -448,8 +407,7 @@ class StrategyChanged(Event):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelStored(Event):
+class ModelStored(Event, frozen=True, kw_only=True):
     """A model bundle came in; ``bundle`` is its canonical JSON."""
 
     strategy: str
@@ -458,8 +416,7 @@ class ModelStored(Event):
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalEmitted(Event):
+class SignalEmitted(Event, frozen=True, kw_only=True):
     """What a strategy thought of a closed bar. Confidence is signed, -1 to 1; evidence is flat text."""
 
     strategy: str
@@ -472,8 +429,7 @@ class SignalEmitted(Event):
     evidence: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntentDryRun(Event):
+class IntentDryRun(Event, frozen=True, kw_only=True):
     """The order a strategy in dry run would have sent."""
 
     strategy: str
@@ -485,8 +441,7 @@ class IntentDryRun(Event):
     why: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntentSkipped(Event):
+class IntentSkipped(Event, frozen=True, kw_only=True):
     """The entry that a strategy wanted and advice kept back; ``reason`` is the advice's."""
 
     strategy: str
@@ -498,8 +453,7 @@ class IntentSkipped(Event):
     why: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdviceGiven(Event):
+class AdviceGiven(Event, frozen=True, kw_only=True):
     """How to send entries, or how large, until ``valid_until_ms``; ``None`` leaves the one or the other as it was."""
 
     valid_until_ms: int
@@ -509,8 +463,7 @@ class AdviceGiven(Event):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BracketArmed(Event):
+class BracketArmed(Event, frozen=True, kw_only=True):
     """Take-profit and stop-loss prices watched (or resting) for a filled entry.
 
     ``mode`` is native (one list at the venue), linked (two orders that the engine pairs) or watched; empty for a
@@ -529,8 +482,7 @@ class BracketArmed(Event):
     mode: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BracketClosed(Event):
+class BracketClosed(Event, frozen=True, kw_only=True):
     """The bracket ended: ``outcome`` is take_profit, stop_loss, unprotected, flat, replaced or canceled."""
 
     bracket_id: str

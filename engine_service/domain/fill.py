@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO
@@ -13,8 +15,7 @@ from engine_service.domain.order_status import OrderSide
 REVERSED = ".reversed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class Fill(Struct, frozen=True, kw_only=True):
     """One trade of one order.
 
     ``price`` is in quote per base, ``quantity`` in base (or contracts). ``fee`` is in units of ``fee_asset`` and

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from engine_service.domain.ids import Market, local_symbol, venue_of
 from engine_service.domain.money import ZERO, multiple_down, multiple_up
 from engine_service.domain.order_status import OrderSide
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
+class Instrument(Struct, frozen=True, kw_only=True):
     """One tradable thing on one market of one venue.
 
     ``tick`` is the price increment in quote units, ``step`` the quantity increment in base units (or contracts),

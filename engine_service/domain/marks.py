@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from engine_service.domain.ids import Market, local_symbol, venue_of
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
@@ -14,8 +15,7 @@ MarkKey = tuple[str, Market]
 BRIDGES = ("BTC", "ETH", "BNB", "USDC")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Mark(Struct, frozen=True, kw_only=True):
     """Best bid and ask of one instrument in quote per base; ``at_ms`` is when this machine received it."""
 
     symbol: str

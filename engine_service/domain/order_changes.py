@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from engine_service.domain import events as e
 from engine_service.domain.money import ZERO, exactly
-from engine_service.domain.order import Order, evolved
+from engine_service.domain.order import Order
 from engine_service.domain.order_fsm import Trigger, resolve
 from engine_service.domain.order_status import Doubt, OrderStatus
 
@@ -47,7 +49,7 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
     if isinstance(event, e.OrderFillReversed):
         return _reversed(order, event)
     if isinstance(event, e.OrderCancelRequested):
-        wish = evolved(order, cancel_requested=True, updated_at_ms=event.at_ms)
+        wish = replace(order, cancel_requested=True, updated_at_ms=event.at_ms)
         return wish if order.is_open else None
     trigger = _trigger(order, event)
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
@@ -59,7 +61,7 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
         fields.setdefault("doubt", None)
     if status not in _ASKED:
         fields.setdefault("resting_status", None)
-    return evolved(order, status=status, updated_at_ms=event.at_ms, **fields)
+    return replace(order, status=status, updated_at_ms=event.at_ms, **fields)
 
 
 def _trigger(order: Order, event: e.OrderEvent) -> Trigger:
@@ -82,7 +84,7 @@ def _filled(order: Order, event: e.OrderFilled) -> Order:
     status = status or OrderStatus.QUARANTINED
     # More than its size traded: that alone proves that the change to a larger one was done.
     grown = order.quantity is not None and filled > order.quantity
-    return evolved(
+    return replace(
         order,
         status=status,
         quantity=order.greatest_quantity if grown else order.quantity,
@@ -105,7 +107,7 @@ def _reversed(order: Order, event: e.OrderFillReversed) -> Order | None:
     if fill.quantity > order.filled_quantity:
         return None
     bust = event.reason is e.Reversal.BUST
-    return evolved(
+    return replace(
         order,
         filled_quantity=order.filled_quantity - fill.quantity,
         filled_quote=order.filled_quote - fill.price * fill.quantity,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine_service.domain.errors import InvalidRequest, Refused
 from engine_service.domain.money import plain

@@ -7,9 +7,10 @@ engine watches the levels itself and closes at market.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
+
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.order import Order

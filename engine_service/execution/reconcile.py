@@ -7,7 +7,9 @@ read makes figures differ for a moment, so a difference counts only when it is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict

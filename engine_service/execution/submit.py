@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, Task
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, Unavailable
@@ -42,8 +45,7 @@ class SubmitStatus(StrEnum):
     NOT_PLACED = "not_placed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitResult:
+class SubmitResult(Struct, frozen=True, kw_only=True):
     """The answer to a request. ``replayed`` tells that it was answered before, word for word.
 
     ``code``, ``reason`` and ``numbers`` explain a refusal by us (denied), by the venue (rejected) or by the way

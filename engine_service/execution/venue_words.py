@@ -5,8 +5,9 @@ One function for the stream, for answers to our own requests and for reads, so t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
@@ -18,8 +19,7 @@ from engine_service.execution.fill_facts import conflicts, fill_events, gross, n
 from engine_service.venues.port import Accepted, OrderReport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Words(Struct, frozen=True, kw_only=True):
     """What was said: ``executed`` is the venue's cumulative filled quantity, ``fills`` the trades named with it."""
 
     status: OrderStatus
@@ -33,8 +33,7 @@ class Words:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Events to record, and whether the venue knows of trades that were not named (``gap``).
 
     ``conflicts`` tell of trades that are booked already and come again with another price or size.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
@@ -21,8 +23,7 @@ CONDITIONAL = frozenset(
 LIMIT_TYPES = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskContext:
+class RiskContext(Struct, frozen=True, kw_only=True):
     """One order to be judged.
 
     ``quantity`` is base units after rounding, ``limit_price`` and ``stop_price`` quote per base after rounding,
@@ -44,25 +45,23 @@ class RiskContext:
     policy: RiskPolicy
     now_ms: int
     now_s: float
-    unit_value: Decimal = field(init=False)
-    value: Decimal = field(init=False)
-    side: OrderSide = field(init=False)
-    market: Market = field(init=False)
-    venue: str = field(init=False)
-    symbol: str = field(init=False)
+    unit_value: Decimal = ZERO
+    value: Decimal = ZERO
+    side: OrderSide = OrderSide.BUY
+    market: Market = Market.SPOT
+    venue: str = ""
+    symbol: str = ""
 
     def __post_init__(self) -> None:
-        # Worked out once, here: half of the rails ask for them.
-        known = self.price is not None and self.quote_rate is not None
-        unit = EXACT.multiply(self.price, self.quote_rate) if known else ZERO  # type: ignore[arg-type]  # both known
-        instrument = self.instrument
-        put = object.__setattr__
-        put(self, "unit_value", unit)
-        put(self, "value", EXACT.multiply(self.quantity, unit))
-        put(self, "side", self.request.side)
-        put(self, "market", instrument.market)
-        put(self, "venue", instrument.venue)
-        put(self, "symbol", instrument.symbol)
+        # Worked out once, here, whatever was handed in: half of the rails ask for them.
+        price, rate, instrument = self.price, self.quote_rate, self.instrument
+        unit = ZERO if price is None or rate is None else EXACT.multiply(price, rate)
+        force_setattr(self, "unit_value", unit)
+        force_setattr(self, "value", EXACT.multiply(self.quantity, unit))
+        force_setattr(self, "side", self.request.side)
+        force_setattr(self, "market", instrument.market)
+        force_setattr(self, "venue", instrument.venue)
+        force_setattr(self, "symbol", instrument.symbol)
 
     @property
     def is_market_order(self) -> bool:
@@ -85,8 +84,7 @@ class RiskContext:
         return self.state.portfolio.position(self.symbol)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskRefused:
+class RiskRefused(Struct, frozen=True, kw_only=True):
     """A rail said no. ``numbers`` always has ``measured``, ``limit`` and ``acceptable`` where there are such."""
 
     code: str

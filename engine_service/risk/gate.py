@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct, field
 
 from engine_service.domain.money import exactly
 from engine_service.risk.context import RiskContext, RiskRefused
@@ -29,16 +30,14 @@ _EVERY: Final = _checks(RAILS)
 _REDUCING: Final = _checks(rail for rail in RAILS if not rail.reducing_passes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approved:
+class Approved(Struct, frozen=True, kw_only=True):
     """Every rail passed; the reservation has to be applied in the same event loop turn."""
 
     context: RiskContext
     reservation: Reservation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """One rail's answer, for an order that is only asked about. ``asked`` is false where reducing orders pass."""
 
     code: str

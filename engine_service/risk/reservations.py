@@ -7,8 +7,9 @@ cannot pass a cap together, and a restart rebuilds the reservations from the jou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
@@ -16,8 +17,7 @@ from engine_service.domain.order_status import OrderSide
 from engine_service.risk.context import RiskContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(Struct, frozen=True, kw_only=True):
     """``unit_value``: reporting currency per base unit. ``per_unit``: units of ``asset`` per base unit."""
 
     unit_value: Decimal

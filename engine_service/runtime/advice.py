@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.advice import AdvisedSize, AdvisedTactic, Tactic

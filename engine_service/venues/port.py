@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
@@ -17,8 +18,7 @@ from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 # --- what a request can come to: three truths, no fourth --------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True):
     """The venue has the order. ``status`` and ``fills`` are what it said in the same answer."""
 
     venue_order_id: str
@@ -27,8 +27,7 @@ class Accepted:
     executed_quantity: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Rejected(Struct, frozen=True, kw_only=True):
     """The venue certainly has not placed (or changed) the order.
 
     ``not_sent`` tells that no byte left this machine. ``stop_venue`` tells that credentials or address are refused
@@ -43,8 +42,7 @@ class Rejected:
     retry_after_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeUnknown:
+class OutcomeUnknown(Struct, frozen=True, kw_only=True):
     """The venue may or may not have acted. ``duplicate`` tells that the venue already knows the client id."""
 
     reason: str
@@ -57,8 +55,7 @@ SubmitOutcome = Accepted | Rejected | OutcomeUnknown
 # --- reports: the venue's words about an order, a balance, a bar -----------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderReport:
+class OrderReport(Struct, frozen=True, kw_only=True):
     """The venue's view of one order, from the stream or from a query."""
 
     symbol: str
@@ -77,15 +74,13 @@ class OrderReport:
     fill: Fill | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotFoundReport:
+class NotFoundReport(Struct, frozen=True, kw_only=True):
     """The venue answered and does not know the order. Evidence only after the fence."""
 
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFailed:
+class ReadFailed(Struct, frozen=True, kw_only=True):
     """No answer or an unusable one: no evidence either way."""
 
     reason: str
@@ -95,8 +90,7 @@ class ReadFailed:
 QueryOutcome = OrderReport | NotFoundReport | ReadFailed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Balance(Struct, frozen=True, kw_only=True):
     """One asset of the account, in units of the asset."""
 
     asset: str
@@ -108,8 +102,7 @@ class Balance:
         return self.free + self.locked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenuePosition:
+class VenuePosition(Struct, frozen=True, kw_only=True):
     """One derivative position; ``signed_quantity`` is negative for a short."""
 
     symbol: str
@@ -119,8 +112,7 @@ class VenuePosition:
     unrealised_pnl: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountSnapshot:
+class AccountSnapshot(Struct, frozen=True, kw_only=True):
     """Balances, positions and open orders as the venue gave them at ``at_ms`` (venue time)."""
 
     venue: str
@@ -132,8 +124,7 @@ class AccountSnapshot:
     can_withdraw: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
+class Quote(Struct, frozen=True, kw_only=True):
     """Best bid and ask with sizes; ``received_at_ms`` is this machine's time, for staleness."""
 
     symbol: str
@@ -153,8 +144,7 @@ class Quote:
 PriceLevel = tuple[Decimal, Decimal]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookReport:
+class BookReport(Struct, frozen=True, kw_only=True):
     """Displayed (price, quantity) levels, best first, as the venue gave them."""
 
     symbol: str
@@ -163,8 +153,7 @@ class BookReport:
     asks: tuple[PriceLevel, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BarReport:
+class BarReport(Struct, frozen=True, kw_only=True):
     """One bar of the market stream; half-open, usable as a fact only when ``closed``."""
 
     symbol: str
@@ -180,8 +169,7 @@ class BarReport:
     closed: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceReport:
+class BalanceReport(Struct, frozen=True, kw_only=True):
     """A pushed change of balances: absolute totals by asset, or a ``transfer`` delta of one asset."""
 
     venue: str
@@ -193,8 +181,7 @@ class BalanceReport:
     kind: str = "snapshot"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundingReport:
+class FundingReport(Struct, frozen=True, kw_only=True):
     """A funding payment on a derivative position, signed (negative is paid by us)."""
 
     symbol: str
@@ -204,8 +191,7 @@ class FundingReport:
     income_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeBust:
+class TradeBust(Struct, frozen=True, kw_only=True):
     """The venue has taken a trade back; ``trade_id`` is the one it was reported under."""
 
     symbol: str
@@ -216,8 +202,7 @@ class TradeBust:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamStatus:
+class StreamStatus(Struct, frozen=True, kw_only=True):
     """The user or market stream came up or went down; after a gap everything is read again."""
 
     stream: str
@@ -229,8 +214,7 @@ UserEvent = OrderReport | BalanceReport | FundingReport | TradeBust | StreamStat
 MarketEvent = Quote | BarReport | StreamStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendWindow:
+class SendWindow(Struct, frozen=True, kw_only=True):
     """How long the venue may still act on a request after it was sent, in milliseconds (the fence)."""
 
     validity_ms: int
@@ -242,8 +226,7 @@ class SendWindow:
         return self.validity_ms + self.engine_timeout_ms + self.lag_ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AmendRequest:
+class AmendRequest(Struct, frozen=True, kw_only=True):
     """A change of a working order: new limit price and / or new total quantity in base units."""
 
     order: Order
@@ -252,8 +235,7 @@ class AmendRequest:
     replacement_client_order_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueInfo:
+class VenueInfo(Struct, frozen=True, kw_only=True):
     """What a venue is and can do."""
 
     name: str

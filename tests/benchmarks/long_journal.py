@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill

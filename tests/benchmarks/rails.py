@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark

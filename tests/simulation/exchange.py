@@ -7,8 +7,10 @@ makes a second order. Every change of an order is kept with its time, so that re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from engine_service.domain.errors import Unavailable
 from engine_service.domain.fill import Fill

@@ -6,7 +6,7 @@ does the trading. The engine knows one order with one id, so both are told under
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market

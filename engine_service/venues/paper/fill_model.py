@@ -13,8 +13,9 @@ The same rules fill the live paper venue and the backtest, so the two can be com
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from engine_service.domain.money import BPS, ZERO, multiple_down, multiple_up
 from engine_service.domain.order import Order
@@ -27,16 +28,14 @@ CONDITIONAL = STOPS | TAKE_PROFITS
 WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """A price in quote and the base quantity displayed or traded there."""
 
     price: Decimal
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Struct, frozen=True):
     """Displayed levels, best first. ``at_ms`` is when it was true."""
 
     bids: tuple[Level, ...]
@@ -58,8 +57,7 @@ class Book:
         return Book(without(self.bids, traded), self.asks, self.at_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """What trading costs.
 
     ``half_spread_bps`` lies between a bar's price and either side of the book assumed around it; it is not used
@@ -75,8 +73,7 @@ class Costs:
         return level.price * level.quantity * (self.maker_fee_bps if maker else self.taker_fee_bps) / BPS
 
 
-@dataclass(frozen=True, slots=True)
-class PriceBar:
+class PriceBar(Struct, frozen=True):
     """The part of a bar that fills depend on, in exact decimals; ``volume`` in base."""
 
     open: Decimal

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from engine_service.domain.clock import Clock, ManualClock, SystemClock
 from engine_service.domain.ids import Market, local_symbol
@@ -18,16 +19,14 @@ from engine_service.venues.paper.fill_model import UNLIMITED, Book, Level, Price
 from engine_service.venues.port import BarReport, MarketEvent, Quote
 
 
-@dataclass(frozen=True, slots=True)
-class BookUpdate:
+class BookUpdate(Struct, frozen=True):
     """The displayed book of a symbol, whole."""
 
     symbol: str
     book: Book
 
 
-@dataclass(frozen=True, slots=True)
-class Print:
+class Print(Struct, frozen=True):
     """One public trade."""
 
     symbol: str
@@ -35,8 +34,7 @@ class Print:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class BarTick:
+class BarTick(Struct, frozen=True):
     """A recorded bar that moves the market, before it is told as a closed bar."""
 
     symbol: str

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine_service.domain.clock import Clock, SystemClock
 from engine_service.domain.fill import Fill
@@ -46,8 +48,7 @@ _EVENTS = 100_000
 _STALE_MS = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperState:
+class PaperState(Struct, frozen=True, kw_only=True):
     """What the engine's journal says of the account: cash by asset, futures positions, working orders.
 
     ``positions`` maps a symbol to its signed quantity and average entry price.

@@ -6,11 +6,11 @@ exchange process of its own.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO

@@ -7,12 +7,12 @@ import contextlib
 import itertools
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from msgspec.structs import replace
 
 from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.instrument import Instrument

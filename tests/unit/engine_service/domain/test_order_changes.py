@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import fields, replace
 
 from engine_service.domain import events as e
-from engine_service.domain.order import Order, evolved
+from engine_service.domain.order import Order
 from engine_service.domain.order_changes import changed, doubt_of
 from engine_service.domain.order_status import Doubt, OrderSide
 from engine_service.domain.order_status import OrderStatus as S
@@ -83,14 +83,6 @@ def test_a_new_order_promises_nothing_it_was_not_told() -> None:
     )
     assert not any(flags)
     assert (order.created_at_ms, order.updated_at_ms, order.sent_at_ms, order.policy_version) == (0, 0, 0, 0)
-
-
-def test_a_copy_leaves_the_original_alone_and_knows_its_fields() -> None:
-    order = an_order()
-    copy = evolved(order, code="X")
-    assert (order.code, copy.code, replace(copy, code="")) == ("", "X", order)
-    with pytest.raises(AttributeError, match="colour, shape"):
-        evolved(order, shape=1, colour=2, code="X")
 
 
 def test_sides_have_signs_and_opposites() -> None:

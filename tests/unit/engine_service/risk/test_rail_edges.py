@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import ROUND_HALF_UP, localcontext
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderType
