@@ -48,17 +48,18 @@ class CostBook:
         Returns:
             The realised result of the part that closed something, at average cost.
         """
-        if quantity == 0:
+        held = self.quantity
+        if not quantity:
             return ZERO
-        closes = self.quantity != 0 and (self.quantity > 0) != (quantity > 0)
-        if not closes:
+        if not held or held.is_signed() == quantity.is_signed():
             self._open(quantity, value)
             return ZERO
-        if abs(quantity) <= abs(self.quantity):
+        rest = held + quantity
+        if not rest or rest.is_signed() == held.is_signed():
             return self._close(quantity, value)
-        closing_value = quantise(value * abs(self.quantity) / abs(quantity))
-        rest, rest_value = quantity + self.quantity, value - closing_value
-        realised = self._close(-self.quantity, closing_value)
+        closing_value = quantise(value * abs(held) / abs(quantity))
+        rest_value = value - closing_value
+        realised = self._close(-held, closing_value)
         self._open(rest, rest_value)
         return realised
 
@@ -71,14 +72,20 @@ class CostBook:
         self.lots.append(Lot(quantity=quantity, cost=value))
 
     def _close(self, quantity: Decimal, value: Decimal) -> Decimal:
-        all_of_it = abs(quantity) == abs(self.quantity)
-        removed = self.cost if all_of_it else quantise(self.cost * abs(quantity) / abs(self.quantity))
-        self.quantity += quantity
+        left = self.quantity + quantity
+        removed = quantise(self.cost * abs(quantity) / abs(self.quantity)) if left else self.cost
+        lots = self._take_lots(abs(quantity)) if left else self._take_all()
+        self.quantity = left
         self.cost -= removed
         realised = -value - removed
         self.realised += realised
-        self.realised_fifo += -value - self._take_lots(abs(quantity))
+        self.realised_fifo += -value - lots
         return realised
+
+    def _take_all(self) -> Decimal:
+        taken = self.lots[0].cost if len(self.lots) == 1 else sum((lot.cost for lot in self.lots), ZERO)
+        self.lots.clear()
+        return taken
 
     def _take_lots(self, quantity: Decimal) -> Decimal:
         """Remove an absolute quantity from the oldest lots and return their signed cost."""

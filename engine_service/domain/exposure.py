@@ -2,80 +2,23 @@
 
 Exposure of a line counts the position and every order that may still trade, at the worst of "all buys fill" and
 "all sells fill". Totals are kept along, so that a check is a look-up however many orders are open. A holding
-without a price yet is valued at what it cost.
+without a price yet is valued at what it cost. Sums are as exact as the caller's decimal context: ``apply``, the rails
+and the process itself set ``EXACT``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 
 from engine_service.domain.events import OrderFilled
-from engine_service.domain.ids import Market, venue_of
+from engine_service.domain.exposure_lines import Line, StrategyLine, Totals, worst_case
+from engine_service.domain.ids import REMEMBERED, Market, local_symbol, venue_of
 from engine_service.domain.marks import Mark, MarkBook, asset_symbol
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide
 from engine_service.domain.portfolio import Portfolio, holding_key, strategy_key
-
-
-@dataclass(slots=True, kw_only=True)
-class Line:
-    """One thing at risk. ``price`` is reporting currency per unit; ``cost`` is in the reporting currency.
-
-    ``quote`` is what a futures position is priced in, empty until there is one.
-    """
-
-    key: str
-    venue: str
-    market: Market
-    at_risk: bool
-    quantity: Decimal = ZERO
-    cost: Decimal = ZERO
-    price: Decimal | None = None
-    quote: str = ""
-    buys: Decimal = ZERO
-    sells: Decimal = ZERO
-    value: Decimal = ZERO
-    worth: Decimal = ZERO
-    worst: Decimal = ZERO
-
-    def refresh(self) -> None:
-        """Work out value, worth and worst case anew."""
-        self.value = self.cost if self.price is None else quantise(self.quantity * self.price)
-        self.worth = self.value - self.cost if self.key.endswith("|futures") else self.value
-        self.worst = worst_case(self.value, self.buys, self.sells) if self.at_risk else ZERO
-
-
-@dataclass(slots=True, kw_only=True)
-class StrategyLine:
-    """The same for one strategy's own part of a line."""
-
-    quantity: Decimal = ZERO
-    cost: Decimal = ZERO
-    buys: Decimal = ZERO
-    sells: Decimal = ZERO
-    worst: Decimal = ZERO
-
-    def refresh(self, price: Decimal | None) -> None:
-        value = self.cost if price is None else quantise(self.quantity * price)
-        self.worst = worst_case(value, self.buys, self.sells)
-
-
-@dataclass(slots=True)
-class Totals:
-    """Sums over lines, in the reporting currency."""
-
-    worst: Decimal = ZERO
-    by_venue: dict[str, Decimal] = field(default_factory=dict)
-    by_strategy: dict[str, Decimal] = field(default_factory=dict)
-    derivatives: dict[str, Decimal] = field(default_factory=dict)
-    worth: Decimal = ZERO
-
-
-def worst_case(value: Decimal, buys: Decimal, sells: Decimal) -> Decimal:
-    """Return the larger exposure of "all buys fill" and "all sells fill"."""
-    return max(abs(value + buys), abs(value - sells))
 
 
 class ExposureBook:
@@ -84,7 +27,6 @@ class ExposureBook:
     def __init__(self, reporting: str = "USDT") -> None:
         self.reporting = reporting
         self.lines: dict[str, Line] = {}
-        self.strategy_lines: dict[str, dict[str, StrategyLine]] = {}
         self.totals = Totals()
         self.reserved: dict[str, Decimal] = {}
         self._marks: MarkBook | None = None
@@ -98,13 +40,13 @@ class ExposureBook:
         """Return what everything is worth at the newest marks, in the reporting currency."""
         return self.totals.worth
 
-    @exactly
     def after_order(
         self, order_line: str, venue: str, side: OrderSide, value: Decimal
     ) -> tuple[Decimal, Decimal, Decimal]:
         """Return (line, venue, total) exposure if an order of ``value`` were added.
 
-        Several rails ask the same of one order: the last answer is kept until anything moves.
+        Several rails ask the same of one order: the last answer is kept until anything moves. Sums are as exact as
+        the caller's decimal context.
         """
         asked = (order_line, venue, side, value)
         if asked != self._asked:
@@ -116,9 +58,9 @@ class ExposureBook:
         self, order_line: str, venue: str, side: OrderSide, value: Decimal
     ) -> tuple[Decimal, Decimal, Decimal]:
         line = self.lines.get(order_line)
-        before = ZERO if line is None else line.worst
-        position, buys, sells = (ZERO, ZERO, ZERO) if line is None else (line.value, line.buys, line.sells)
-        after = worst_case(position, buys + value * (side is OrderSide.BUY), sells + value * (side is OrderSide.SELL))
+        before, after = ZERO, abs(value)
+        if line is not None:
+            before, after = line.worst, _with_order(line.value, line.buys, line.sells, side, value)
         added = after - before
         return after, self.totals.by_venue.get(venue, ZERO) + added, self.totals.worst + added
 
@@ -127,31 +69,24 @@ class ExposureBook:
         line = self.lines.get(order_line)
         return ZERO if line is None else line.worst
 
-    @exactly
     def strategy_after_order(self, strategy: str, order_line: str, side: OrderSide, value: Decimal) -> Decimal:
-        """Return the strategy's exposure if an order of ``value`` were added."""
-        own = self.strategy_lines.get(strategy, {}).get(order_line)
+        """Return the strategy's exposure if an order of ``value`` were added, as exact as the caller's context."""
         total = self.totals.by_strategy.get(strategy, ZERO)
-        if own is None:
-            return total + value
         line = self.lines.get(order_line)
-        price = None if line is None else line.price
-        position = own.cost if price is None else quantise(own.quantity * price)
-        buys = own.buys + value * (side is OrderSide.BUY)
-        sells = own.sells + value * (side is OrderSide.SELL)
-        return total - own.worst + worst_case(position, buys, sells)
+        own = None if line is None else line.owners.get(strategy)
+        if line is None or own is None:
+            return total + value
+        return total - own.worst + _with_order(own.value, own.buys, own.sells, side, value)
 
     def strategy_exposure(self, strategy: str) -> Decimal:
         """Return the present worst-case exposure of a strategy."""
         return self.totals.by_strategy.get(strategy, ZERO)
 
-    @exactly
     def available(self, portfolio: Portfolio, venue: str, market: Market, asset: str) -> Decimal:
         """Return how much of an asset no open order holds back, in units of the asset."""
         held = portfolio.holding(venue, market, asset)
         return held - self.reserved.get(holding_key(venue, market, asset), ZERO)
 
-    @exactly
     def derivative_gross(self, venue: str = "") -> Decimal:
         """Return the gross value of futures positions and open futures orders."""
         by_venue = self.totals.derivatives
@@ -163,12 +98,10 @@ class ExposureBook:
 
     # --- open orders --------------------------------------------------------------------------------------
 
-    @exactly
     def reserve(self, order: Order) -> None:
         """Count an open order."""
         self._count(order, ONE)
 
-    @exactly
     def release(self, order: Order) -> None:
         """Stop counting an order as it was when it was reserved."""
         if order.is_open:
@@ -182,7 +115,7 @@ class ExposureBook:
         if not value:
             return
         line = self._line(self.line_of(order), order.venue, order.market, at_risk=True)
-        own = self._own(order.strategy, line.key)
+        own = _own(line, order.strategy)
         if order.side is OrderSide.BUY:
             line.buys, own.buys = line.buys + value, own.buys + value
         else:
@@ -207,26 +140,28 @@ class ExposureBook:
             self.after_derivative(portfolio, symbol)
         for position in portfolio.strategies.values():
             key = line_key(position.symbol, position.market, position.base, self.reporting)
-            self._take_strategy(portfolio, position.strategy, position.market, position.symbol, key)
-            self._refresh(self._line(key, venue_of(position.symbol), position.market, at_risk=True))
+            line = self._line(key, venue_of(position.symbol), position.market, at_risk=True)
+            _take_strategy(line, portfolio, position.strategy, position.market, position.symbol)
+            self._refresh(line)
 
     def after_fill(self, portfolio: Portfolio, event: OrderFilled) -> None:
         """Follow a booked fill."""
-        fill = event.fill
-        key = line_key(fill.symbol, fill.market, event.base, self.reporting)
-        self._take_strategy(portfolio, event.strategy, fill.market, fill.symbol, key)
-        touched = {event.quote, fill.fee_asset}
-        if fill.market is Market.SPOT:
-            touched.add(event.base)
-        else:
+        fill, base, quote, fee_asset = event.fill, event.base, event.quote, event.fill.fee_asset
+        venue, market = fill.venue, fill.market
+        key = line_key(fill.symbol, market, base, self.reporting)
+        line = self._line(key, venue, market, at_risk=True)
+        _take_strategy(line, portfolio, event.strategy, market, fill.symbol)
+        if market is Market.FUTURES:
             self.after_derivative(portfolio, fill.symbol)
-        for asset in touched - {""}:
-            self.after_holding(portfolio, fill.venue, fill.market, asset)
-        if fill.market is Market.SPOT and event.base in {"", self.reporting}:
+        else:
+            self.after_holding(portfolio, venue, market, base)
+        self.after_holding(portfolio, venue, market, quote)
+        if fee_asset and fee_asset != quote and (fee_asset != base or market is Market.FUTURES):
+            self.after_holding(portfolio, venue, market, fee_asset)
+        if market is Market.SPOT and base in {"", self.reporting}:
             # No holding stands behind this line, so nothing above valued it anew.
-            self._refresh(self._line(key, fill.venue, fill.market, at_risk=True))
+            self._refresh(line)
 
-    @exactly
     def after_holding(self, portfolio: Portfolio, venue: str, market: Market, asset: str) -> None:
         """Follow a change of one asset."""
         book = portfolio.holdings.get(holding_key(venue, market, asset))
@@ -244,7 +179,6 @@ class ExposureBook:
             line.price = ONE if asset == self.reporting else self._rate(venue, asset)
         self._refresh(line)
 
-    @exactly
     def after_derivative(self, portfolio: Portfolio, symbol: str) -> None:
         """Follow a change of one futures position."""
         position = portfolio.derivatives[symbol]
@@ -269,10 +203,11 @@ class ExposureBook:
 
     @exactly
     def _on_mark(self, mark: Mark) -> None:
-        line = self.lines.get(f"{mark.symbol}|{mark.market}")
+        line = self.lines.get(instrument_line(mark.symbol, mark.market))
         if line is None or not mark.is_valid:
             return
-        price = self._price_of(line)
+        # A spot line is named after the very pair that prices it; a position's price needs its quote's value too.
+        price = mark.price if mark.market is Market.SPOT else self._price_of(line)
         if price is not None and price != line.price:
             line.price = price
             self._refresh(line)
@@ -280,59 +215,79 @@ class ExposureBook:
     def _price_of(self, line: Line) -> Decimal | None:
         if self._marks is None:
             return None
-        if not line.at_risk:
-            return self._rate(line.venue, line.key.rpartition("|")[2])
-        symbol = line.key.partition("|")[0]
-        local = symbol.partition(".")[0]
-        if line.market is Market.SPOT:
-            return self._rate(line.venue, local.removesuffix(self.reporting))
-        price = self._marks.price(symbol, Market.FUTURES)
-        rate = self._rate(line.venue, line.quote) if line.quote else ONE
-        return price if price is None else quantise(price * (rate or ONE))
+        if not line.is_derivative:
+            return self._rate(line.venue, line.asset)
+        price = self._marks.price(line.symbol, Market.FUTURES)
+        if price is None or line.quote in {"", self.reporting}:
+            return price
+        return quantise(price * (self._rate(line.venue, line.quote) or ONE))
 
     def _rate(self, venue: str, asset: str) -> Decimal | None:
         if asset == self.reporting:
             return ONE
         return None if self._marks is None else self._marks.rate(venue, asset)
 
-    def _take_strategy(self, portfolio: Portfolio, strategy: str, market: Market, symbol: str, key: str) -> None:
-        own, position = self._own(strategy, key), portfolio.strategies[strategy_key(strategy, market, symbol)]
-        own.quantity, own.cost = position.book.quantity, position.book.cost
-
     # --- totals -------------------------------------------------------------------------------------------
 
     def _line(self, key: str, venue: str, market: Market, *, at_risk: bool) -> Line:
         line = self.lines.get(key)
         if line is None:
-            line = self.lines[key] = Line(key=key, venue=venue, market=market, at_risk=at_risk)
+            symbol, _, asset = key.rpartition("|")
+            if at_risk:
+                asset = local_symbol(symbol).removesuffix(self.reporting)
+            line = self.lines[key] = Line(
+                key=key, venue=venue, market=market, at_risk=at_risk, symbol=symbol if at_risk else "", asset=asset
+            )
             line.price = self._price_of(line)
         return line
-
-    def _own(self, strategy: str, key: str) -> StrategyLine:
-        return self.strategy_lines.setdefault(strategy, {}).setdefault(key, StrategyLine())
 
     def _refresh(self, line: Line) -> None:
         worst, worth = line.worst, line.worth
         line.refresh()
         self._asked = None
-        totals, added = self.totals, line.worst - worst
+        totals = self.totals
         totals.worth += line.worth - worth
+        if not line.at_risk:
+            return
+        added = line.worst - worst
         if added:
             totals.worst += added
             totals.by_venue[line.venue] = totals.by_venue.get(line.venue, ZERO) + added
             if line.market is Market.FUTURES:
                 totals.derivatives[line.venue] = totals.derivatives.get(line.venue, ZERO) + added
-        for strategy, lines in self.strategy_lines.items():
-            own = lines.get(line.key)
-            if own is None:
-                continue
+        for strategy, own in line.owners.items():
             before = own.worst
             own.refresh(line.price)
             totals.by_strategy[strategy] = totals.by_strategy.get(strategy, ZERO) + own.worst - before
 
 
+def _with_order(position: Decimal, buys: Decimal, sells: Decimal, side: OrderSide, value: Decimal) -> Decimal:
+    if side is OrderSide.BUY:
+        return worst_case(position, buys + value, sells)
+    return worst_case(position, buys, sells + value)
+
+
+def _own(line: Line, strategy: str) -> StrategyLine:
+    own = line.owners.get(strategy)
+    if own is None:
+        own = line.owners[strategy] = StrategyLine()
+    return own
+
+
+def _take_strategy(line: Line, portfolio: Portfolio, strategy: str, market: Market, symbol: str) -> None:
+    own, book = _own(line, strategy), portfolio.strategies[strategy_key(strategy, market, symbol)].book
+    own.quantity, own.cost = book.quantity, book.cost
+
+
+@lru_cache(REMEMBERED)
+def instrument_line(symbol: str, market: Market) -> str:
+    """Return the key of an instrument's own line: ``BTCUSDT.VENUE|futures``."""
+    return f"{symbol}|{market}"
+
+
+@lru_cache(REMEMBERED)
 def line_key(symbol: str, market: Market, base: str, reporting: str) -> str:
     """Return the exposure line of an instrument: ETHBTC on spot is exposure in ETH, ``ETHUSDT.VENUE|spot``."""
     if market is Market.SPOT and base and base != reporting:
-        return f"{asset_symbol(base, reporting, venue_of(symbol))}|spot"
-    return f"{symbol}|{market}"
+        return instrument_line(asset_symbol(base, reporting, venue_of(symbol)), market)
+    return instrument_line(symbol, market)

@@ -40,7 +40,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[str, str, str, str, str]:
         """Return what makes two reports the same trade; the side tells the two halves of a self-trade apart."""
-        return (self.venue, self.market.value, self.symbol, self.trade_id, self.side.value)
+        return (self.venue, self.market, self.symbol, self.trade_id, self.side)
 
     @property
     def opposite(self) -> Fill:

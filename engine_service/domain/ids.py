@@ -6,9 +6,13 @@ import hashlib
 import hmac
 import re
 from enum import StrEnum
+from functools import lru_cache
+from typing import Final
 
 _SYMBOL = re.compile(r"^[A-Z0-9_\-]{2,32}\.[A-Z]{2,16}$")
 INSTANCE_TAG_LENGTH = 4
+#: Names are few and asked for with every order; strangers cannot make the engine remember more than these.
+REMEMBERED: Final = 4_096
 
 
 class Market(StrEnum):
@@ -18,6 +22,7 @@ class Market(StrEnum):
     FUTURES = "futures"
 
 
+@lru_cache(REMEMBERED)
 def instrument_id(text: str) -> str:
     """Return the one internal key of an instrument, ``BTCUSDT.BINANCE``, case folded.
 
@@ -30,16 +35,19 @@ def instrument_id(text: str) -> str:
     return key
 
 
+@lru_cache(REMEMBERED)
 def venue_of(symbol: str) -> str:
     """Return the venue part of an instrument key: ``BTCUSDT.BINANCE`` gives ``BINANCE``."""
     return symbol.rpartition(".")[2]
 
 
+@lru_cache(REMEMBERED)
 def local_symbol(symbol: str) -> str:
     """Return the venue's own name of an instrument: ``BTCUSDT.BINANCE`` gives ``BTCUSDT``."""
     return symbol.rpartition(".")[0]
 
 
+@lru_cache(8)
 def instance_tag(instance_key: bytes) -> str:
     """Return the four hex digits that mark this engine's own orders in a venue's lists."""
     return hashlib.sha256(b"tag" + instance_key).hexdigest()[:INSTANCE_TAG_LENGTH]
@@ -55,5 +63,5 @@ def client_order_id(
     client id field of every supported venue.
     """
     text = "|".join((account, venue, market.value, scope, key, leg)).encode()
-    digest = hmac.new(instance_key, text, hashlib.sha256).hexdigest()[:32]
+    digest = hmac.digest(instance_key, text, "sha256").hex()[:32]
     return instance_tag(instance_key) + digest[INSTANCE_TAG_LENGTH:]

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
-from engine_service.domain.ids import Market, local_symbol, venue_of
-from engine_service.domain.money import ONE, ZERO, exactly, quantise
+from engine_service.domain.ids import REMEMBERED, Market, local_symbol, venue_of
+from engine_service.domain.money import EXACT, ONE, ZERO, exactly, quantise
 
 MarkKey = tuple[str, Market]
+MARKETS = tuple(Market)
 #: Coins whose pairs serve as a bridge where an asset has no pair with the reporting currency.
 BRIDGES = ("BTC", "ETH", "BNB", "USDC")
 
 
+TWO = Decimal(2)
+
+
 class Mark(Struct, frozen=True, kw_only=True):
-    """Best bid and ask of one instrument in quote per base; ``at_ms`` is when this machine received it."""
+    """Best bid and ask of one instrument in quote per base; ``at_ms`` is when this machine received it.
+
+    ``is_valid`` is false for an empty, crossed or non-finite book; ``price`` is the middle, at most 18 decimals, and 0
+    of an invalid book. Both follow from the rest, whatever is handed in.
+    """
 
     symbol: str
     market: Market
@@ -24,16 +34,19 @@ class Mark(Struct, frozen=True, kw_only=True):
     ask: Decimal
     at_ms: int
     last: Decimal | None = None
+    is_valid: bool = False
+    price: Decimal = ZERO
 
-    @property
-    def is_valid(self) -> bool:
-        """False for an empty, crossed or non-finite book."""
-        return self.bid.is_finite() and self.ask.is_finite() and ZERO < self.bid <= self.ask
+    def __post_init__(self) -> None:
+        # Worked out once: a mark is asked many times, by every order and for every line it values.
+        valid = self.bid.is_finite() and self.ask.is_finite() and ZERO < self.bid <= self.ask
+        force_setattr(self, "is_valid", valid)
+        force_setattr(self, "price", middle(self.bid, self.ask) if valid else ZERO)
 
-    @property
-    def price(self) -> Decimal:
-        """Return the middle, at most 18 decimals."""
-        return quantise((self.bid + self.ask) / 2)
+
+def middle(bid: Decimal, ask: Decimal) -> Decimal:
+    """Return the price between two, at most 18 decimals."""
+    return bid if bid == ask else quantise(EXACT.divide(EXACT.add(bid, ask), TWO))
 
 
 class MarkBook:
@@ -71,11 +84,12 @@ class MarkBook:
         mark = self._marks.get((symbol, market))
         return mark.price if mark is not None and mark.is_valid else None
 
-    @exactly
     def rate(self, venue: str, asset: str) -> Decimal | None:
         """Return reporting currency per unit of ``asset`` by this venue's own prices, or ``None``."""
-        if asset == self.reporting:
-            return ONE
+        return ONE if asset == self.reporting else self._rate(venue, asset)
+
+    @exactly
+    def _rate(self, venue: str, asset: str) -> Decimal | None:
         direct = self._direct(venue, asset, self.reporting)
         if direct is not None:
             return direct
@@ -86,14 +100,16 @@ class MarkBook:
         return None
 
     def _direct(self, venue: str, asset: str, into: str) -> Decimal | None:
-        for market in Market:
-            price = self.price(f"{asset}{into}.{venue}", market)
+        symbol = asset_symbol(asset, into, venue)
+        for market in MARKETS:
+            price = self.price(symbol, market)
             if price is not None:
                 return price
-        inverse = self.price(f"{into}{asset}.{venue}", Market.SPOT)
+        inverse = self.price(asset_symbol(into, asset, venue), Market.SPOT)
         return None if inverse is None else quantise(ONE / inverse)
 
 
+@lru_cache(REMEMBERED)
 def asset_symbol(asset: str, reporting: str, venue: str) -> str:
     """Return the instrument under which a holding of ``asset`` is shown: BTC gives ``BTCUSDT.BINANCE``."""
     return f"{asset}{reporting}.{venue}"

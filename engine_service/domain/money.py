@@ -17,7 +17,8 @@ ONE = Decimal(1)
 BPS = Decimal(10_000)
 
 #: Wide enough that sums and products of venue figures (18 digits either side) never round.
-EXACT = Context(prec=76)
+DIGITS = 76
+EXACT = Context(prec=DIGITS)
 
 #: The smallest amount a booked value may have; what is divided or converted is rounded to it once, when booked.
 QUANTUM = Decimal("1e-18")
@@ -32,7 +33,7 @@ def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
     @wraps(function)
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         # One exact function calls another all the time; entering the context again would cost more than the sum.
-        if getcontext().prec == EXACT.prec:
+        if getcontext().prec == DIGITS:
             return function(*args, **kwargs)
         with localcontext(EXACT):
             return function(*args, **kwargs)
@@ -42,9 +43,9 @@ def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def quantise(value: Decimal) -> Decimal:
     """Round to 18 decimals, half to even; a value that has fewer stays as it is."""
-    rounded = value.quantize(QUANTUM, rounding=ROUND_HALF_EVEN, context=EXACT)
+    rounded = value.quantize(QUANTUM, ROUND_HALF_EVEN, EXACT)
     # Among equal numbers the total order ranks by exponent: not below means no more decimals than the quantum.
-    return value if value.compare_total_mag(rounded) >= 0 and value == rounded else rounded
+    return value if value == rounded and value.compare_total_mag(rounded) >= 0 else rounded
 
 
 def multiple_down(value: Decimal, step: Decimal) -> Decimal:
@@ -68,9 +69,7 @@ def multiple_up(value: Decimal, step: Decimal) -> Decimal:
 def _multiple(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     if step <= 0:
         raise ValueError("step must be positive")
-    with localcontext(EXACT):
-        whole = (value / step).to_integral_value(rounding=rounding)
-        return whole * step
+    return EXACT.multiply(EXACT.divide(value, step).to_integral_value(rounding), step)
 
 
 def from_float(value: float, step: Decimal) -> Decimal:

@@ -37,6 +37,7 @@ TRIGGERS: Final[Mapping[type[e.OrderEvent], Trigger]] = {
 
 _LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.FILLED})
 _ASKED = frozenset({OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT})
+_ENDS_OF_CHANGE = frozenset({e.OrderUpdated, e.OrderUpdateRejected})
 
 
 def changed(order: Order, event: e.OrderEvent) -> Order | None:
@@ -44,18 +45,15 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
 
     A fill is a fact and never refused: where no rule has a place for it the order is quarantined.
     """
-    if isinstance(event, e.OrderFilled):
-        return _filled(order, event)
-    if isinstance(event, e.OrderFillReversed):
-        return _reversed(order, event)
-    if isinstance(event, e.OrderCancelRequested):
-        wish = replace(order, cancel_requested=True, updated_at_ms=event.at_ms)
-        return wish if order.is_open else None
-    trigger = _trigger(order, event)
+    kind = type(event)
+    fact = _FACTS.get(kind)
+    if fact is not None:
+        return fact(order, event)
+    trigger = TRIGGERS[kind] if kind not in _ENDS_OF_CHANGE else _end_of_change(order, event)
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     if status is None:
         return None
-    update = _FIELDS.get(type(event))
+    update = _FIELDS.get(kind)
     fields = update(order, event) if update is not None else {}
     if status is not OrderStatus.IN_DOUBT:
         fields.setdefault("doubt", None)
@@ -64,9 +62,9 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
     return replace(order, status=status, updated_at_ms=event.at_ms, **fields)
 
 
-def _trigger(order: Order, event: e.OrderEvent) -> Trigger:
+def _end_of_change(order: Order, event: e.OrderEvent) -> Trigger:
     """The end of a change that leaves nothing to trade has completed the order."""
-    if isinstance(event, e.OrderUpdated | e.OrderUpdateRejected) and order.filled_quantity > 0:
+    if order.filled_quantity > 0:
         changed_to = event.quantity if isinstance(event, e.OrderUpdated) else None
         size = order.quantity if changed_to is None else changed_to
         if size is not None and order.filled_quantity >= size:
@@ -74,11 +72,16 @@ def _trigger(order: Order, event: e.OrderEvent) -> Trigger:
     return TRIGGERS[type(event)]
 
 
+def _cancel_wished(order: Order, event: e.OrderCancelRequested) -> Order | None:
+    return replace(order, cancel_requested=True, updated_at_ms=event.at_ms) if order.is_open else None
+
+
 @exactly
 def _filled(order: Order, event: e.OrderFilled) -> Order:
     fill = event.fill
     filled = order.filled_quantity + fill.quantity
-    complete = order.greatest_quantity is not None and filled >= order.greatest_quantity
+    most = order.greatest_quantity
+    complete = most is not None and filled >= most
     trigger = Trigger.FILL_ALL if complete else Trigger.FILL_PART
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     status = status or OrderStatus.QUARANTINED
@@ -87,7 +90,7 @@ def _filled(order: Order, event: e.OrderFilled) -> Order:
     return replace(
         order,
         status=status,
-        quantity=order.greatest_quantity if grown else order.quantity,
+        quantity=most if grown else order.quantity,
         filled_quantity=filled,
         filled_quote=order.filled_quote + fill.price * fill.quantity,
         venue_order_id=order.venue_order_id or fill.venue_order_id,
@@ -116,6 +119,13 @@ def _reversed(order: Order, event: e.OrderFillReversed) -> Order | None:
         updated_at_ms=event.at_ms,
     )
 
+
+#: Events that no table has to allow: trades, and a wish of ours.
+_FACTS: Final[Mapping[type[e.OrderEvent], Callable[[Order, Any], Order | None]]] = {
+    e.OrderFilled: _filled,
+    e.OrderFillReversed: _reversed,
+    e.OrderCancelRequested: _cancel_wished,
+}
 
 Fields = dict[str, Any]
 

@@ -212,7 +212,7 @@ def resolve(status: S, trigger: Trigger, *, resting: S | None = None, doubt: Dou
     ``resting`` is the status before the pending cancel or change; without one an order that is known to live is
     ACCEPTED. ``doubt`` says what about an IN_DOUBT order is in doubt.
     """
-    about_request = status is S.IN_DOUBT and doubt in {Doubt.CANCEL, Doubt.REPLACE}
+    about_request = status is S.IN_DOUBT and (doubt is Doubt.CANCEL or doubt is Doubt.REPLACE)
     rules = REQUEST_IN_DOUBT if about_request else TRANSITIONS[status]
     target = rules.get(trigger)
     if isinstance(target, Restore):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 
 from engine_service.domain.cost_book import CostBook
 from engine_service.domain.events import (
@@ -21,8 +22,9 @@ from engine_service.domain.events import (
     OrderFilled,
     PositionAdopted,
 )
-from engine_service.domain.ids import Market
+from engine_service.domain.ids import REMEMBERED, Market
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
+from engine_service.domain.order_status import OrderSide
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,11 +49,13 @@ class StrategyPosition:
     fills: int = 0
 
 
+@lru_cache(REMEMBERED)
 def holding_key(venue: str, market: Market, asset: str) -> str:
     """Return the key of a holding: ``BINANCE|spot|BTC``."""
     return f"{venue}|{market}|{asset}"
 
 
+@lru_cache(REMEMBERED)
 def strategy_key(strategy: str, market: Market, symbol: str) -> str:
     """Return the key of a strategy's position: ``ma_cross|spot|BTCUSDT.BINANCE``."""
     return f"{strategy}|{market}|{symbol}"
@@ -98,18 +102,19 @@ class Portfolio:
     def book_fill(self, event: OrderFilled) -> None:
         """Book one trade: base, quote and fee asset on spot; position, wallet and fee on futures."""
         fill = event.fill
-        notional = fill.price * fill.quantity * fill.side.sign
+        quantity, fee = fill.quantity if fill.side is OrderSide.BUY else -fill.quantity, fill.fee
+        notional = fill.price * quantity
         value = _value(notional, event.quote_rate)
         if fill.market is Market.SPOT:
-            self.realised += self._move(fill.venue, Market.SPOT, event.base, fill.quantity * fill.side.sign, value)
+            self.realised += self._move(fill.venue, Market.SPOT, event.base, quantity, value)
             self.realised += self._move(fill.venue, Market.SPOT, event.quote, -notional, -value)
         else:
-            self._book_derivative(fill.venue, fill.symbol, event, fill.quantity * fill.side.sign, notional)
-        fee_value = _value(fill.fee, event.fee_rate)
-        if fill.fee != 0:
+            self._book_derivative(fill.venue, fill.symbol, event, quantity, notional)
+        fee_value = _value(fee, event.fee_rate)
+        if fee:
             self.fees += fee_value
-            self.realised += self._move(fill.venue, fill.market, fill.fee_asset, -fill.fee, -fee_value)
-        self._attribute(event, value, fee_value)
+            self.realised += self._move(fill.venue, fill.market, fill.fee_asset, -fee, -fee_value)
+        self._attribute(event, quantity, value, fee_value)
 
     @exactly
     def book_adjustment(self, event: BalanceAdjusted) -> None:
@@ -160,7 +165,7 @@ class Portfolio:
         self.book_value += book.cost - before
         return realised
 
-    def _attribute(self, event: OrderFilled, value: Decimal, fee_value: Decimal) -> None:
+    def _attribute(self, event: OrderFilled, quantity: Decimal, value: Decimal, fee_value: Decimal) -> None:
         fill = event.fill
         key = strategy_key(event.strategy, fill.market, fill.symbol)
         position = self.strategies.get(key)
@@ -168,7 +173,7 @@ class Portfolio:
             position = self.strategies[key] = StrategyPosition(
                 strategy=event.strategy, symbol=fill.symbol, market=fill.market, base=event.base
             )
-        position.book.move(fill.quantity * fill.side.sign, value)
+        position.book.move(quantity, value)
         if fill.market is Market.SPOT and fill.fee_asset == event.base:
             position.book.move(-fill.fee, -fee_value)
         position.fees += fee_value
@@ -176,4 +181,4 @@ class Portfolio:
 
 
 def _value(amount: Decimal, rate: Decimal) -> Decimal:
-    return amount if rate == ONE else quantise(amount * rate)
+    return amount if rate is ONE or rate == ONE else quantise(amount * rate)

@@ -14,7 +14,7 @@ from engine_service.domain import events as e
 from engine_service.domain.exposure import ExposureBook
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
-from engine_service.domain.money import ZERO
+from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.domain.portfolio import Portfolio
@@ -100,9 +100,14 @@ class EngineState:
         self.in_doubt: dict[str, Order] = {}
         self._by_instrument: dict[tuple[str, Market], dict[str, Order]] = {}
         self.by_venue_id: dict[tuple[str, str], str] = {}
+        self._derive()
+
+    @exactly
+    def _derive(self) -> None:
         for order in self.image.orders.values():
             self._index(order)
-            self.exposure.reserve(order)
+            if order.is_open:
+                self.exposure.reserve(order)
         self.exposure.rebuild(self.image.portfolio)
 
     def set_reporting(self, asset: str) -> None:
@@ -152,6 +157,8 @@ class EngineState:
 
     def restriction(self, symbol: str, market: Market, now_ms: int) -> Restriction | None:
         """Return the restriction in force on an instrument."""
+        if not self.image.restrictions:
+            return None
         found = self.image.restrictions.get(f"{market}|{symbol}")
         return found if found is not None and (found.until_ms == 0 or now_ms < found.until_ms) else None
 
@@ -167,7 +174,8 @@ class EngineState:
         if before is None or not _reserves_the_same(before, order):
             if before is not None:
                 self.exposure.release(before)
-            self.exposure.reserve(order)
+            if order.is_open:
+                self.exposure.reserve(order)
         self._index(order)
         if not order.is_open and (before is None or before.is_open):
             self._finished(order.client_order_id)
@@ -182,17 +190,16 @@ class EngineState:
     def _index(self, order: Order) -> None:
         if order.venue_order_id:
             self.by_venue_id[(order.symbol, order.venue_order_id)] = order.client_order_id
-        same_instrument = self._by_instrument.setdefault((order.symbol, order.market), {})
+        cid, instrument = order.client_order_id, (order.symbol, order.market)
         if order.is_open:
-            self.open_orders[order.client_order_id] = order
-            same_instrument[order.client_order_id] = order
-        else:
-            self.open_orders.pop(order.client_order_id, None)
-            same_instrument.pop(order.client_order_id, None)
+            self.open_orders[cid] = order
+            self._by_instrument.setdefault(instrument, {})[cid] = order
+        elif self.open_orders.pop(cid, None) is not None:
+            self._by_instrument[instrument].pop(cid, None)
         if order.status is OrderStatus.IN_DOUBT:
-            self.in_doubt[order.client_order_id] = order
-        else:
-            self.in_doubt.pop(order.client_order_id, None)
+            self.in_doubt[cid] = order
+        elif self.in_doubt:
+            self.in_doubt.pop(cid, None)
 
     def _forget(self, client_order_ids: Iterable[str]) -> None:
         """Let finished orders go from memory; the tables keep them. Open orders stay."""

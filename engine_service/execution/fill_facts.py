@@ -14,6 +14,8 @@ from engine_service.execution.core import EngineCore
 
 def new_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> list[Fill]:
     """Return the trades that are not booked yet, each once, in the order given."""
+    if len(fills) == 1 and not core.state.image.fills.get(order.client_order_id):
+        return list(fills) if fills[0].quantity > 0 else []
     unknown: dict[tuple[str, ...], Fill] = {}
     for fill in fills:
         if fill.quantity > 0 and not core.state.knows_fill(order.client_order_id, fill):
@@ -27,13 +29,17 @@ def fill_events(core: EngineCore, order: Order, fills: Sequence[Fill]) -> list[e
 
     Real trades take the place of stand-ins and are never added to them; what they leave uncovered stays stood in for.
     """
+    if not fills:
+        return []
     now, booked = core.clock.now_ms(), order.filled_quantity
     events: list[e.Event] = []
-    for stand_in in stand_ins(core, order) if fills else ():
-        booked -= stand_in.quantity
-        events.append(reversal(core, order, stand_in, e.Reversal.REPLACED))
-    uncovered = order.filled_quantity - booked - sum((fill.quantity for fill in fills), ZERO)
-    for fill in [*fills, *_stand_in(core, order, uncovered, booked + order.provisional_quantity)]:
+    if order.provisional_quantity > 0:
+        for stand_in in stand_ins(core, order):
+            booked -= stand_in.quantity
+            events.append(reversal(core, order, stand_in, e.Reversal.REPLACED))
+        uncovered = order.filled_quantity - booked - sum((fill.quantity for fill in fills), ZERO)
+        fills = [*fills, *_stand_in(core, order, uncovered, booked + order.provisional_quantity)]
+    for fill in fills:
         booked += fill.quantity
         over = _is_over(order, booked)
         events.append(_filled(core, order, fill, over=over, now_ms=now))

@@ -18,6 +18,20 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import conflicts, fill_events, gross, new_fills, restriction
 from engine_service.venues.port import Accepted, OrderReport
 
+#: Where the venue's first sign of an order is still to come.
+_UNSEEN = frozenset({OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK, OrderStatus.NOT_PLACED, OrderStatus.RESURRECTED})
+#: Where its last word changes nothing any more.
+_SETTLED = frozenset(
+    {
+        OrderStatus.CANCELED,
+        OrderStatus.EXPIRED,
+        OrderStatus.REJECTED,
+        OrderStatus.FILLED,
+        OrderStatus.QUARANTINED,
+        OrderStatus.DENIED,
+    }
+)
+
 
 class Words(Struct, frozen=True, kw_only=True):
     """What was said: ``executed`` is the venue's cumulative filled quantity, ``fills`` the trades named with it."""
@@ -79,8 +93,9 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
         return Facts([*quarantined(order, contradiction, now), *fill_events(core, order, fills)])
     events: list[e.Event] = _birth(order, words, now)
     events += fill_events(core, order, fills)
-    named = sum((fill.quantity for fill in fills), ZERO)
-    booked = gross(order) + max(ZERO, named - order.provisional_quantity)
+    booked = gross(order)
+    if fills:
+        booked += max(ZERO, sum([fill.quantity for fill in fills], ZERO) - order.provisional_quantity)
     gap = words.executed > booked
     if not gap:
         events += _end(order, words, booked, now)
@@ -124,9 +139,7 @@ def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:
         ]
     if words.status is OrderStatus.REJECTED:
         return events
-    waits = order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK, OrderStatus.NOT_PLACED}
-    waits = waits or order.status is OrderStatus.RESURRECTED
-    waits = waits or (order.status is OrderStatus.IN_DOUBT and order.doubt is Doubt.SUBMIT)
+    waits = order.status in _UNSEEN or (order.status is OrderStatus.IN_DOUBT and order.doubt is Doubt.SUBMIT)
     if words.status is OrderStatus.PENDING_ACK:
         if order.status is OrderStatus.SUBMITTED:
             events.append(e.OrderPendingAck(at_ms=now_ms, client_order_id=cid, venue_order_id=words.venue_order_id))
@@ -140,9 +153,9 @@ def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:
 
 def _end(order: Order, words: Words, booked: Decimal, now_ms: int) -> list[e.Event]:
     """The venue's last word, once every trade it counts is booked."""
-    full = order.greatest_quantity is not None and booked >= order.greatest_quantity
-    ended = order.status in {OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.FILLED}
-    if full or ended or order.status in {OrderStatus.QUARANTINED, OrderStatus.DENIED}:
+    most = order.greatest_quantity
+    full = most is not None and booked >= most
+    if full or order.status in _SETTLED:
         return []
     cid, reason = order.client_order_id, words.reason
     match words.status:

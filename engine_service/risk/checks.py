@@ -40,11 +40,12 @@ def order_shape(ctx: RiskContext) -> RiskRefused | None:
 
 
 def _size(ctx: RiskContext) -> RiskRefused | None:
-    instrument, market_order = ctx.instrument, ctx.is_market_order
-    lowest = max(instrument.min_quantity, instrument.market_min_quantity if market_order else ZERO)
-    largest = instrument.max_quantity
-    if market_order and instrument.market_max_quantity > 0:
-        largest = min(largest, instrument.market_max_quantity) if largest > 0 else instrument.market_max_quantity
+    instrument = ctx.instrument
+    lowest, largest = instrument.min_quantity, instrument.max_quantity
+    if ctx.is_market_order:
+        lowest = max(lowest, instrument.market_min_quantity)
+        if instrument.market_max_quantity > 0:
+            largest = min(largest, instrument.market_max_quantity) if largest > 0 else instrument.market_max_quantity
     if ctx.quantity <= 0:
         reason = "the quantity rounds down to zero"
         return refused("QUANTITY_ROUNDS_TO_ZERO", reason, ctx.quantity, instrument.step, max(lowest, instrument.step))
@@ -102,11 +103,11 @@ def price_band(ctx: RiskContext) -> RiskRefused | None:
     touch = ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid
     prices = [price for price in (ctx.limit_price, ctx.stop_price) if price is not None] or [touch]
     for price in prices:
-        distance = abs(price - mark) * BPS / mark
-        if distance > band:
+        distance = abs(price - mark) * BPS
+        if distance > band * mark:
             edge = mark * (1 + band / BPS) if price > mark else mark * (1 - band / BPS)
             acceptable = multiple_down(edge, ctx.instrument.tick)
-            return refused("PRICE_BAND", "too far from the mark, basis points", distance, band, acceptable)
+            return refused("PRICE_BAND", "too far from the mark, basis points", distance / mark, band, acceptable)
     return None
 
 
@@ -255,11 +256,10 @@ def equity_drawdown(ctx: RiskContext) -> RiskRefused | None:
     seen = ctx.state.image.equity
     if seen is None or seen.peak <= 0:
         return None
-    fallen = (seen.peak - ctx.state.exposure.equity) * 100 / seen.peak
-    limit = ctx.policy.max_drawdown_pct
-    if fallen < limit:
+    fallen, limit = (seen.peak - ctx.state.exposure.equity) * 100, ctx.policy.max_drawdown_pct
+    if fallen < limit * seen.peak:
         return None
-    return refused("EQUITY_DRAWDOWN", "equity fell too far from its peak, per cent", fallen, limit, limit)
+    return refused("EQUITY_DRAWDOWN", "equity fell too far from its peak, per cent", fallen / seen.peak, limit, limit)
 
 
 def daily_loss(ctx: RiskContext) -> RiskRefused | None:

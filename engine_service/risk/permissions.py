@@ -16,7 +16,7 @@ from engine_service.risk.context import RiskContext, RiskRefused
 MAX_RECENT = 10_000
 #: Orders refused for their pace within a minute, at which their sender is taken for a program in a loop.
 RUNAWAY_REFUSALS = 1_000
-OrderShape = tuple[str, ...]
+OrderShape = tuple[str | Decimal | None, ...]
 
 
 @dataclass(slots=True)
@@ -50,12 +50,12 @@ class Pace:
         self.venue(ctx.venue).admit()
         if ctx.request.reduce_only:
             return
+        now_s, shape = ctx.now_s, shape_of(ctx)
         self.everyone.take()
         self.strategy(ctx.request.strategy).take()
-        shape = shape_of(ctx)
-        self.recent[shape] = ctx.now_s
-        self.order_of_recent.append((ctx.now_s, shape))
-        self._forget(ctx.now_s - float(ctx.policy.duplicate_window_ms) / 1000)
+        self.recent[shape] = now_s
+        self.order_of_recent.append((now_s, shape))
+        self._forget(now_s - float(ctx.policy.duplicate_window_ms) / 1000)
 
     def runs_away(self, now_s: float) -> bool:
         """Count an order refused for its pace; tell whether there were too many of them of late."""
@@ -76,12 +76,12 @@ def shape_of(ctx: RiskContext) -> OrderShape:
     request = ctx.request
     return (
         request.symbol,
-        request.market.value,
-        request.side.value,
-        request.type.value,
-        str(ctx.quantity),
-        str(ctx.limit_price),
-        str(ctx.stop_price),
+        request.market,
+        request.side,
+        request.type,
+        ctx.quantity,
+        ctx.limit_price,
+        ctx.stop_price,
         request.strategy,
     )
 

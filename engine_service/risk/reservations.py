@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from engine_service.domain.ids import Market
-from engine_service.domain.money import ONE, ZERO, exactly, quantise
+from engine_service.domain.money import ONE, ZERO, quantise
 from engine_service.domain.order_status import OrderSide
 from engine_service.risk.context import RiskContext
 
@@ -26,9 +26,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
     policy_version: int
 
 
-@exactly
 def reserve(ctx: RiskContext) -> Reservation:
-    """Work out what an order must hold back. A reducing futures order needs no margin."""
+    """Work out what an order must hold back, as exactly as the caller's decimal context. A futures order needs none."""
     version = ctx.policy.version
     unit_value = quantise(ctx.unit_value)
     if ctx.market is Market.FUTURES:

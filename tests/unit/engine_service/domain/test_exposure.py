@@ -11,7 +11,8 @@ import pytest
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import apply
-from engine_service.domain.exposure import ExposureBook, line_key, worst_case
+from engine_service.domain.exposure import ExposureBook, line_key
+from engine_service.domain.exposure_lines import worst_case
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark, MarkBook

@@ -1,0 +1,90 @@
+"""One thing at risk, and what each strategy has of it: the figures that totals are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine_service.domain.ids import Market
+from engine_service.domain.money import ONE, ZERO, quantise
+
+
+@dataclass(slots=True, kw_only=True)
+class StrategyLine:
+    """One strategy's own part of a line; the figures mean what they mean there."""
+
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    buys: Decimal = ZERO
+    sells: Decimal = ZERO
+    value: Decimal = ZERO
+    worst: Decimal = ZERO
+
+    def refresh(self, price: Decimal | None) -> None:
+        """Work out value and worst case anew."""
+        value = self.value = _value(self.quantity, self.cost, price)
+        self.worst = worst_case(value, self.buys, self.sells)
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """One thing at risk. ``price`` is reporting currency per unit; ``cost`` is in the reporting currency.
+
+    ``symbol`` is the instrument of a line at risk, ``asset`` what a holding is valued as; ``quote`` is what a futures
+    position is priced in, empty until there is one. ``owners`` are the strategies' parts, by name.
+    """
+
+    key: str
+    venue: str
+    market: Market
+    at_risk: bool
+    symbol: str = ""
+    asset: str = ""
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    price: Decimal | None = None
+    quote: str = ""
+    buys: Decimal = ZERO
+    sells: Decimal = ZERO
+    value: Decimal = ZERO
+    worth: Decimal = ZERO
+    worst: Decimal = ZERO
+    owners: dict[str, StrategyLine] = field(default_factory=dict)
+
+    @property
+    def is_derivative(self) -> bool:
+        """True for a futures position: its worth is its result, not its value."""
+        return self.at_risk and self.market is Market.FUTURES
+
+    def refresh(self) -> None:
+        """Work out value, worth and worst case anew."""
+        value = self.value = _value(self.quantity, self.cost, self.price)
+        self.worth = value - self.cost if self.is_derivative else value
+        if self.at_risk:
+            self.worst = worst_case(value, self.buys, self.sells)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over lines, in the reporting currency."""
+
+    worst: Decimal = ZERO
+    by_venue: dict[str, Decimal] = field(default_factory=dict)
+    by_strategy: dict[str, Decimal] = field(default_factory=dict)
+    derivatives: dict[str, Decimal] = field(default_factory=dict)
+    worth: Decimal = ZERO
+
+
+def worst_case(value: Decimal, buys: Decimal, sells: Decimal) -> Decimal:
+    """Return the larger exposure of "all buys fill" and "all sells fill"."""
+    if not sells:
+        long, short = abs(value + buys) if buys else abs(value), abs(value)
+    else:
+        long, short = abs(value + buys), abs(value - sells)
+    return long if long >= short else short
+
+
+def _value(quantity: Decimal, cost: Decimal, price: Decimal | None) -> Decimal:
+    if price is None:
+        return cost
+    return quantise(quantity if price is ONE else quantity * price)
