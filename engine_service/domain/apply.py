@@ -44,9 +44,13 @@ def apply(state: EngineState, event: e.Event) -> None:
     elif isinstance(event, e.OrderEvent):
         _apply_order(state, event)
     # Only now: what no rule allows has raised above and has left no trace.
-    image = state.image
+    count(state, event)
+
+
+def count(state: EngineState, event: e.Event) -> None:
+    """Count an event that was applied, and note its time."""
+    image, kind = state.image, type(event).__name__
     image.last_event_ms = max(image.last_event_ms, event.at_ms)
-    kind = type(event).__name__
     image.counts[kind] = image.counts.get(kind, 0) + 1
 
 

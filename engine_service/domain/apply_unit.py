@@ -1,4 +1,4 @@
-"""One order's events as one unit: what a backtest needs, where nobody looks between an order's start and its end."""
+"""One order's events as one unit: for a venue in this process, where nobody looks between an order's start and end."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from engine_service.domain import events as e
-from engine_service.domain.apply import IllegalEvent, apply
+from engine_service.domain.apply import IllegalEvent, apply, count
+from engine_service.domain.apply_unit import apply_unit
 from engine_service.domain.clock import Clock
 from engine_service.domain.errors import InvalidRequest, NotFound, Unavailable
 from engine_service.domain.ids import Market, venue_of
@@ -89,17 +90,41 @@ class EngineCore:
         Raises:
             Unavailable: the journal failed (``JOURNAL_UNAVAILABLE``).
         """
-        if self.journal.failed or self.phase is Phase.FAILED:
-            raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written; the engine has to be restarted")
+        self._require_journal()
         entries: list[Entry] = [] if self._held is None else self._held
         for offered in events:
-            event = self._applied(offered)
-            recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
-            entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
+            self._add(entries, self._applied(offered))
+        return self._handed_over(entries)
+
+    def _require_journal(self) -> None:
+        if self.journal.failed or self.phase is Phase.FAILED:
+            raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written; the engine has to be restarted")
+
+    def _add(self, entries: list[Entry], event: e.Event) -> None:
+        recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
+        entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
+
+    def _handed_over(self, entries: list[Entry]) -> Future[int]:
         error = self.state.portfolio.identity_error
         if error != 0:
             self._stop(f"the equity identity is off by {error}")
         return self.journal.append(entries) if self._held is None else self._never()
+
+    def record_unit(self, initialized: e.OrderInitialized, life: Sequence[e.OrderEvent]) -> Future[int]:
+        """Record an order that nobody saw yet, with all that became of it, as ``record`` does one by one.
+
+        Raises:
+            IllegalEvent: no rule allows one of the events; nothing is recorded.
+            Unavailable: as ``record``.
+        """
+        self._require_journal()
+        apply_unit(self.state, initialized.order, life)
+        events = (initialized, *life)
+        entries: list[Entry] = [] if self._held is None else self._held
+        for event in events:
+            count(self.state, event)
+            self._add(entries, event)
+        return self._handed_over(entries)
 
     def together(self, work: Callable[[], None]) -> Future[int]:
         """Run ``work``, which may not wait, and hand all it records to the journal as one unit.

@@ -7,12 +7,13 @@ from asyncio import Future
 from typing import assert_never
 
 from engine_service.domain import events as e
+from engine_service.domain.apply_unit import step
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import await_acknowledgement, resolve_later
-from engine_service.execution.venue_words import from_accepted
+from engine_service.execution.venue_words import facts_of, from_accepted
 from engine_service.risk.gate import Approved
 from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome, VenueUnavailable
 
@@ -38,13 +39,36 @@ async def send(core: EngineCore, approved: Approved, client_order_id: str) -> No
         await settle_sent(core, order, outcome)
 
 
-def send_at_once(core: EngineCore, order: Order) -> None:
-    """Place an approved order at a venue of this process; its outcome joins the unit that holds the intent.
+def send_at_once(core: EngineCore, initialized: e.OrderInitialized, submitted: e.OrderSubmitted) -> Future[int]:
+    """Place an approved order at a venue of this process; intent and outcome are recorded as one unit.
 
     Nothing outside of this process knows the order before the unit is on disk, and after a crash the venue is put
     back from the journal: intent and outcome live or die together.
     """
-    _note(core, order, core.at_once[order.venue](order))
+    order = step(initialized.order, submitted)
+    try:
+        outcome = core.at_once[order.venue](order)
+    except BaseException:
+        # The venue broke its promise: what was begun must not be forgotten. A start settles it.
+        core.record(initialized, submitted)
+        raise
+    life = _whole_life(core, order, outcome)
+    if life is not None:
+        feed_breaker(core, order.venue, outcome)
+        return core.record_unit(initialized, (submitted, *life))
+    begun = core.record(initialized, submitted)
+    return _note(core, order, outcome) or begun
+
+
+def _whole_life(core: EngineCore, order: Order, outcome: SubmitOutcome) -> list[e.OrderEvent] | None:
+    """Return all that becomes of an order that is over with this answer, ``None`` where it is not over or not plain."""
+    if not isinstance(outcome, Accepted) or outcome.status is not OrderStatus.FILLED:
+        return None
+    facts = facts_of(core, order, from_accepted(outcome))
+    if facts.gap or facts.conflicts:
+        return None
+    life = [event for event in facts.events if isinstance(event, e.OrderEvent)]
+    return life if len(life) == len(facts.events) else None
 
 
 async def settle_sent(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:

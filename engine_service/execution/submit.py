@@ -140,11 +140,8 @@ def _begin_together(
     def work() -> None:
         walk = _begin(core, request, idem)
         walks.append(walk)
-        if walk.approved is not None:
-            if walk.order.venue not in core.at_once:
-                return
-            send_at_once(core, core.state.order(walk.order.client_order_id) or walk.order)
-        answers.append(_record_answer(core, walk)[1])
+        if walk.approved is None or walk.order.venue in core.at_once:
+            answers.append(_record_answer(core, walk)[1])
 
     durable = core.together(work)
     walks[0].durable = durable
@@ -191,17 +188,18 @@ def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark) -> _W
     if isinstance(verdict, RiskRefused):
         return _deny(core, ctx, idem, client_order_id, verdict, answer)
     order = order_of(core, ctx, client_order_id, verdict.reservation)
-    venue = core.venue_for(order.symbol)
-    durable = core.record(
-        e.OrderInitialized(at_ms=ctx.now_ms, client_order_id=client_order_id, order=order, idempotency=idem),
-        e.OrderSubmitted(
-            at_ms=ctx.now_ms,
-            client_order_id=client_order_id,
-            sent_at_ms=ctx.now_ms,
-            fence_at_ms=venue.venue_time_ms() + venue.info.window.fence_ms,
-        ),
-    )
-    return _Walk(idem=idem, order=order, durable=durable, answer=answer, approved=verdict)
+    return _Walk(idem=idem, order=order, durable=_sent(core, order, idem, ctx.now_ms), answer=answer, approved=verdict)
+
+
+def _sent(core: EngineCore, order: Order, idem: IdempotencyMark, now_ms: int) -> Future[int]:
+    """Record that an order is about to be sent; at a venue of this process also what came of it."""
+    venue, cid = core.venue_for(order.symbol), order.client_order_id
+    fence_at_ms = venue.venue_time_ms() + venue.info.window.fence_ms
+    initialized = e.OrderInitialized(at_ms=now_ms, client_order_id=cid, order=order, idempotency=idem)
+    submitted = e.OrderSubmitted(at_ms=now_ms, client_order_id=cid, sent_at_ms=now_ms, fence_at_ms=fence_at_ms)
+    if order.venue in core.at_once:
+        return send_at_once(core, initialized, submitted)
+    return core.record(initialized, submitted)
 
 
 def _deny(

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from engine_service.domain.apply import apply
 from engine_service.domain.errors import Unavailable
 from engine_service.domain.fill import Fill
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderStatus
+from engine_service.domain.order_status import OrderSide, OrderStatus
+from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.storage.codec import encode_canonical
 from engine_service.storage.port import Recorded
 from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
 from tests.fakes.engine import make_core, mark_of, market_order, open_journal, policy
@@ -145,3 +150,23 @@ async def test_nothing_is_answered_when_the_commit_fails(tmp_path: Path) -> None
     with pytest.raises(Unavailable):
         await submit(core, market_order(), mark_of())
     assert core.journal.failed
+
+
+async def test_a_whole_life_recorded_as_one_unit_replays_to_the_same_state(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    core, trades = make_core(journal=journal), count(1)
+
+    def place(order: Order) -> Accepted:
+        done = filled(order)
+        return replace(done, fills=tuple(replace(fill, trade_id=str(next(trades))) for fill in done.fills))
+
+    core.at_once = {"BINANCE": place}
+    for side in (OrderSide.BUY, OrderSide.SELL, OrderSide.BUY):
+        await submit(core, market_order(side=side), mark_of())
+    replayed = EngineState()
+    for recorded in journal.events_after(0, 1_000):
+        apply(replayed, recorded.event)
+    assert core.state.image.counts["OrderFilled"] == 3
+    assert encode_canonical(core.state.image) == encode_canonical(replayed.image)
+    assert core.state.exposure.totals == replayed.exposure.totals
+    journal.close()
