@@ -220,8 +220,9 @@ def _plain_value(value: Any) -> Any:
         return plain(value)
     if isinstance(value, Enum):
         return value.value
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain_value(getattr(value, name)) for name in value.__dataclass_fields__}
+    names = getattr(value, "__struct_fields__", None) or getattr(value, "__dataclass_fields__", None)
+    if names is not None:
+        return {name: _plain_value(getattr(value, name)) for name in names}
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(key): _plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | frozenset):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from assets.bar_history import BarHistory
 from assets.intervals import Span
@@ -222,7 +223,7 @@ def test_an_order_that_was_not_sent_is_missed_with_its_reason(
     assert isinstance(initialized, e.OrderInitialized)
     log += [
         signal(denied.open_ms),
-        replace(initialized, client_order_id=cid),
+        changed(initialized, client_order_id=cid),
         e.OrderDenied(at_ms=initialized.at_ms, client_order_id=cid, code="PRICE_BAND", reason="far"),
         signal(silent.open_ms),
     ]
