@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import IllegalEvent, apply, count
@@ -26,6 +26,9 @@ from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.port import Entry, Journal, Recorded
 from engine_service.storage.projections import projections_of
 from engine_service.venues.port import Quote, SubmitOutcome, Venue
+
+#: Facts that move money: after any other the books are as they were.
+_BOOKED: Final = frozenset({e.OrderFilled, e.OrderFillReversed, e.BalanceAdjusted, e.FundingPaid, e.PositionAdopted})
 
 
 class Phase(StrEnum):
@@ -72,6 +75,7 @@ class EngineCore:
     at_once: dict[str, Callable[[Order], SubmitOutcome]] = field(default_factory=dict)
     _held: list[Entry] | None = None
     _later: Future[int] | None = None
+    _unbalanced: bool = True
 
     def connect(self) -> None:
         """Wire the parts together: marks to exposure, the journal to the bus and to the emergency stop."""
@@ -103,11 +107,15 @@ class EngineCore:
     def _add(self, entries: list[Entry], event: e.Event) -> None:
         recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
         entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
+        if type(event) in _BOOKED:
+            self._unbalanced = True
 
     def _handed_over(self, entries: list[Entry]) -> Future[int]:
-        error = self.state.portfolio.identity_error
-        if error != 0:
-            self._stop(f"the equity identity is off by {error}")
+        if self._unbalanced:
+            self._unbalanced = False
+            error = self.state.portfolio.identity_error
+            if error != 0:
+                self._stop(f"the equity identity is off by {error}")
         return self.journal.append(entries) if self._held is None else self._never()
 
     def record_unit(self, initialized: e.OrderInitialized, life: Sequence[e.OrderEvent]) -> Future[int]:
@@ -179,8 +187,9 @@ class EngineCore:
         )
 
     def _committed(self, batch: Sequence[Recorded]) -> None:
+        publish = self.publish
         for recorded in batch:
-            self.publish(recorded)
+            publish(recorded)
 
     def _journal_failed(self, reason: str) -> None:
         self._stop(f"journal: {reason}")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from engine_service.domain.events import Event, IdempotencyMark
 from engine_service.domain.fill import Fill
 from engine_service.domain.order import Order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event with its place in the journal."""
 
     seq: int
@@ -33,8 +34,7 @@ class LogRow(NamedTuple):
     body: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAnswer:
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What was answered under an idempotency key. ``outcome`` is empty while the first request still runs.
 
     For orders ``order`` and ``fills`` are as they were at the answer; other routes keep ``status_code`` and
@@ -47,13 +47,12 @@ class StoredAnswer:
     client_order_id: str = ""
     order: Order | None = None
     fills: tuple[Fill, ...] = ()
-    numbers: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, str] = msgspec.field(default_factory=dict)
     status_code: int = 0
     body: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Projection:
+class Projection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of one table, written in the transaction of its event. Later rows of the same key replace it."""
 
     table: str
@@ -61,16 +60,14 @@ class Projection:
     value: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event to append and the rows that follow from it."""
 
     recorded: Recorded
     projections: tuple[Projection, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillRow:
+class FillRow(msgspec.Struct, frozen=True, kw_only=True):
     """A fill as stored, with its place: ``seq`` is the cursor for paging."""
 
     seq: int
@@ -105,20 +102,18 @@ class FillFilter:
     limit: int = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRow:
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     """An order as stored; ``seq`` is the sequence number of its first event, the cursor for paging."""
 
     seq: int
     order: Order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquityPoint:
+class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One sample of the equity curve, reporting currency as text."""
 
     at_ms: int
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class JournalReader(Protocol):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.portfolio import holding_key
 from engine_service.domain.state import EngineState
+from engine_service.storage.codec import KINDS
 from engine_service.storage.port import Projection, Recorded, StoredAnswer
 
+Rows = tuple[Projection, ...]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillValue:
+
+class FillValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fill and whose it is."""
 
     seq: int
@@ -23,8 +28,7 @@ class FillValue:
     fill: Fill
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceValue:
+class BalanceValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One asset of one market: quantity in units of the asset, cost in the reporting currency."""
 
     venue: str
@@ -35,8 +39,7 @@ class BalanceValue:
     realised: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionValue:
+class PositionValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One futures position: signed quantity in base units, cost and realised result in quote."""
 
     symbol: str
@@ -45,38 +48,32 @@ class PositionValue:
     realised: Decimal
 
 
-def projections_of(state: EngineState, recorded: Recorded, account: str) -> tuple[Projection, ...]:
+def projections_of(state: EngineState, recorded: Recorded, account: str) -> Rows:
     """Return the rows to write in the transaction of ``recorded``."""
-    event = recorded.event
-    rows: list[Projection] = []
-    if isinstance(event, e.OrderEvent):
-        rows += _order(state, event.client_order_id)
-    match event:
-        case e.OrderInitialized() if event.idempotency is not None:
-            answer = StoredAnswer(mark=event.idempotency, at_ms=event.at_ms, client_order_id=event.client_order_id)
-            rows.append(_answer(answer))
-        case e.OrderFilled():
-            rows += _fill(state, recorded.seq, event, event.fill, account)
-        case e.OrderFillReversed():
-            rows += _fill(state, recorded.seq, event, event.fill.opposite, account)
-        case e.BalanceAdjusted():
-            rows += _balances(state, event.venue, event.market, {event.asset})
-        case e.FundingPaid():
-            rows += _balances(state, event.venue, Market.FUTURES, {event.asset})
-        case e.PositionAdopted():
-            rows += _position(state, event.symbol)
-        case e.EquityRecorded():
-            rows.append(Projection(table="equity_snapshots", key=(str(recorded.seq),), value=event))
-        case e.AnswerRecorded():
-            rows.append(_answer(_stored(state, event)))
-        case _:
-            pass
-    return tuple(rows)
+    rows_of = _ROWS_OF.get(type(recorded.event))
+    return () if rows_of is None else rows_of(state, recorded.seq, recorded.event, account)
 
 
-def _order(state: EngineState, client_order_id: str) -> list[Projection]:
-    order = state.order(client_order_id)
-    return [] if order is None else [Projection(table="orders", key=(client_order_id,), value=order)]
+def _order(state: EngineState, seq: int, event: e.OrderEvent, account: str) -> Rows:
+    cid = event.client_order_id
+    order = state.order(cid)
+    return () if order is None else (Projection(table="orders", key=(cid,), value=order),)
+
+
+def _initialized(state: EngineState, seq: int, event: e.OrderInitialized, account: str) -> Rows:
+    rows = _order(state, seq, event, account)
+    if event.idempotency is None:
+        return rows
+    answer = StoredAnswer(mark=event.idempotency, at_ms=event.at_ms, client_order_id=event.client_order_id)
+    return (*rows, _answer(answer))
+
+
+def _filled(state: EngineState, seq: int, event: e.OrderFilled, account: str) -> Rows:
+    return (*_order(state, seq, event, account), *_fill(state, seq, event, event.fill, account))
+
+
+def _fill_reversed(state: EngineState, seq: int, event: e.OrderFillReversed, account: str) -> Rows:
+    return (*_order(state, seq, event, account), *_fill(state, seq, event, event.fill.opposite, account))
 
 
 def _fill(
@@ -117,13 +114,25 @@ def _position(state: EngineState, symbol: str) -> list[Projection]:
     return [Projection(table="positions", key=(symbol,), value=value)]
 
 
-def _answer(answer: StoredAnswer) -> Projection:
-    return Projection(table="idempotency", key=(answer.mark.scope, answer.mark.key), value=answer)
+def _adjusted(state: EngineState, seq: int, event: e.BalanceAdjusted, account: str) -> Rows:
+    return tuple(_balances(state, event.venue, event.market, {event.asset}))
 
 
-def _stored(state: EngineState, event: e.AnswerRecorded) -> StoredAnswer:
+def _funded(state: EngineState, seq: int, event: e.FundingPaid, account: str) -> Rows:
+    return tuple(_balances(state, event.venue, Market.FUTURES, {event.asset}))
+
+
+def _adopted(state: EngineState, seq: int, event: e.PositionAdopted, account: str) -> Rows:
+    return tuple(_position(state, event.symbol))
+
+
+def _equity(state: EngineState, seq: int, event: e.EquityRecorded, account: str) -> Rows:
+    return (Projection(table="equity_snapshots", key=(str(seq),), value=event),)
+
+
+def _answered(state: EngineState, seq: int, event: e.AnswerRecorded, account: str) -> Rows:
     order = state.order(event.client_order_id) if event.client_order_id else None
-    return StoredAnswer(
+    answer = StoredAnswer(
         mark=event.mark,
         at_ms=event.at_ms,
         outcome=event.outcome,
@@ -134,3 +143,21 @@ def _stored(state: EngineState, event: e.AnswerRecorded) -> StoredAnswer:
         status_code=event.status_code,
         body=event.body,
     )
+    return (_answer(answer),)
+
+
+def _answer(answer: StoredAnswer) -> Projection:
+    return Projection(table="idempotency", key=(answer.mark.scope, answer.mark.key), value=answer)
+
+
+_ROWS_OF: Final[Mapping[type[e.Event], Callable[[EngineState, int, Any, str], Rows]]] = {
+    **{kind: _order for kind in KINDS.values() if issubclass(kind, e.OrderEvent)},
+    e.OrderInitialized: _initialized,
+    e.OrderFilled: _filled,
+    e.OrderFillReversed: _fill_reversed,
+    e.BalanceAdjusted: _adjusted,
+    e.FundingPaid: _funded,
+    e.PositionAdopted: _adopted,
+    e.EquityRecorded: _equity,
+    e.AnswerRecorded: _answered,
+}
