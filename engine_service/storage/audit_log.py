@@ -7,12 +7,12 @@ truth: at start the log is caught up from it, and a full disk here stops nothing
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
+from engine_service.storage.keyed_hash import keyed_hash
 from engine_service.storage.port import LogRow
 
 ROTATE_BYTES: Final = 64 * 1024 * 1024
@@ -115,7 +115,7 @@ def text_of(seq: int, kind: str, body: str) -> str:
 
 def line_hash(key: bytes, previous: str, text: str) -> str:
     """Return the keyed hash of a line without its own hash, chained to the line before."""
-    return hmac.digest(key, f"{previous}{text}}}".encode(), "sha256").hex()
+    return keyed_hash(key, f"{previous}{text}}}".encode()).hex()
 
 
 def last_seq(folder: Path) -> int:

@@ -12,6 +12,8 @@ import hmac
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from engine_service.storage.keyed_hash import keyed_hash
+
 GENESIS: Final = bytes(32)
 KEY_BYTES: Final = 32
 #: Rows of the first version are sealed with the root itself, and their hash leaves the order's id out.
@@ -74,15 +76,18 @@ def link(
     key: bytes, previous: bytes, seq: int, epoch: int, at_ms: int, kind: bytes, order_id: bytes | None, body: bytes
 ) -> bytes:
     """Return the hash of a row of today's version, which covers every column and the row before it."""
-    named = b"-1|" if order_id is None else b"%d|%b" % (len(order_id), order_id)
-    head = b"%d|%d|%d|%d|%d|%b|%b|" % (seq, epoch, ROW_VERSION, at_ms, len(kind), kind, named)
-    return hmac.digest(key, previous + head + body, "sha256")
+    if order_id is None:
+        head = b"%d|%d|%d|%d|%d|%b|-1||" % (seq, epoch, ROW_VERSION, at_ms, len(kind), kind)
+    else:
+        figures = (seq, epoch, ROW_VERSION, at_ms, len(kind), kind, len(order_id), order_id)
+        head = b"%d|%d|%d|%d|%d|%b|%d|%b|" % figures
+    return keyed_hash(key, previous + head + body)
 
 
 def link_first_version(root: bytes, previous: bytes, row: Row) -> bytes:
     """Return the hash of a row of the first version."""
     head = b"%d|%d|%d|%d|%b|" % (row.seq, row.epoch, row.version, row.at_ms, row.kind)
-    return hmac.digest(root, previous + head + row.body, "sha256")
+    return keyed_hash(root, previous + head + row.body)
 
 
 class Walker:

@@ -19,14 +19,14 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from engine_service.domain.errors import Unavailable
-from engine_service.domain.events import OrderEvent
-from engine_service.storage.anchors import Anchors, Position, is_due
-from engine_service.storage.chain import GENESIS, ROW_VERSION, Ratchet, link
-from engine_service.storage.codec import encode
+from engine_service.storage.anchors import Anchors
+from engine_service.storage.chain import GENESIS, Ratchet
+from engine_service.storage.order_runs import Runs, catch_up, keeps_runs, note_known_to, write_runs
 from engine_service.storage.port import Entry, Recorded
 from engine_service.storage.reader import SqliteReader
-from engine_service.storage.row_writers import write_projections
+from engine_service.storage.row_writers import GroupRows
 from engine_service.storage.schema import open_writer
+from engine_service.storage.sealing import Sealer
 
 MAX_GROUP = 2_000
 MAX_QUEUED = 50_000
@@ -61,12 +61,13 @@ class SqliteJournal(SqliteReader):
         self._connection = open_writer(path)
         super().__init__(path)
         self._account = account
-        self.epoch = epoch
         row = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         self._last_seq: int = 0 if row is None else row[0]
-        self._head: bytes = GENESIS if row is None else row[1]
         start = Ratchet.from_root(chain_key) if isinstance(chain_key, bytes) else chain_key
-        self._ratchet = start.forward_to(self._last_seq)
+        self._sealer = Sealer(start.forward_to(self._last_seq), GENESIS if row is None else row[1], epoch)
+        self._runs = Runs() if keeps_runs(self._connection) else None
+        if self._runs is not None:
+            catch_up(self._connection)
         self._anchors = anchors
         if anchors is not None:
             anchors.start()
@@ -82,6 +83,15 @@ class SqliteJournal(SqliteReader):
     @property
     def last_seq(self) -> int:
         return self._last_seq
+
+    @property
+    def epoch(self) -> int:
+        """The number of this run, which every row names."""
+        return self._sealer.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._sealer.epoch = epoch
 
     @property
     def failed(self) -> bool:
@@ -201,35 +211,25 @@ class SqliteJournal(SqliteReader):
         return written
 
     def _write(self, group: list[_Batch]) -> None:
-        rows, projections, due = [], [], []
-        for batch in group:
-            for entry in batch.entries:
-                rows.append(self._sealed(entry.recorded))
-                projections += [(entry.recorded.seq, projection) for projection in entry.projections]
-                if is_due(self._ratchet):
-                    due.append(self._position())
-        if not rows:
+        entries = [entry for batch in group for entry in batch.entries]
+        if not entries:
             return
+        rows, due = self._sealer.seal(entry.recorded for entry in entries)
+        tables = GroupRows()
+        for entry in entries:
+            if entry.projections:
+                tables.take(entry.recorded.seq, entry.projections)
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?)", rows)
-        write_projections(connection, projections, self._account)
+        tables.write(connection, self._account)
+        if self._runs is not None:
+            write_runs(connection, self._runs.begun(rows))
+            if due:
+                note_known_to(connection, due[-1].seq)
         connection.execute("COMMIT")
         if self._anchors is not None:
-            self._anchors.note(due, self._position())
-
-    def _sealed(self, recorded: Recorded) -> tuple[int, int, int, int, str, str | None, str, bytes]:
-        """Return the row of an event, its hash over the row before."""
-        event, kind, seq = recorded.event, recorded.kind, recorded.seq
-        body = encode(event)
-        order_id = event.client_order_id if isinstance(event, OrderEvent) else None
-        named = None if order_id is None else order_id.encode()
-        key = self._ratchet.turn()
-        self._head = link(key, self._head, seq, self.epoch, event.at_ms, kind.encode(), named, body)
-        return (seq, self.epoch, ROW_VERSION, event.at_ms, kind, order_id, body.decode(), self._head)
-
-    def _position(self) -> Position:
-        return Position(self._ratchet.seq, self._head, self._ratchet.secret)
+            self._anchors.note(due, self._sealer.position)
 
     def _tell(self, report: Callable[[list[_Batch]], None], group: list[_Batch]) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from engine_service.domain.fill import Fill
 from engine_service.domain.order import Order
 from engine_service.storage.codec import decode, decode_event
+from engine_service.storage.order_runs import with_seqs
 from engine_service.storage.port import (
     EquityPoint,
     FillFilter,
@@ -105,11 +107,9 @@ class SqliteReader:
 
     def order_history(self, client_order_id: str) -> list[Recorded]:
         """Return every event of one order, in order."""
-        rows = self._all(
-            "SELECT seq, kind, body FROM events WHERE client_order_id = ? ORDER BY seq LIMIT ?",
-            (client_order_id, MAX_ROWS),
-        )
-        return [_recorded(row) for row in rows]
+        select = "SELECT seq, kind, body FROM seqs JOIN events USING (seq) ORDER BY seq LIMIT :rows"
+        text = with_seqs(self._reader, select)
+        return [_recorded(row) for row in self._reader.execute(text, {"cid": client_order_id, "rows": MAX_ROWS})]
 
     def fills(self, query: FillFilter) -> list[FillRow]:
         """Return fills, oldest first."""
@@ -117,12 +117,14 @@ class SqliteReader:
             [
                 ("symbol = ?", query.symbol),
                 ("strategy = ?", query.strategy),
-                ("client_order_id = ?", query.client_order_id),
                 ("at_ms >= ?", query.since_ms),
                 ("at_ms < ?", query.until_ms),
                 ("seq > ?", query.after_seq),
             ]
         )
+        if query.client_order_id:
+            where.append("seq IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(self._seqs_of(query.client_order_id)))
         text = f"SELECT seq, body, strategy FROM fills {_clause(where)} ORDER BY seq LIMIT ?"  # noqa: S608 parameters only
         rows = self._all(text, (*values, query.limit))
         return [FillRow(seq=row[0], fill=decode(Fill, row[1]), strategy=row[2]) for row in rows]
@@ -167,6 +169,10 @@ class SqliteReader:
         """Return what was answered under an idempotency key, however old."""
         row = self._one("SELECT body FROM idempotency WHERE scope = ? AND key = ?", (scope, key))
         return None if row is None else decode(StoredAnswer, row[0])
+
+    def _seqs_of(self, client_order_id: str) -> list[int]:
+        text = with_seqs(self._reader, "SELECT seq FROM seqs")
+        return [row[0] for row in self._reader.execute(text, {"cid": client_order_id})]
 
     def _one(self, text: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._reader.execute(text, values).fetchone()

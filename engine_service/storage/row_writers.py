@@ -6,14 +6,17 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from engine_service.domain.events import EquityRecorded
+import msgspec
+
+from engine_service.domain.events import EquityRecorded, IdempotencyMark
+from engine_service.domain.fill import Fill
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order
 from engine_service.storage.codec import encode
 from engine_service.storage.port import Projection, StoredAnswer
 from engine_service.storage.projections import BalanceValue, FillValue, PositionValue
 
-Row = tuple[int, Projection]
+Value = tuple[int, object]
 
 _ORDERS: Final = """
 INSERT INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
@@ -30,34 +33,89 @@ _EQUITY: Final = "INSERT INTO equity_snapshots VALUES (?,?,?,?,?,?,?,?,?,?)"
 _IDEMPOTENCY: Final = "INSERT OR REPLACE INTO idempotency VALUES (?,?,?,?,?,?,?,?)"
 
 
-def write_projections(connection: sqlite3.Connection, rows: Iterable[Row], account: str) -> None:
-    """Write the rows of one transaction; of several for the same key only the last is kept.
+class GroupRows:
+    """The rows of one transaction by table and key. A later one replaces an earlier one, which is never encoded."""
 
-    Raises:
-        sqlite3.Error: a constraint or the disk refused.
-    """
-    tables: dict[str, dict[tuple[str, ...], Row]] = {table: {} for table in _WRITERS}
-    first_seq: dict[tuple[str, ...], int] = {}
-    for seq, projection in rows:
-        tables[projection.table][projection.key] = (seq, projection)
-        if projection.table == "orders":
-            first_seq.setdefault(projection.key, seq)
-    for table, latest in tables.items():
-        if not latest:
-            continue
-        statement, parameters = _WRITERS[table]
-        connection.executemany(
-            statement,
-            [parameters(first_seq.get(key, seq), row.value, account) for key, (seq, row) in latest.items()],
+    def __init__(self) -> None:
+        self._tables: dict[str, dict[tuple[str, ...], Value]] = {table: {} for table in _WRITERS}
+        self._first_seq: dict[tuple[str, ...], int] = {}
+
+    def take(self, seq: int, projections: Iterable[Projection]) -> None:
+        """Add the rows of one event."""
+        for projection in projections:
+            key = projection.key
+            self._tables[projection.table][key] = (seq, projection.value)
+            if projection.table == "orders":
+                self._first_seq.setdefault(key, seq)
+
+    def write(self, connection: sqlite3.Connection, account: str) -> None:
+        """Write them.
+
+        Raises:
+            sqlite3.Error: a constraint or the disk refused.
+        """
+        first_seq, encoded = self._first_seq, Encoded(account)
+        for table, (statement, parameters) in _WRITERS.items():
+            latest = self._tables[table]
+            if latest:
+                rows = [parameters(first_seq.get(key, seq), value, encoded) for key, (seq, value) in latest.items()]
+                connection.executemany(statement, rows)
+
+
+class Encoded:
+    """The account, and the JSON of the group's orders and fills: their answers repeat it word for word."""
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self._known: dict[int, tuple[object, bytes]] = {}
+
+    def of(self, value: Order | Fill) -> bytes:
+        """Return a value's JSON, encoded once."""
+        known = self._known.get(id(value))
+        if known is None:
+            # The value is kept along: as long as it lives, no other has its id.
+            known = self._known[id(value)] = (value, encode(value))
+        return known[1]
+
+
+class _AnswerText(msgspec.Struct, kw_only=True, gc=False):
+    """The fields of ``StoredAnswer`` in their order, with what is encoded already."""
+
+    mark: IdempotencyMark
+    at_ms: int
+    outcome: str
+    client_order_id: str
+    order: msgspec.Raw | None
+    fills: tuple[msgspec.Raw, ...]
+    numbers: Mapping[str, str]
+    status_code: int
+    body: str
+
+
+def answer_text(answer: StoredAnswer, encoded: Encoded) -> bytes:
+    """Return what ``encode(answer)`` returns."""
+    order = answer.order
+    return encode(
+        _AnswerText(
+            mark=answer.mark,
+            at_ms=answer.at_ms,
+            outcome=answer.outcome,
+            client_order_id=answer.client_order_id,
+            order=None if order is None else msgspec.Raw(encoded.of(order)),
+            fills=tuple([msgspec.Raw(encoded.of(fill)) for fill in answer.fills]),
+            numbers=answer.numbers,
+            status_code=answer.status_code,
+            body=answer.body,
         )
+    )
 
 
-def _order(seq: int, order: Order, account: str) -> tuple[Any, ...]:
+def _order(seq: int, order: Order, encoded: Encoded) -> tuple[Any, ...]:
     return (
         order.client_order_id,
         seq,
         order.venue,
-        account,
+        encoded.account,
         order.symbol,
         order.market.value,
         order.side.value,
@@ -72,17 +130,17 @@ def _order(seq: int, order: Order, account: str) -> tuple[Any, ...]:
         plain(order.filled_quote),
         order.created_at_ms,
         order.updated_at_ms,
-        encode(order).decode(),
+        encoded.of(order).decode(),
     )
 
 
-def _fill(seq: int, value: FillValue, account: str) -> tuple[Any, ...]:
+def _fill(seq: int, value: FillValue, encoded: Encoded) -> tuple[Any, ...]:
     fill = value.fill
     return (
         seq,
         fill.client_order_id,
         fill.venue,
-        account,
+        encoded.account,
         fill.market.value,
         fill.symbol,
         fill.trade_id,
@@ -93,20 +151,20 @@ def _fill(seq: int, value: FillValue, account: str) -> tuple[Any, ...]:
         plain(fill.fee),
         fill.fee_asset,
         fill.at_ms,
-        encode(fill).decode(),
+        encoded.of(fill).decode(),
     )
 
 
-def _balance(seq: int, value: BalanceValue, account: str) -> tuple[Any, ...]:
+def _balance(seq: int, value: BalanceValue, encoded: Encoded) -> tuple[Any, ...]:
     figures = (plain(value.quantity), plain(value.cost), plain(value.realised))
     return (value.venue, value.market.value, value.asset, *figures, seq)
 
 
-def _position(seq: int, value: PositionValue, account: str) -> tuple[Any, ...]:
+def _position(seq: int, value: PositionValue, encoded: Encoded) -> tuple[Any, ...]:
     return (value.symbol, plain(value.quantity), plain(value.cost), plain(value.realised), seq)
 
 
-def _equity(seq: int, value: EquityRecorded, account: str) -> tuple[Any, ...]:
+def _equity(seq: int, value: EquityRecorded, encoded: Encoded) -> tuple[Any, ...]:
     figures = (
         value.equity,
         value.peak,
@@ -120,7 +178,7 @@ def _equity(seq: int, value: EquityRecorded, account: str) -> tuple[Any, ...]:
     return (seq, value.at_ms, *(plain(figure) for figure in figures))
 
 
-def _answer(seq: int, value: StoredAnswer, account: str) -> tuple[Any, ...]:
+def _answer(seq: int, value: StoredAnswer, encoded: Encoded) -> tuple[Any, ...]:
     mark = value.mark
     return (
         mark.scope,
@@ -130,11 +188,11 @@ def _answer(seq: int, value: StoredAnswer, account: str) -> tuple[Any, ...]:
         value.client_order_id,
         value.outcome,
         value.at_ms,
-        encode(value).decode(),
+        answer_text(value, encoded).decode(),
     )
 
 
-_WRITERS: Final[Mapping[str, tuple[str, Callable[[int, Any, str], tuple[Any, ...]]]]] = {
+_WRITERS: Final[Mapping[str, tuple[str, Callable[[int, Any, Encoded], tuple[Any, ...]]]]] = {
     "orders": (_ORDERS, _order),
     "fills": (_FILLS, _fill),
     "balances": (_BALANCES, _balance),

@@ -16,6 +16,9 @@ CHECKPOINT_PAGES: Final = 4_000
 #: What a burst made of the log is given back down to this once the log begins anew.
 LOG_KEPT_BYTES: Final = 32 * 1024 * 1024
 
+#: An index whose keys come by chance costs every order a page of the log: there is one over the ids of orders and one
+#: over the idempotency keys. Indexes end in the rowid, which is the sequence number where a table has one. Journals
+#: made before keep their own indexes and are written and read as they are.
 TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -29,11 +32,14 @@ CREATE TABLE events (
     body TEXT NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX events_by_order ON events (client_order_id, seq) WHERE client_order_id IS NOT NULL;
+
+CREATE TABLE order_runs (
+    client_order_id TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (client_order_id, seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE orders (
-    client_order_id TEXT PRIMARY KEY,
-    seq INTEGER NOT NULL REFERENCES events (seq),
+    client_order_id TEXT NOT NULL UNIQUE,
+    seq INTEGER PRIMARY KEY REFERENCES events (seq),
     venue TEXT NOT NULL,
     account TEXT NOT NULL,
     symbol TEXT NOT NULL,
@@ -52,12 +58,10 @@ CREATE TABLE orders (
     updated_at_ms INTEGER NOT NULL,
     body TEXT NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX orders_unique ON orders (venue, account, client_order_id);
-CREATE INDEX orders_by_seq ON orders (seq);
-CREATE INDEX orders_by_symbol ON orders (symbol, seq);
-CREATE INDEX orders_by_strategy ON orders (strategy, seq);
+CREATE INDEX orders_by_symbol ON orders (symbol);
+CREATE INDEX orders_by_strategy ON orders (strategy);
 CREATE INDEX orders_by_venue_id ON orders (symbol, venue_order_id);
-CREATE INDEX orders_open ON orders (open, seq) WHERE open = 1;
+CREATE INDEX orders_open ON orders (open) WHERE open = 1;
 
 CREATE TABLE fills (
     seq INTEGER PRIMARY KEY REFERENCES events (seq),
@@ -77,8 +81,7 @@ CREATE TABLE fills (
     body TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX fills_unique ON fills (venue, account, market, symbol, trade_id, side);
-CREATE INDEX fills_by_order ON fills (client_order_id, seq);
-CREATE INDEX fills_by_symbol ON fills (symbol, seq);
+CREATE INDEX fills_by_symbol ON fills (symbol);
 
 CREATE TABLE balances (
     venue TEXT NOT NULL, market TEXT NOT NULL, asset TEXT NOT NULL,
@@ -106,7 +109,7 @@ CREATE TABLE idempotency (
     scope TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, principal TEXT NOT NULL,
     client_order_id TEXT NOT NULL, outcome TEXT NOT NULL, at_ms INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (scope, key)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 """
 
 

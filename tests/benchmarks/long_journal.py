@@ -29,6 +29,7 @@ from engine_service.storage.checkpoints import EVERY_ROWS
 from engine_service.storage.codec import encode
 from engine_service.storage.keys import KeyState, audit_key_of, load_key, write_private, write_state
 from engine_service.storage.layout import EngineFiles
+from engine_service.storage.order_runs import note_known_to
 from engine_service.storage.port import StoredAnswer
 from engine_service.storage.schema import open_writer
 
@@ -94,6 +95,8 @@ class LongJournal:
     def close(self) -> None:
         """Write the checkpoints and close the database."""
         self._anchors.flush()
+        # Each of its orders is one run.
+        note_known_to(self._connection, self.last_seq)
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
