@@ -7,7 +7,7 @@ holds up the journal, the engine or another subscriber.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -16,6 +16,7 @@ from engine_service.domain.events import Event
 from engine_service.storage.port import Recorded
 
 Handler = Callable[[Recorded], None]
+BatchHandler = Callable[[Sequence[Recorded]], None]
 STREAM_BUFFER = 1_000
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +39,7 @@ class EventBus:
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._handlers: dict[str, tuple[Handler, tuple[type[Event], ...]]] = {}
+        self._batch_handlers: dict[str, BatchHandler] = {}
         self._by_kind: dict[type[Event], list[tuple[str, Handler]]] = {}
         self._clients: set[StreamClient] = set()
 
@@ -47,14 +49,25 @@ class EventBus:
         Raises:
             ValueError: the name is taken.
         """
-        if name in self._handlers:
-            raise ValueError(f"the subscriber {name} exists")
+        self._refuse_taken(name)
         self._handlers[name] = (handler, kinds)
         self._by_kind.clear()
 
+    def subscribe_to_batches(self, name: str, handler: BatchHandler) -> None:
+        """Call ``handler`` with all that was committed together, after everyone heard of each event.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        self._refuse_taken(name)
+        self._batch_handlers[name] = handler
+
     def publish(self, recorded: Recorded) -> None:
-        """Hand one committed event to everyone."""
-        for name, handler in self._concerned(type(recorded.event)):
+        """Hand one committed event to everyone who wants it by itself."""
+        concerned = self._by_kind.get(type(recorded.event))
+        if concerned is None:
+            concerned = self._concerned(type(recorded.event))
+        for name, handler in concerned:
             try:
                 handler(recorded)
             except Exception:  # noqa: BLE001  # one subscriber's defect must not reach the journal or its neighbours
@@ -64,12 +77,23 @@ class EventBus:
             for client in tuple(self._clients):
                 self._offer(client, recorded)
 
+    def publish_batch(self, batch: Sequence[Recorded]) -> None:
+        """Hand what was committed together to everyone who wants it as one."""
+        for name, handler in self._batch_handlers.items():
+            try:
+                handler(batch)
+            except Exception:  # noqa: BLE001  # as above
+                _log.exception("subscriber failed", subscriber=name, seq=batch[-1].seq)
+                self._on_failure(name)
+
     def _concerned(self, kind: type[Event]) -> list[tuple[str, Handler]]:
-        found = self._by_kind.get(kind)
-        if found is None:
-            found = [(name, handler) for name, (handler, kinds) in self._handlers.items() if issubclass(kind, kinds)]
-            self._by_kind[kind] = found
+        found = [(name, handler) for name, (handler, kinds) in self._handlers.items() if issubclass(kind, kinds)]
+        self._by_kind[kind] = found
         return found
+
+    def _refuse_taken(self, name: str) -> None:
+        if name in self._handlers or name in self._batch_handlers:
+            raise ValueError(f"the subscriber {name} exists")
 
     def connect(self, name: str) -> StreamClient:
         """Return a new streaming client; from now on its queue receives every event."""

@@ -89,6 +89,7 @@ class JournalTwin:
             if isinstance(event, e.EquityRecorded):
                 self._equity = event
             self.seq = recorded.seq
+        self._counters.flush()
         return len(rows)
 
     # --- gauges ----------------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from engine_service.domain.events import TradingHalted
+from engine_service.domain.events import TradingHalted, TradingResumed
 from engine_service.runtime.event_bus import STREAM_BUFFER, EventBus
 from engine_service.storage.port import Recorded
 
@@ -41,6 +42,35 @@ def test_a_subscriber_has_one_name() -> None:
     bus.subscribe("metrics", lambda recorded: None)
     with pytest.raises(ValueError, match="metrics"):
         bus.subscribe("metrics", lambda recorded: None)
+
+
+def test_a_batch_is_handed_on_as_one_and_a_failing_subscriber_of_it_is_isolated() -> None:
+    bus, failures, _ = _bus()
+    heard: list[list[int]] = []
+
+    def broken(batch: Sequence[Recorded]) -> None:
+        raise RuntimeError("defect")
+
+    bus.subscribe_to_batches("broken", broken)
+    bus.subscribe_to_batches("sound", lambda batch: heard.append([recorded.seq for recorded in batch]))
+    bus.publish_batch([_recorded(1), _recorded(2)])
+    assert heard == [[1, 2]]
+    assert failures == ["broken"]
+    for subscribe in (bus.subscribe, bus.subscribe_to_batches):
+        with pytest.raises(ValueError, match="sound"):
+            subscribe("sound", lambda _: None)
+
+
+def test_who_comes_later_hears_what_comes_later() -> None:
+    bus, _, _ = _bus()
+    first: list[int] = []
+    second: list[int] = []
+    bus.subscribe("first", lambda recorded: first.append(recorded.seq), kinds=(TradingHalted,))
+    bus.subscribe("others", lambda recorded: first.append(-1), kinds=(TradingResumed,))
+    bus.publish(_recorded(1))
+    bus.subscribe("second", lambda recorded: second.append(recorded.seq))
+    bus.publish(_recorded(2))
+    assert (first, second) == ([1, 2], [2])
 
 
 def test_a_slow_client_is_dropped_with_a_reason_and_the_quick_one_keeps_everything() -> None:
