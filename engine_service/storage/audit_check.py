@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from engine_service.storage.audit_log import files_of, line_hash
 from engine_service.storage.chain import Row
+from engine_service.storage.keyed_hash import KeyedHash
 
 _BEGINNING = re.compile(rb'\{"seq":(\d{1,18}),')
 _HASH_BYTES = len(b',"hash":""}\n') + 64
@@ -78,7 +79,7 @@ def _same(text: bytes, row: Row) -> bool:
 
 
 def _lines(folder: Path, name: str, keys: Sequence[bytes]) -> Iterator[Line]:
-    head, seq, left = "", 0, list(reversed(keys))
+    head, seq, left = b"", 0, [KeyedHash(key) for key in reversed(keys)]
     for path, file in _opened(folder, name):
         with file:
             for number, line in enumerate(file, start=1):
@@ -95,7 +96,7 @@ def _lines(folder: Path, name: str, keys: Sequence[bytes]) -> Iterator[Line]:
                     left.pop(0)
                 if not left:
                     raise BadLine(said, "altered", where)
-                head, seq = line[-67:-3].decode(), said
+                head, seq = line[-67:-3], said
                 yield Line(seq, text, where)
 
 
@@ -113,6 +114,5 @@ def _opened(folder: Path, name: str) -> list[tuple[Path, BinaryIO]]:
             file.close()
 
 
-def _is_next(key: bytes, head: str, text: bytes, line: bytes) -> bool:
-    found = line_hash(key, head, text.decode("utf-8", "replace"))
-    return line == text + b',"hash":"%b"}\n' % found.encode()
+def _is_next(key: KeyedHash, head: bytes, text: bytes, line: bytes) -> bool:
+    return line == text + b',"hash":"%b"}\n' % line_hash(key, head, text)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, Protocol, TextIO
+from typing import Any, BinaryIO, Final, Protocol
 
-from engine_service.storage.keyed_hash import keyed_hash
+from engine_service.storage.keyed_hash import KeyedHash
 from engine_service.storage.port import LogRow
 
 ROTATE_BYTES: Final = 64 * 1024 * 1024
@@ -63,9 +63,10 @@ class AuditLog:
             OSError: the disk refused.
         """
         everything, orders = self._streams
-        orders.write(row for row in rows if row.of_order)
+        texts = [(row.seq, text_of(row.seq, row.kind, row.body).encode(), row.of_order) for row in rows]
+        orders.write([(seq, text) for seq, text, of_order in texts if of_order])
         # Last, because its end tells how far the log goes.
-        everything.write(rows)
+        everything.write([(seq, text) for seq, text, _ in texts])
 
     def close(self) -> None:
         """Close both files."""
@@ -77,22 +78,22 @@ class _Stream:
     """One chained, rotated file."""
 
     def __init__(self, folder: Path, name: str, key: bytes, rotate_bytes: int) -> None:
-        self._folder, self._name, self._key, self._rotate_bytes = folder, name, key, rotate_bytes
+        self._folder, self._name, self._rotate_bytes = folder, name, rotate_bytes
+        self._key = KeyedHash(key)
         self.last_seq, self._head = _end_of_chain(folder, name)
-        self._file: TextIO = (folder / f"{name}.jsonl").open("a", encoding="utf-8")
+        self._file: BinaryIO = (folder / f"{name}.jsonl").open("ab")
 
-    def write(self, rows: Iterable[LogRow]) -> None:
-        lines = []
-        for row in rows:
-            if row.seq <= self.last_seq:
+    def write(self, texts: Iterable[tuple[int, bytes]]) -> None:
+        lines: list[bytes] = []
+        for seq, text in texts:
+            if seq <= self.last_seq:
                 continue
-            text = text_of(row.seq, row.kind, row.body)
             self._head = line_hash(self._key, self._head, text)
-            lines.append(f'{text},"hash":"{self._head}"}}\n')
-            self.last_seq = row.seq
+            lines += (text, b',"hash":"', self._head, b'"}\n')
+            self.last_seq = seq
         if not lines:
             return
-        self._file.writelines(lines)
+        self._file.write(b"".join(lines))
         self._file.flush()
         if self._file.tell() >= self._rotate_bytes:
             self._rotate()
@@ -101,7 +102,7 @@ class _Stream:
         self._file.close()
         current = self._folder / f"{self._name}.jsonl"
         current.rename(self._folder / f"{self._name}-{self.last_seq:012d}.jsonl")
-        self._file = current.open("a", encoding="utf-8")
+        self._file = current.open("ab")
 
     def close(self) -> None:
         self._file.close()
@@ -113,9 +114,9 @@ def text_of(seq: int, kind: str, body: str) -> str:
     return f'{{"seq":{seq},"kind":"{kind}","event":{event}'
 
 
-def line_hash(key: bytes, previous: str, text: str) -> str:
-    """Return the keyed hash of a line without its own hash, chained to the line before."""
-    return keyed_hash(key, f"{previous}{text}}}".encode()).hex()
+def line_hash(key: KeyedHash, previous: bytes, text: bytes) -> bytes:
+    """Return the keyed hash of a line without its own hash, chained to the line before; both hashes in hexadecimal."""
+    return key.hex(previous + text + b"}")
 
 
 def last_seq(folder: Path) -> int:
@@ -144,14 +145,14 @@ def parse(line: str | bytes) -> dict[str, Any] | None:
     return parsed if sound else None
 
 
-def _end_of_chain(folder: Path, name: str) -> tuple[int, str]:
+def _end_of_chain(folder: Path, name: str) -> tuple[int, bytes]:
     """Return the last sequence number and hash; a line that a crash cut short is removed."""
     for path in reversed(files_of(folder, name)):
         _cut_torn_line(path)
         last = _last_line(path)
         if last is not None:
-            return int(last["seq"]), str(last["hash"])
-    return 0, ""
+            return int(last["seq"]), str(last["hash"]).encode()
+    return 0, b""
 
 
 def _cut_torn_line(path: Path) -> None:
