@@ -75,7 +75,7 @@ class EngineCore:
     at_once: dict[str, Callable[[Order], SubmitOutcome]] = field(default_factory=dict)
     _held: list[Entry] | None = None
     _later: Future[int] | None = None
-    _unbalanced: bool = True
+    _money_moved: bool = True
 
     def connect(self) -> None:
         """Wire the parts together: marks to exposure, the journal to the bus and to the emergency stop."""
@@ -108,11 +108,11 @@ class EngineCore:
         recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
         entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
         if type(event) in _BOOKED:
-            self._unbalanced = True
+            self._money_moved = True
 
     def _handed_over(self, entries: list[Entry]) -> Future[int]:
-        if self._unbalanced:
-            self._unbalanced = False
+        if self._money_moved:
+            self._money_moved = False
             error = self.state.portfolio.identity_error
             if error != 0:
                 self._stop(f"the equity identity is off by {error}")
