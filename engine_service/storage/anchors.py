@@ -16,8 +16,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from engine_service.storage.chain import Ratchet
-from engine_service.storage.checkpoints import EVERY_ROWS, EVERY_S, Checkpoint, line_of, seal
+from engine_service.storage.checkpoints import EVERY_S, Checkpoint, line_of, seal
 from engine_service.storage.keys import KeyState, write_state
 
 #: Under load checkpoints are written in lots, so that they take little of the disk from the journal.
@@ -145,8 +144,3 @@ class Anchors:
             head=position.head.hex(),
         )
         return line_of(replace(checkpoint, mac=seal(position.secret, checkpoint)))
-
-
-def is_due(ratchet: Ratchet) -> bool:
-    """Tell whether the row the ratchet stands on must have a checkpoint."""
-    return ratchet.seq % EVERY_ROWS == 0

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine_service.domain.events import OrderEvent
-from engine_service.storage.anchors import Position, is_due
+from engine_service.storage.anchors import Position
 from engine_service.storage.chain import ROW_VERSION, Ratchet, link
+from engine_service.storage.checkpoints import EVERY_ROWS
 from engine_service.storage.codec import KINDS, encode
 from engine_service.storage.port import Recorded
 
 #: seq, epoch, version, at_ms, kind, client_order_id, body, hash.
 SealedRow = tuple[int, int, int, int, str, str | None, str, bytes]
 
-_KIND_BYTES: Final = {kind: (name, name.encode(), issubclass(kind, OrderEvent)) for name, kind in KINDS.items()}
+_KINDS: Final = {kind: (name, name.encode()) for name, kind in KINDS.items()}
 
 
 class Sealer:
@@ -32,15 +33,16 @@ class Sealer:
         """Return the rows of events, and the positions among them that must have a checkpoint."""
         rows: list[SealedRow] = []
         due: list[Position] = []
-        ratchet, epoch = self._ratchet, self.epoch
+        ratchet, head, epoch = self._ratchet, self._head, self.epoch
         for recorded in events:
             event, seq = recorded.event, recorded.seq
-            kind, kind_bytes, of_order = _KIND_BYTES[type(event)]
-            order_id: str | None = event.client_order_id if of_order else None  # type: ignore[attr-defined]
+            at_ms, body = event.at_ms, encode(event)
+            kind, kind_bytes = _KINDS[type(event)]
+            order_id = event.client_order_id if isinstance(event, OrderEvent) else None
             named = None if order_id is None else order_id.encode()
-            body = encode(event)
-            self._head = link(ratchet.turn(), self._head, seq, epoch, event.at_ms, kind_bytes, named, body)
-            rows.append((seq, epoch, ROW_VERSION, event.at_ms, kind, order_id, body.decode(), self._head))
-            if is_due(ratchet):
-                due.append(self.position)
+            head = link(ratchet.turn(), head, seq, epoch, at_ms, kind_bytes, named, body)
+            rows.append((seq, epoch, ROW_VERSION, at_ms, kind, order_id, body.decode(), head))
+            if seq % EVERY_ROWS == 0:
+                due.append(Position(seq, head, ratchet.secret))
+        self._head = head
         return rows, due
