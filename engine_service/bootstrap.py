@@ -181,6 +181,7 @@ def _assemble(
         cursor_key=hashlib.sha256(b"cursor" + core.instance_key).digest(),
         audit_key=opened.audit_key,
         anchors=opened.anchors,
+        recent=opened.journal.recent,
         checked_from=opened.checked_from,
         lease=lease,
         supervisor=supervisor,

@@ -19,6 +19,7 @@ from engine_service.runtime.supervisor import Supervisor
 from engine_service.settings import EngineSettings
 from engine_service.storage.anchors import Anchors
 from engine_service.storage.lease import Lease
+from engine_service.storage.recent_rows import RecentRows
 from engine_service.venues.port import AccountSnapshot
 from observability.metrics import Metrics
 
@@ -42,6 +43,7 @@ class Engine:
     cursor_key: bytes
     audit_key: bytes
     anchors: Anchors
+    recent: RecentRows
     checked_from: int
     lease: Lease
     supervisor: Supervisor

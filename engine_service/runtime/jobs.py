@@ -22,6 +22,7 @@ from engine_service.storage.codec import encode
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.port import Recorded
 from engine_service.storage.reader import SqliteReader
+from engine_service.storage.recent_rows import Following, LogSource
 from engine_service.venues.port import VenueUnavailable
 
 EQUITY_EVERY_S = 5.0
@@ -85,9 +86,9 @@ async def save_snapshot(engine: Engine) -> None:
 
 async def keep_audit_log(engine: Engine) -> None:
     """Follow the journal into the hash-chained text files, off the event loop."""
-    with _audit_log(engine) as (audit, reader):
+    with _audit_log(engine) as (audit, source):
         while True:
-            await _to_its_end(asyncio.to_thread(audit.catch_up, reader))
+            await _to_its_end(asyncio.to_thread(audit.catch_up, source))
             engine.anchors.audited = audit.last_seq
             await asyncio.sleep(AUDIT_EVERY_S)
 
@@ -103,13 +104,13 @@ async def _to_its_end(work: Coroutine[Any, Any, int]) -> None:
 
 
 @contextmanager
-def _audit_log(engine: Engine) -> Iterator[tuple[AuditLog, SqliteReader]]:
+def _audit_log(engine: Engine) -> Iterator[tuple[AuditLog, LogSource]]:
     files = EngineFiles(engine.settings.home)
     reader = SqliteReader(files.journal)
     try:
         audit = AuditLog(files.audit, engine.audit_key)
         try:
-            yield audit, reader
+            yield audit, Following(engine.recent, reader)
         finally:
             audit.close()
     finally:
@@ -155,8 +156,8 @@ async def last_words(engine: Engine) -> None:
         _log.error("the journal took no last words", code=error.code)
         return
     try:
-        with _audit_log(engine) as (audit, reader):
-            audit.catch_up(reader)
+        with _audit_log(engine) as (audit, source):
+            audit.catch_up(source)
             engine.anchors.audited = audit.last_seq
     except OSError as error:
         _log.error("audit log not complete; the next start goes on with it", reason=error.strerror)

@@ -10,21 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
 from engine_service.storage.keyed_hash import KeyedHash
 from engine_service.storage.port import LogRow
+from engine_service.storage.recent_rows import LogSource
 
 ROTATE_BYTES: Final = 64 * 1024 * 1024
 STREAMS: Final = ("events", "orders")
 _CHUNK = 5_000
-
-
-class LogSource(Protocol):
-    """Where the lines come from."""
-
-    def log_rows_after(self, seq: int, limit: int) -> list[LogRow]:
-        """Return committed events with a larger sequence number, in order."""
 
 
 class AuditLog:

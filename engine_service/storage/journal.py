@@ -24,6 +24,7 @@ from engine_service.storage.chain import GENESIS, Ratchet
 from engine_service.storage.order_runs import Runs, catch_up, keeps_runs, note_known_to, write_runs
 from engine_service.storage.port import Entry, Recorded
 from engine_service.storage.reader import SqliteReader
+from engine_service.storage.recent_rows import RecentRows
 from engine_service.storage.row_writers import GroupRows
 from engine_service.storage.schema import open_writer
 from engine_service.storage.sealing import Sealer
@@ -71,6 +72,7 @@ class SqliteJournal(SqliteReader):
         self._anchors = anchors
         if anchors is not None:
             anchors.start()
+        self.recent = RecentRows()
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._queued = 0
         self._failed = ""
@@ -228,6 +230,7 @@ class SqliteJournal(SqliteReader):
             if due:
                 note_known_to(connection, due[-1].seq)
         connection.execute("COMMIT")
+        self.recent.add(rows)
         if self._anchors is not None:
             self._anchors.note(due, self._sealer.position)
 
