@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from engine_service.domain.fill import Fill
@@ -50,24 +49,40 @@ def placed(payload: Payload, order: Order) -> Accepted:
     Raises:
         ParseError: the answer lacks the order id or a fill cannot be read.
     """
+    return _placed(payload, order, order.client_order_id)
+
+
+def _placed(payload: Payload, order: Order, client_order_id: str) -> Accepted:
     venue_order_id = identity(payload, "orderId")
     at = at_ms(payload, "transactTime")
-    fills = tuple(_answer_fill(row, order, venue_order_id, at) for row in rows(payload.get("fills", [])))
-    return replace(settled(payload), fills=fills)
+    return Accepted(
+        venue_order_id=venue_order_id,
+        status=_status(payload),
+        fills=tuple(
+            [_answer_fill(row, order, client_order_id, venue_order_id, at) for row in rows(payload.get("fills", []))]
+        ),
+        executed_quantity=decimal_or(payload, "executedQty"),
+    )
 
 
-def settled(payload: Payload) -> Accepted:
+def settled(payload: Payload, status: OrderStatus | None = None) -> Accepted:
     """Read the answer to a cancel or an amendment: the order as it now stands.
+
+    Args:
+        status: what the order certainly is, whatever this payload says of it.
 
     Raises:
         ParseError: the answer lacks the order id.
     """
-    status, _, _ = status_and_type(payload.get("status"), payload.get("type"), SPOT_TYPES, working=_is_working(payload))
     return Accepted(
         venue_order_id=identity(payload, "orderId"),
-        status=status,
+        status=status or _status(payload),
         executed_quantity=decimal_or(payload, "executedQty"),
     )
+
+
+def _status(payload: Payload) -> OrderStatus:
+    return status_and_type(payload.get("status"), payload.get("type"), SPOT_TYPES, working=_is_working(payload))[0]
 
 
 def canceled(payload: Payload, order: Order) -> Accepted:
@@ -195,9 +210,9 @@ def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | 
     try:
         if cancel_leg == "SUCCESS" and new_leg == "SUCCESS":
             answer = mapping(payload.get("newOrderResponse"))
-            return placed(answer, replace(order, client_order_id=replacement_id))
+            return _placed(answer, order, replacement_id)
         if cancel_leg == "SUCCESS" and new_leg in {"FAILURE", "NOT_ATTEMPTED"}:
-            return replace(settled(mapping(payload.get("cancelResponse"))), status=OrderStatus.CANCELED)
+            return settled(mapping(payload.get("cancelResponse")), OrderStatus.CANCELED)
     except ParseError:
         return None
     return None
@@ -221,12 +236,32 @@ def _execution(payload: Payload) -> OrderReport:
         payload.get("X"), payload.get("o"), SPOT_TYPES, working=payload.get("w") is True
     )
     refusal = payload.get("r")
-    report = OrderReport(
-        symbol=symbol_key(payload, "s"),
+    symbol, client_order_id = symbol_key(payload, "s"), _own_client_id(payload)
+    venue_order_id, order_side = identity(payload, "i"), side(payload, "S")
+    at = at_ms(payload, "T", "E")
+    fill = None
+    if payload.get("x") == "TRADE":
+        fill = Fill(
+            venue=VENUE,
+            market=Market.SPOT,
+            symbol=symbol,
+            trade_id=identity(payload, "t"),
+            client_order_id=client_order_id,
+            venue_order_id=venue_order_id,
+            side=order_side,
+            price=decimal(payload, "L"),
+            quantity=decimal(payload, "l"),
+            fee=decimal_or(payload, "n"),
+            fee_asset=_asset(payload, "N"),
+            at_ms=at,
+            liquidity="maker" if payload.get("m") is True else "taker",
+        )
+    return OrderReport(
+        symbol=symbol,
         market=Market.SPOT,
-        client_order_id=_own_client_id(payload),
-        venue_order_id=identity(payload, "i"),
-        side=side(payload, "S"),
+        client_order_id=client_order_id,
+        venue_order_id=venue_order_id,
+        side=order_side,
         type=kind,
         status=status,
         quantity=decimal(payload, "q"),
@@ -234,9 +269,9 @@ def _execution(payload: Payload) -> OrderReport:
         limit_price=price_or_none(payload, "p"),
         stop_price=price_or_none(payload, "P"),
         reason=doubt or (refusal if isinstance(refusal, str) and refusal != "NONE" else ""),
-        at_ms=at_ms(payload, "T", "E"),
+        at_ms=at,
+        fill=fill,
     )
-    return replace(report, fill=_stream_fill(payload, report)) if payload.get("x") == "TRADE" else report
 
 
 def _own_client_id(payload: Payload) -> str:
@@ -245,43 +280,27 @@ def _own_client_id(payload: Payload) -> str:
     return original if isinstance(original, str) and original not in {"", "null"} else text(payload, "c")
 
 
-def _stream_fill(payload: Payload, report: OrderReport) -> Fill:
-    return Fill(
-        venue=VENUE,
-        market=Market.SPOT,
-        symbol=report.symbol,
-        trade_id=identity(payload, "t"),
-        client_order_id=report.client_order_id,
-        venue_order_id=report.venue_order_id,
-        side=report.side,
-        price=decimal(payload, "L"),
-        quantity=decimal(payload, "l"),
-        fee=decimal_or(payload, "n"),
-        fee_asset=_asset(payload, "N"),
-        at_ms=report.at_ms,
-        liquidity="maker" if payload.get("m") is True else "taker",
-    )
-
-
 def _positions(payload: Payload) -> BalanceReport:
     return BalanceReport(
         venue=VENUE,
         market=Market.SPOT,
         at_ms=at_ms(payload, "u", "E"),
         balances=tuple(
-            Balance(asset=text(row, "a"), free=decimal(row, "f"), locked=decimal(row, "l"))
-            for row in rows(payload.get("B"))
+            [
+                Balance(asset=text(row, "a"), free=decimal(row, "f"), locked=decimal(row, "l"))
+                for row in rows(payload.get("B"))
+            ]
         ),
     )
 
 
-def _answer_fill(row: Payload, order: Order, venue_order_id: str, at: int) -> Fill:
+def _answer_fill(row: Payload, order: Order, client_order_id: str, venue_order_id: str, at: int) -> Fill:
     return Fill(
         venue=VENUE,
         market=Market.SPOT,
         symbol=order.symbol,
         trade_id=identity(row, "tradeId"),
-        client_order_id=order.client_order_id,
+        client_order_id=client_order_id,
         venue_order_id=venue_order_id,
         side=order.side,
         price=_positive(row, "price"),

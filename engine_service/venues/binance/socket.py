@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 import structlog
-from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from engine_service.venues.binance.text_socket import TextSocket
 from engine_service.venues.port import StreamStatus, VenueUnavailable
 
 MAX_FRAME_BYTES = 8_000_000
@@ -31,7 +31,7 @@ class StreamRefused(Exception):
 CONNECT_ERRORS = (OSError, TimeoutError, WebSocketException, StreamRefused, VenueUnavailable)
 
 
-async def dial(url: str) -> ClientConnection:
+async def dial(url: str) -> TextSocket:
     """Open one WebSocket: no proxy, no compression, frames bounded, pings every 20 s.
 
     Raises:
@@ -39,8 +39,9 @@ async def dial(url: str) -> ClientConnection:
         TimeoutError: no handshake within 5 s.
         WebSocketException: the handshake was refused.
     """
-    return await open_websocket(
+    socket = await open_websocket(
         url,
+        create_connection=TextSocket,
         open_timeout=5,
         ping_interval=20,
         ping_timeout=20,
@@ -48,8 +49,9 @@ async def dial(url: str) -> ClientConnection:
         max_size=MAX_FRAME_BYTES,
         compression=None,
         proxy=None,
-        max_queue=1024,
     )
+    assert isinstance(socket, TextSocket)  # noqa: S101  (what the line above asked for)
+    return socket
 
 
 class ReconnectingSocket:
@@ -67,7 +69,7 @@ class ReconnectingSocket:
     def __init__(
         self,
         name: str,
-        connect: Callable[[], Awaitable[ClientConnection]],
+        connect: Callable[[], Awaitable[TextSocket]],
         *,
         silence_s: float | None = None,
         lifetime_s: float = LIFETIME_S,
@@ -80,7 +82,7 @@ class ReconnectingSocket:
         self._lifetime_s = lifetime_s
         self._overlap_s = overlap_s
         self._rng = rng or random.Random()  # noqa: S311  (spreads reconnects; no secret depends on it)
-        self._socket: ClientConnection | None = None
+        self._socket: TextSocket | None = None
         self._closed = False
 
     async def close(self) -> None:
@@ -128,9 +130,12 @@ class ReconnectingSocket:
         try:
             while self._socket is not None:
                 watch.seen(self._socket)
-                raw = await self._socket.recv(decode=False)
-                with contextlib.suppress(orjson.JSONDecodeError):
-                    yield orjson.loads(raw)
+                for raw in await self._socket.messages():
+                    try:
+                        message = orjson.loads(raw)
+                    except orjson.JSONDecodeError:
+                        continue
+                    yield message
                 if loop.time() >= renew_at_s:
                     async for message in self._renew():
                         yield message
@@ -157,7 +162,7 @@ class ReconnectingSocket:
         until_s = asyncio.get_running_loop().time() + self._overlap_s
         with contextlib.suppress(TimeoutError, ConnectionClosed):
             while (left_s := until_s - asyncio.get_running_loop().time()) > 0:
-                raw = await asyncio.wait_for(old.recv(decode=False), timeout=left_s)
+                raw = await asyncio.wait_for(old.message(), timeout=left_s)
                 with contextlib.suppress(orjson.JSONDecodeError):
                     yield orjson.loads(raw)
         await old.close()
@@ -179,10 +184,10 @@ class _SilenceWatch:
         self._silence_s = silence_s
         self._loop = asyncio.get_running_loop()
         self._last_s = self._loop.time()
-        self._socket: ClientConnection | None = None
+        self._socket: TextSocket | None = None
         self._timer = self._loop.call_later(silence_s / 2, self._check) if silence_s else None
 
-    def seen(self, socket: ClientConnection) -> None:
+    def seen(self, socket: TextSocket) -> None:
         self._last_s = self._loop.time()
         self._socket = socket
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 import structlog
-from websockets.asyncio.client import ClientConnection
 
 from engine_service.venues.binance.outcomes import Failure
 from engine_service.venues.binance.parse import ParseError, error_fields, mapping, text
 from engine_service.venues.binance.session import BinanceSession, Call, usable
 from engine_service.venues.binance.sign import Scalar, signed_params
 from engine_service.venues.binance.socket import ReconnectingSocket, StreamRefused, dial
+from engine_service.venues.binance.text_socket import TextSocket
 from engine_service.venues.port import StreamStatus, VenueUnavailable
 
 KEEP_ALIVE_S = 30 * 60.0
@@ -25,17 +25,17 @@ _LISTEN_KEY = "/fapi/v1/listenKey"
 _log = structlog.get_logger(__name__)
 
 
-async def ask(socket: ClientConnection, method: str, params: dict[str, Scalar]) -> Any:
+async def ask(socket: TextSocket, method: str, params: dict[str, Scalar]) -> Any:
     """Send one WebSocket API request on a socket that nothing else uses yet, and return its result.
 
     Raises:
         StreamRefused: the venue said no.
         TimeoutError: no answer within 5 s.
     """
-    await socket.send(orjson.dumps({"id": method, "method": method, "params": params}).decode())
+    await socket.send_text(orjson.dumps({"id": method, "method": method, "params": params}))
     async with asyncio.timeout(_ANSWER_S):
         while True:
-            answer = orjson.loads(await socket.recv(decode=False))
+            answer = orjson.loads(await socket.message())
             if isinstance(answer, dict) and answer.get("id") == method:
                 break
     if answer.get("status") != 200:
@@ -69,7 +69,7 @@ class SpotUserStream:
                     continue
                 yield event
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> TextSocket:
         socket = await dial(self._session.hosts.ws_api)
         try:
             await self._subscribe(socket)
@@ -78,7 +78,7 @@ class SpotUserStream:
             raise
         return socket
 
-    async def _subscribe(self, socket: ClientConnection) -> None:
+    async def _subscribe(self, socket: TextSocket) -> None:
         signer = self._session.signer
         if signer is None:
             raise VenueUnavailable("VENUE_KEYS_MISSING", "this session has no keys")
@@ -119,7 +119,7 @@ class FuturesUserStream:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> TextSocket:
         body = usable(await self._listen_key("POST"))
         try:
             key = text(mapping(body), "listenKey")
