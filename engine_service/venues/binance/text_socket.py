@@ -22,6 +22,7 @@ _HEAD_END = b"\r\n\r\n"
 _WHOLE = frozenset({0x81, 0x82})  # final frames of text or bytes, no extension bits
 _WIDE_LENGTH = {126: 2, 127: 8}
 _SHORT_HEAD = 2
+_MASKED = 0x80
 
 
 class TextSocket(ClientConnection):
@@ -48,9 +49,8 @@ class TextSocket(ClientConnection):
         self._most_bytes = protocol.max_message_size or 0
         self._head = b""
         self._whole_frames = False
-        self._parts: list[bytes] = []
-        self._held = 0
-        self._wanted = _SHORT_HEAD
+        self._begun = b""
+        self._owed = 0
         self._fragments: list[bytes] = []
         self._inbox: deque[bytes] = deque()
         self._reading_paused = False
@@ -155,55 +155,42 @@ class TextSocket(ClientConnection):
             self.data_received(data[cut:])
 
     def _collect(self, data: bytes) -> None:
-        """Keep the pieces of a frame until it is whole."""
-        self._held += len(data)
-        if self._parts or self._held < self._wanted:
-            self._parts.append(data)
-            if self._held < self._wanted:
-                return
-            data = b"".join(self._parts)
-            self._parts = []
-        rest = self._cut(data)
-        self._held = len(rest)
-        if rest:
-            self._parts.append(rest)
-
-    def _cut(self, data: bytes) -> bytes:
-        """Take every whole frame off ``data`` and return what is left of it."""
-        at, end = 0, len(data)
-        while True:
-            self._wanted = _SHORT_HEAD
-            if end - at < _SHORT_HEAD:
-                return data[at:]
-            length = data[at + 1]
-            start = at + _SHORT_HEAD + _WIDE_LENGTH.get(length, 0)
+        """Take every frame off ``data``; the library reads those that are not simple, or not whole yet."""
+        if self._begun:
+            data, self._begun = self._begun + data, b""
+        at, end = min(self._owed, len(data)), len(data)
+        if at:
+            self._owed -= at
+            self._leave(data[:at])
+        while at < end and self._whole_frames:
+            start, stop = _bounds(data, at)
             if start > end:
-                self._wanted = start - at
-                return data[at:]
-            if length in _WIDE_LENGTH:
-                length = int.from_bytes(data[at + _SHORT_HEAD : start])
-            elif length > 127:
-                return self._leave(data[at:])
-            if length > self._most_bytes:
-                return self._leave(data[at:])
-            stop = start + length
-            if stop > end:
-                self._wanted = stop - at
-                return data[at:]
-            if data[at] in _WHOLE and not self._fragments:
+                self._begun = data[at:]
+                return
+            if stop <= end and self._is_simple(data, at, stop - start):
                 self._inbox.append(data[start:stop])
-            elif not self._understood(data[at:stop]):
-                return self._leave(data[stop:])
+            else:
+                self._owed = max(0, stop - end)
+                self._leave(data[at:stop])
             at = stop
 
-    def _understood(self, frame: bytes) -> bool:
-        """Let the library read one frame; tells whether more may follow."""
-        super().data_received(frame)
-        return self.protocol.state is State.OPEN
+    def _is_simple(self, data: bytes, at: int, length: int) -> bool:
+        """Tell whether a whole frame is a message by itself and breaks no rule of the protocol."""
+        return data[at] in _WHOLE and data[at + 1] < _MASKED and length <= self._most_bytes and not self._fragments
 
-    def _leave(self, data: bytes) -> bytes:
-        """Leave everything from here on to the library: the connection is about to end."""
-        self._whole_frames = False
-        if data:
-            super().data_received(data)
-        return b""
+    def _leave(self, part: bytes) -> None:
+        """Leave bytes to the library; where they end the connection, what follows them means nothing any more."""
+        super().data_received(part)
+        self._whole_frames = self.protocol.state is State.OPEN
+
+
+def _bounds(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the payload of the frame at ``at`` starts and stops; without a whole head it starts nowhere yet."""
+    start = at + _SHORT_HEAD
+    if start > len(data):
+        return start, start
+    length = data[at + 1]
+    if length in _WIDE_LENGTH:
+        start += _WIDE_LENGTH[length]
+        length = int.from_bytes(data[at + _SHORT_HEAD : start])
+    return start, start + length

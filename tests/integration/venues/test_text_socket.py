@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from engine_service.venues.binance import text_socket
 from engine_service.venues.binance.socket import MAX_FRAME_BYTES, dial
+from engine_service.venues.binance.text_socket import TextSocket
 
 pytestmark = pytest.mark.anyio
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -106,9 +108,10 @@ async def test_a_stream_in_small_pieces_is_the_same_stream(peer: Peer, size: int
 
 
 async def test_frames_that_come_with_the_answer_to_the_handshake_are_not_lost(peer: Peer) -> None:
-    peer.with_handshake = frame(b"first") + frame(b"second")[:4]
-    peer.chunks = [frame(b"second")[4:] + frame(b"third")]
-    assert (await everything(peer.url))[0] == [b"first", b"second", b"third"]
+    looks_like_one = b"ab" + frame(b"zz") + frame(b"yy")
+    peer.with_handshake = frame(b"first") + frame(looks_like_one)[:4]
+    peer.chunks = [frame(looks_like_one)[4:] + frame(b"third")]
+    assert (await everything(peer.url))[0] == [b"first", looks_like_one, b"third"]
 
 
 async def test_a_message_in_fragments_keeps_its_place_and_a_ping_between_them_is_answered(peer: Peer) -> None:
@@ -144,11 +147,22 @@ async def test_a_message_in_fragments_keeps_its_place_and_a_ping_between_them_is
 async def test_what_breaks_the_protocol_ends_the_connection_after_what_came_before(
     peer: Peer, broken: bytes, code: int
 ) -> None:
-    peer.chunks = [frame(b"good") + broken + frame(b"never heard")]
+    peer.chunks = [frame(b"good") + broken + frame(b"never heard") * 30]
     heard, end = await everything(peer.url)
     assert heard == [b"good"]
     assert end.sent is not None
     assert end.sent.code == code
+
+
+async def test_a_whole_frame_that_is_too_large_is_refused_as_well(peer: Peer) -> None:
+    peer.chunks = [frame(b"a" * 100) + frame(b"b" * 101) + frame(b"c")]
+    async with connect(peer.url, create_connection=TextSocket, max_size=100, compression=None) as socket:
+        assert isinstance(socket, TextSocket)
+        assert await socket.message() == b"a" * 100
+        with pytest.raises(ConnectionClosed) as end:
+            await socket.message()
+    assert end.value.sent is not None
+    assert end.value.sent.code == 1009
 
 
 async def test_a_farewell_is_answered_and_told(peer: Peer) -> None:
