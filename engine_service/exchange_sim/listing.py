@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.bars import BarStore, merge_rows
 from engine_service.exchange_sim.book import MakerQuotes, RestingOrders, shown_levels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, Side, TimeInForce
 from engine_service.exchange_sim.errors import ExchangeError, order_rejected
