@@ -8,12 +8,11 @@ events are always produced, in the order in which they happened.
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
-from engine_service.exchange_sim.enums import Market
+from engine_service.exchange_sim.enums import Market, Word
 from engine_service.exchange_sim.model import AlgoOrder, Balance, OrderList, Position, SimOrder, SimTrade
 from engine_service.exchange_sim.public_data import (
     AggTrade,
@@ -26,7 +25,7 @@ from engine_service.exchange_sim.public_data import (
 )
 
 
-class Channel(StrEnum):
+class Channel(Word):
     """Kinds of market stream."""
 
     TRADE = "trade"
@@ -105,7 +104,7 @@ class MarkPriceEvent(msgspec.Struct, frozen=True, gc=False):
 MarketEvent = TradeEvent | AggTradeEvent | KlineEvent | BookTickerEvent | DepthEvent | TickerEvent | MarkPriceEvent
 
 
-class ExecutionType(StrEnum):
+class ExecutionType(Word):
     """Binance's `x` of a report."""
 
     NEW = "NEW"

@@ -45,6 +45,7 @@ class Listing:
         self._bus = bus
         self._unit_tick = spec.tick_size
         self._unit_step = spec.step_size
+        self._unit_value = spec.tick_size * spec.step_size
         self._running: dict[str, tuple[int, list[int] | None]] = {}
         self._depth_sent: tuple[int, dict[int, int], dict[int, int]] = (self.update_id, {}, {})
         self._keys = {c: StreamKey(c, spec.market, spec.symbol) for c in Channel}
@@ -67,7 +68,7 @@ class Listing:
     @property
     def unit_value(self) -> Decimal:
         """Return what one step is worth at a price of one tick, in quote units."""
-        return self._unit_tick * self._unit_step
+        return self._unit_value
 
     @property
     def unit_tick(self) -> Decimal:

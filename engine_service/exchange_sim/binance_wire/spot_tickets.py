@@ -38,8 +38,8 @@ def spot_ticket(params: Params) -> NewOrder:
             -1013 zero amounts and what the symbols do not offer.
     """
     symbol = params.symbol()
-    side = params.need_choice("side", Side, errors.invalid_side())
-    kind = params.need_choice("type", OrderType, errors.invalid_order_type())
+    side = params.need_choice("side", Side, errors.invalid_side)
+    kind = params.need_choice("type", OrderType, errors.invalid_order_type)
     if kind not in SPOT_ORDER_TYPES:
         raise errors.invalid_order_type()
     _check_offered(params)
@@ -114,7 +114,7 @@ def _check_amounts(
 
 
 def _time_in_force(params: Params) -> TimeInForce | None:
-    value = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force())
+    value = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force)
     if value is not None and value not in _SPOT_TIMES:
         raise errors.invalid_time_in_force()
     return value

@@ -13,11 +13,12 @@ TimeUnit = Literal[1, 1000]
 
 MILLISECOND: TimeUnit = 1
 MICROSECOND: TimeUnit = 1000
+_ZERO = "0.00000000"
 
 
 def fixed(value: Decimal) -> str:
     """Eight decimals, as spot writes every price, quantity and balance."""
-    return format(value, ".8f")
+    return f"{value:.8f}" if value else _ZERO
 
 
 def plain(value: Decimal) -> str:

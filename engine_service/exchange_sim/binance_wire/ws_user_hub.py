@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import get_args
+
+import msgspec
 
 from engine_service.exchange_sim.binance_wire import ws_payloads_user as payloads
 from engine_service.exchange_sim.binance_wire.ws_text import TimeUnit
@@ -28,8 +30,7 @@ from engine_service.exchange_sim.events import (
 from engine_service.exchange_sim.exchange import Exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """One wire event of an account; `build` makes its payload in a time unit."""
 
     name: str
@@ -49,7 +50,7 @@ class UserHub:
         self._exchange = exchange
         self._market = market
         self._listeners: dict[str, dict[object, Listener]] = {}
-        exchange.subscribe(self.on_event)
+        exchange.subscribe(self.on_event, *get_args(AccountEvent))
 
     def listen(self, account_id: str, owner: object, listener: Listener) -> None:
         """Deliver an account's reports until `leave`. `owner` identifies the listener."""
@@ -66,8 +67,8 @@ class UserHub:
         """Report an account event of this market."""
         if isinstance(event, MarketEvent) or event.account_id not in self._listeners:
             return
-        for report in reports_of(event):
-            if report.market is self._market:
+        if _market_of(event) is self._market:
+            for report in reports_of(event):
                 self._send(report)
 
     def _send(self, report: Report) -> None:
