@@ -16,6 +16,7 @@ from engine_service.exchange_sim.specs import SPOT_ORDER_TYPES
 _LEAST_STRATEGY_TYPE = 1_000_000
 _SPOT_TIMES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 _PEGS = ("pegPriceType", "pegOffsetType", "pegOffsetValue")
+_NOT_OFFERED = frozenset({"icebergQty", "trailingDelta", *_PEGS})
 
 # What each type must have; whatever of the fields below is not named for a type must not be sent with it.
 _FIELDS = ("timeInForce", "quantity", "price", "stopPrice")
@@ -74,6 +75,8 @@ def response_type(params: Params, kind: OrderType) -> ResponseType:
 
 def _check_offered(params: Params) -> None:
     """Refuse by name what the symbols say they do not offer."""
+    if _NOT_OFFERED.isdisjoint(params.values):
+        return
     if params.decimal("icebergQty"):
         raise ExchangeError(-1013, "Iceberg orders are not supported for this symbol.")
     if params.integer("trailingDelta") is not None:

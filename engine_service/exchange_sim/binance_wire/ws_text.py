@@ -13,12 +13,13 @@ TimeUnit = Literal[1, 1000]
 
 MILLISECOND: TimeUnit = 1
 MICROSECOND: TimeUnit = 1000
-_ZERO = "0.00000000"
+NOTHING = "0.00000000"
+"""Zero as spot writes it."""
 
 
 def fixed(value: Decimal) -> str:
     """Eight decimals, as spot writes every price, quantity and balance."""
-    return f"{value:.8f}" if value else _ZERO
+    return f"{value:.8f}" if value else NOTHING
 
 
 def plain(value: Decimal) -> str:
