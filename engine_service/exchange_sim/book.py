@@ -69,13 +69,27 @@ class MakerQuotes:
         best = self._best.pop(direction, None)
         if best is None:
             return self._sides[direction]
-        gap, turn = self._gap, self._turn * 7 + (direction > 0)
+        gap, start = self._gap, self._start(direction)
         found = self._sides[direction] = [
-            [price, max(1, int(size * _UNEVEN[(turn + i * 13) % 101]))]
-            for i, size in enumerate(self._sizes)
+            [price, self._steps(i, start)]
+            for i in range(LEVELS)
             if (price := best + direction * int(gap * i * _SPREADING[i])) > 0
         ]
         return found
+
+    def best(self, side: Side) -> tuple[int, int]:
+        """The first level of a side that still offers something; zeros where there is none."""
+        direction = -side.sign
+        best = self._best.get(direction, 0)
+        if best > 0:
+            return best, self._steps(0, self._start(direction))
+        return next(((price, steps) for price, steps in self._side(direction) if steps), (0, 0))
+
+    def _start(self, direction: int) -> int:
+        return self._turn * 7 + (direction > 0)
+
+    def _steps(self, level: int, start: int) -> int:
+        return max(1, int(self._sizes[level] * _UNEVEN[(start + level * 13) % 101]))
 
     def levels(self, taker: Side) -> list[list[int]]:
         """What a taker of that side meets."""

@@ -162,8 +162,7 @@ class Listing:
         )
 
     def _best(self, side: Side) -> tuple[int, int]:
-        maker = self.quotes.bids if side is Side.BUY else self.quotes.asks
-        price, steps = next(((p, q) for p, q in maker if q), (0, 0))
+        price, steps = self.quotes.best(side)
         for order in self.resting.best_first(side):
             if price and (order.price_ticks - price) * side.sign < 0:
                 break
