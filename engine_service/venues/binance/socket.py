@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -64,6 +64,7 @@ class ReconnectingSocket:
             own pings then find a dead peer).
         lifetime_s: after which a second socket is opened before the first is closed, so that nothing is lost.
         overlap_s: how long both are heard then.
+        select: what of the messages that arrived together is worth telling.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ReconnectingSocket:
         silence_s: float | None = None,
         lifetime_s: float = LIFETIME_S,
         overlap_s: float = 1.0,
+        select: Callable[[list[Any]], list[Any]] = lambda messages: messages,
         rng: random.Random | None = None,
     ) -> None:
         self._name = name
@@ -81,6 +83,7 @@ class ReconnectingSocket:
         self._silence_s = silence_s
         self._lifetime_s = lifetime_s
         self._overlap_s = overlap_s
+        self._select = select
         self._rng = rng or random.Random()  # noqa: S311  (spreads reconnects; no secret depends on it)
         self._socket: TextSocket | None = None
         self._closed = False
@@ -130,11 +133,7 @@ class ReconnectingSocket:
         try:
             while self._socket is not None:
                 watch.seen(self._socket)
-                for raw in await self._socket.messages():
-                    try:
-                        message = orjson.loads(raw)
-                    except orjson.JSONDecodeError:
-                        continue
+                for message in self._select(_decoded(await self._socket.messages())):
                     yield message
                 if loop.time() >= renew_at_s:
                     async for message in self._renew():
@@ -202,6 +201,14 @@ class _SilenceWatch:
             self._socket.transport.abort()
             return
         self._timer = self._loop.call_later(self._silence_s / 2, self._check)
+
+
+def _decoded(raws: Iterable[bytes]) -> list[Any]:
+    found = []
+    for raw in raws:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            found.append(orjson.loads(raw))
+    return found
 
 
 def _reason(error: BaseException) -> str:

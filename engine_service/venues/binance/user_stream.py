@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from engine_service.venues.binance.outcomes import Failure
-from engine_service.venues.binance.parse import ParseError, error_fields, mapping, text
+from engine_service.venues.binance.parse import ParseError, Payload, error_fields, mapping, text
 from engine_service.venues.binance.session import BinanceSession, Call, usable
 from engine_service.venues.binance.sign import Scalar, signed_params
 from engine_service.venues.binance.socket import ReconnectingSocket, StreamRefused, dial
@@ -21,6 +21,8 @@ from engine_service.venues.port import StreamStatus, VenueUnavailable
 KEEP_ALIVE_S = 30 * 60.0
 _ANSWER_S = 5.0
 _EVENTS = "ORDER_TRADE_UPDATE/ACCOUNT_UPDATE/ALGO_UPDATE/listenKeyExpired"
+#: Names, side, type, sizes and prices of an executionReport.
+_ORDER_FIELDS = ("s", "i", "c", "C", "S", "o", "f", "q", "Q", "p", "P")
 _LISTEN_KEY = "/fapi/v1/listenKey"
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +51,7 @@ class SpotUserStream:
 
     def __init__(self, session: BinanceSession) -> None:
         self._session = session
-        self._socket = ReconnectingSocket("user", self._connect)
+        self._socket = ReconnectingSocket("user", self._connect, select=without_overtaken)
 
     async def close(self) -> None:
         await self._socket.close()
@@ -61,8 +63,8 @@ class SpotUserStream:
                 if isinstance(message, StreamStatus):
                     yield message
                     continue
-                event = message.get("event") if isinstance(message, dict) else None
-                if not isinstance(event, dict):
+                event = _event_of(message)
+                if event is None:
                     continue
                 if event.get("e") in {"eventStreamTerminated", "serverShutdown"}:
                     await self._socket.reconnect()
@@ -88,6 +90,35 @@ class SpotUserStream:
             await ask(socket, "userDataStream.subscribe", {})
         else:
             await ask(socket, "userDataStream.subscribe.signature", params)
+
+
+def without_overtaken(messages: list[Any]) -> list[Any]:
+    """Leave out that an order was taken in where its first trade arrived with that news: the trade says it too.
+
+    Both must tell of the same order in every word that names and sizes it; a contradiction is kept and told.
+    """
+    traded: dict[int, Payload] = {}
+    kept = []
+    for message in reversed(messages):
+        event = _event_of(message)
+        number = event.get("i") if event is not None and event.get("e") == "executionReport" else None
+        if event is not None and isinstance(number, int):
+            if event.get("x") == "TRADE":
+                traded[number] = event
+            elif event.get("x") == "NEW" == event.get("X") and _is_same_order(event, traded.get(number)):
+                continue
+        kept.append(message)
+    kept.reverse()
+    return kept
+
+
+def _is_same_order(event: Payload, trade: Payload | None) -> bool:
+    return trade is not None and all(event.get(name) == trade.get(name) for name in _ORDER_FIELDS)
+
+
+def _event_of(message: object) -> Payload | None:
+    event = message.get("event") if isinstance(message, dict) else None
+    return event if isinstance(event, dict) else None
 
 
 class FuturesUserStream:
