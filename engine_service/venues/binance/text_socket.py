@@ -74,14 +74,17 @@ class TextSocket(ClientConnection):
         self._go_on_reading()
         return first
 
-    async def send_text(self, data: bytes) -> None:
-        """Hand one text frame to the socket; waits only while the peer takes nothing.
+    async def writable(self) -> None:
+        """Wait while the peer takes nothing."""
+        if self.paused:
+            await self.drain()
+
+    def send_text(self, data: bytes) -> None:
+        """Hand one text frame to the socket.
 
         Raises:
             ConnectionClosed: the connection is closed or closing.
         """
-        if self.paused:
-            await self.drain()
         protocol = self.protocol
         if protocol.state is not State.OPEN:
             raise ConnectionClosedError(protocol.close_rcvd, protocol.close_sent)

@@ -34,7 +34,7 @@ async def ask(socket: TextSocket, method: str, params: dict[str, Scalar]) -> Any
         StreamRefused: the venue said no.
         TimeoutError: no answer within 5 s.
     """
-    await socket.send_text(orjson.dumps({"id": method, "method": method, "params": params}))
+    socket.send_text(orjson.dumps({"id": method, "method": method, "params": params}))
     async with asyncio.timeout(_ANSWER_S):
         while True:
             answer = orjson.loads(await socket.message())

@@ -98,7 +98,10 @@ class OrderSocket:
         if self._sweep is None:
             self._sweep = loop.call_at(awaited.until_s, self._give_up)
         try:
-            await link.send_text(orjson.dumps({"id": number, "method": method, "params": params}))
+            await link.writable()
+            # An order that was held up for so long that nobody waits for it any more must not go out behind our back.
+            if not awaited.answer.done():
+                link.send_text(orjson.dumps({"id": number, "method": method, "params": params}))
             return await awaited.answer
         except ConnectionClosed as error:
             return Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", type(error).__name__), {}

@@ -13,9 +13,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
+from engine_service.domain.ids import Market
 from engine_service.venues.binance import text_socket
+from engine_service.venues.binance.outcomes import Meaning
 from engine_service.venues.binance.socket import MAX_FRAME_BYTES, dial
 from engine_service.venues.binance.text_socket import TextSocket
+from engine_service.venues.binance.ws_api import OrderSocket
+from tests.integration.venues.rig import eventually
 
 pytestmark = pytest.mark.anyio
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -43,15 +47,7 @@ class Peer:
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        key = next(
-            line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
-        )
-        accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())  # noqa: S324  (the protocol's own)
-        writer.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + self.with_handshake
-        )
+        writer.write(_accepted(await reader.readuntil(b"\r\n\r\n")) + self.with_handshake)
         for chunk in self.chunks:
             await writer.drain()
             await asyncio.sleep(0.001)
@@ -125,7 +121,7 @@ async def test_a_message_in_fragments_keeps_its_place_and_a_ping_between_them_is
     while len(heard) < 3:
         heard += await socket.messages()
     assert heard == [b"before", b"fragments", b"after"]
-    await socket.send_text(b"said")
+    socket.send_text(b"said")
     await asyncio.sleep(0.1)
     frames = _unmasked(bytes(peer.heard))
     assert frames == [(_PONG, b"are you there"), (_TEXT, b"said")]
@@ -193,7 +189,7 @@ async def test_nothing_is_handed_to_a_socket_that_is_gone(peer: Peer) -> None:
     with pytest.raises(ConnectionClosed):
         await socket.messages()
     with pytest.raises(ConnectionClosedError):
-        await socket.send_text(b"too late")
+        socket.send_text(b"too late")
 
 
 async def test_a_socket_aborted_a_moment_ago_takes_nothing_either(peer: Peer) -> None:
@@ -201,7 +197,47 @@ async def test_a_socket_aborted_a_moment_ago_takes_nothing_either(peer: Peer) ->
     socket.transport.abort()
     await asyncio.sleep(0)
     with pytest.raises(ConnectionClosed):
-        await socket.send_text(b"too late")
+        socket.send_text(b"too late")
+
+
+async def test_an_order_held_up_until_nobody_waits_for_it_does_not_go_out_later() -> None:
+    may_read, heard = asyncio.Event(), bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(_accepted(await reader.readuntil(b"\r\n\r\n")))
+        await may_read.wait()
+        while data := await reader.read(1 << 20):
+            heard.extend(data)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    orders = OrderSocket(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", Market.SPOT, timeout_s=0.5)
+    orders.start()
+
+    async def ready() -> bool:
+        return orders.ready
+
+    await eventually(ready, bool)
+    large = {"padding": "x" * 1_000_000}
+    requests = [asyncio.create_task(orders.request(f"order.{number}", dict(large))) for number in range(30)]
+    await asyncio.sleep(1)
+    may_read.set()
+    answers = [answer for answer, _ in await asyncio.gather(*requests)]
+    await asyncio.sleep(0.2)
+    await orders.close()
+    server.close()
+    assert {(answer.meaning, answer.code) for answer in answers} == {(Meaning.UNKNOWN, "VENUE_NO_ANSWER")}
+    assert 1 <= len(heard) // 1_000_000 < len(requests)
+
+
+def _accepted(request: bytes) -> bytes:
+    """Return the answer that lets a client in."""
+    lines = request.split(b"\r\n")
+    key = next(line.split(b": ")[1] for line in lines if line.lower().startswith(b"sec-websocket-key"))
+    accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())  # noqa: S324  (the protocol's own)
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
 
 
 def _unmasked(stream: bytes) -> list[tuple[int, bytes]]:
