@@ -12,7 +12,11 @@ import struct
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.speedups import apply_mask
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # the library was built without its C part
+    from websockets.utils import apply_mask
 
 #: Where an application finds the connection's own frames, among the extensions of its scope.
 EXTENSION = "exchange.frames"
