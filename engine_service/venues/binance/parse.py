@@ -124,6 +124,12 @@ def text(payload: Payload, name: str) -> str:
     return value
 
 
+def asset(payload: Payload, name: str) -> str:
+    """Return the name of an asset; nothing where there is none that could be one."""
+    value = payload.get(name)
+    return value if isinstance(value, str) and len(value) <= 32 else ""
+
+
 def identity(payload: Payload, name: str) -> str:
     """Return a numeric id as text.
 

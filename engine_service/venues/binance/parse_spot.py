@@ -1,4 +1,4 @@
-"""Spot payloads to the port's words: order answers, queries, trades, the account and the user stream. Pure."""
+"""Spot payloads to the port's words: order answers, queries, trades and the account. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from engine_service.venues.binance.parse import (
     VENUE,
     ParseError,
     Payload,
+    asset,
     at_ms,
     decimal,
     decimal_or,
@@ -31,11 +32,9 @@ from engine_service.venues.binance.parse import (
 from engine_service.venues.port import (
     Accepted,
     Balance,
-    BalanceReport,
     OrderReport,
     OutcomeUnknown,
     Rejected,
-    UserEvent,
 )
 
 _CANCEL_REJECTED = -2011
@@ -158,7 +157,7 @@ def trade(payload: Payload, client_order_id: str) -> Fill:
         price=decimal(payload, "price"),
         quantity=decimal(payload, "qty"),
         fee=decimal_or(payload, "commission"),
-        fee_asset=_asset(payload, "commissionAsset"),
+        fee_asset=asset(payload, "commissionAsset"),
         at_ms=at_ms(payload, "time"),
         liquidity="maker" if payload.get("isMaker") is True else "taker",
     )
@@ -175,30 +174,6 @@ def balances(payload: Payload) -> tuple[Balance, ...]:
         for row in rows(payload.get("balances"))
     )
     return tuple(balance for balance in found if balance.total)
-
-
-def user_event(payload: Payload) -> UserEvent | None:
-    """Read one event of the user stream; ``None`` for kinds the engine has no use for.
-
-    Raises:
-        ParseError: the event is of a known kind but cannot be read.
-    """
-    match payload.get("e"):
-        case "executionReport":
-            return _execution(payload)
-        case "outboundAccountPosition":
-            return _positions(payload)
-        case "balanceUpdate":
-            return BalanceReport(
-                venue=VENUE,
-                market=Market.SPOT,
-                at_ms=at_ms(payload, "T", "E"),
-                transfer_asset=text(payload, "a"),
-                transfer_amount=decimal(payload, "d"),
-                kind="transfer",
-            )
-        case _:
-            return None
 
 
 def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | None:
@@ -231,69 +206,6 @@ def replace_refused(payload: Payload) -> Rejected | OutcomeUnknown | None:
     return failure_of(400, code, message, Market.SPOT).as_outcome()
 
 
-def _execution(payload: Payload) -> OrderReport:
-    status, kind, doubt = status_and_type(
-        payload.get("X"), payload.get("o"), SPOT_TYPES, working=payload.get("w") is True
-    )
-    refusal = payload.get("r")
-    symbol, client_order_id = symbol_key(payload, "s"), _own_client_id(payload)
-    venue_order_id, order_side = identity(payload, "i"), side(payload, "S")
-    at = at_ms(payload, "T", "E")
-    fill = None
-    if payload.get("x") == "TRADE":
-        fill = Fill(
-            venue=VENUE,
-            market=Market.SPOT,
-            symbol=symbol,
-            trade_id=identity(payload, "t"),
-            client_order_id=client_order_id,
-            venue_order_id=venue_order_id,
-            side=order_side,
-            price=decimal(payload, "L"),
-            quantity=decimal(payload, "l"),
-            fee=decimal_or(payload, "n"),
-            fee_asset=_asset(payload, "N"),
-            at_ms=at,
-            liquidity="maker" if payload.get("m") is True else "taker",
-        )
-    return OrderReport(
-        symbol=symbol,
-        market=Market.SPOT,
-        client_order_id=client_order_id,
-        venue_order_id=venue_order_id,
-        side=order_side,
-        type=kind,
-        status=status,
-        quantity=decimal(payload, "q"),
-        executed_quantity=decimal(payload, "z"),
-        limit_price=price_or_none(payload, "p"),
-        stop_price=price_or_none(payload, "P"),
-        reason=doubt or (refusal if isinstance(refusal, str) and refusal != "NONE" else ""),
-        at_ms=at,
-        fill=fill,
-    )
-
-
-def _own_client_id(payload: Payload) -> str:
-    # A cancel carries an id of its own in "c"; the order it ends is named in "C".
-    original = payload.get("C")
-    return original if isinstance(original, str) and original not in {"", "null"} else text(payload, "c")
-
-
-def _positions(payload: Payload) -> BalanceReport:
-    return BalanceReport(
-        venue=VENUE,
-        market=Market.SPOT,
-        at_ms=at_ms(payload, "u", "E"),
-        balances=tuple(
-            [
-                Balance(asset=text(row, "a"), free=decimal(row, "f"), locked=decimal(row, "l"))
-                for row in rows(payload.get("B"))
-            ]
-        ),
-    )
-
-
 def _answer_fill(row: Payload, order: Order, client_order_id: str, venue_order_id: str, at: int) -> Fill:
     return Fill(
         venue=VENUE,
@@ -306,7 +218,7 @@ def _answer_fill(row: Payload, order: Order, client_order_id: str, venue_order_i
         price=_positive(row, "price"),
         quantity=_positive(row, "qty"),
         fee=decimal_or(row, "commission"),
-        fee_asset=_asset(row, "commissionAsset"),
+        fee_asset=asset(row, "commissionAsset"),
         at_ms=at,
         liquidity="",
     )
@@ -317,11 +229,6 @@ def _positive(row: Payload, name: str) -> Decimal:
     if value <= ZERO:
         raise ParseError(f"{name} is not positive")
     return value
-
-
-def _asset(payload: Payload, name: str) -> str:
-    value = payload.get(name)
-    return value if isinstance(value, str) and len(value) <= 32 else ""
 
 
 def _is_working(payload: Payload) -> bool:
