@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.algo_rules import check_algo
 from engine_service.exchange_sim.enums import (

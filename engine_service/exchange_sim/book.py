@@ -18,6 +18,8 @@ _LEVEL_GAP_FRAC = 0.00005
 _SPREAD_FRAC = 0.00001
 # Levels further from the top hold more.
 _GROWTH_PER_LEVEL = 0.12
+# Levels further from the top lie further apart, too.
+_SPREADING = tuple(1.0 + i / 12.0 for i in range(LEVELS))
 # Size factors that levels cycle through: uneven like a real book, the same in every run.
 _UNEVEN = tuple(0.55 + 0.9 * ((i * 37) % 101) / 100 for i in range(101))
 
@@ -34,34 +36,60 @@ class Resting:
 
 
 class MakerQuotes:
-    """The market maker's levels, best first, each a mutable [price_ticks, steps]."""
+    """The market maker's levels, best first, each a mutable [price_ticks, steps].
+
+    A side is worked out when somebody looks at it: most of the symbols move without anyone looking.
+    """
 
     def __init__(self, level_steps: int) -> None:
         """`level_steps`: typical quantity of the best level."""
-        self._level_steps = level_steps
+        self._sizes = [level_steps * (1.0 + _GROWTH_PER_LEVEL * i) for i in range(LEVELS)]
         self._turn = 0
-        self.bids: list[list[int]] = []
-        self.asks: list[list[int]] = []
+        self._gap = 1.0
+        self._best: dict[int, int] = {}
+        self._sides: dict[int, list[list[int]]] = {-1: [], 1: []}
+
+    @property
+    def bids(self) -> list[list[int]]:
+        return self._side(-1)
+
+    @property
+    def asks(self) -> list[list[int]]:
+        return self._side(1)
 
     def quote_around(self, price_ticks: int, buyer_takes: bool) -> None:
         """Quote so that the last trade, at `price_ticks`, was at the best ask (or bid, if the seller took)."""
         spread = max(1, round(price_ticks * _SPREAD_FRAC))
         best_bid = price_ticks - spread if buyer_takes else price_ticks
-        best_ask = best_bid + spread
-        gap = max(1.0, price_ticks * _LEVEL_GAP_FRAC)
+        self._gap = max(1.0, price_ticks * _LEVEL_GAP_FRAC)
         self._turn += 1
-        offsets = [int(gap * i * (1.0 + i / 12.0)) for i in range(LEVELS)]
-        self.bids = self._side(best_bid, offsets, -1)
-        self.asks = self._side(best_ask, offsets, 1)
+        self._best = {-1: best_bid, 1: best_bid + spread}
 
-    def _side(self, best: int, offsets: list[int], direction: int) -> list[list[int]]:
-        turn = self._turn * 7 + (direction > 0)
-        size = self._level_steps
-        return [
-            [price, max(1, int(size * (1.0 + _GROWTH_PER_LEVEL * i) * _UNEVEN[(turn + i * 13) % 101]))]
-            for i, offset in enumerate(offsets)
-            if (price := best + direction * offset) > 0
+    def _side(self, direction: int) -> list[list[int]]:
+        best = self._best.pop(direction, None)
+        if best is None:
+            return self._sides[direction]
+        gap, start = self._gap, self._start(direction)
+        found = self._sides[direction] = [
+            [price, self._steps(i, start)]
+            for i in range(LEVELS)
+            if (price := best + direction * int(gap * i * _SPREADING[i])) > 0
         ]
+        return found
+
+    def best(self, side: Side) -> tuple[int, int]:
+        """The first level of a side that still offers something; zeros where there is none."""
+        direction = -side.sign
+        best = self._best.get(direction, 0)
+        if best > 0:
+            return best, self._steps(0, self._start(direction))
+        return next(((price, steps) for price, steps in self._side(direction) if steps), (0, 0))
+
+    def _start(self, direction: int) -> int:
+        return self._turn * 7 + (direction > 0)
+
+    def _steps(self, level: int, start: int) -> int:
+        return max(1, int(self._sizes[level] * _UNEVEN[(start + level * 13) % 101]))
 
     def levels(self, taker: Side) -> list[list[int]]:
         """What a taker of that side meets."""

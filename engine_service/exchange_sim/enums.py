@@ -5,14 +5,20 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Market(StrEnum):
+class Word(StrEnum):
+    """A fixed word. It is hashed as the text that it is: enumerations hash by a call of Python, tables ask often."""
+
+    __hash__ = str.__hash__
+
+
+class Market(Word):
     """Which of the two order books and wallets."""
 
     SPOT = "spot"
     FUTURES = "futures"
 
 
-class Side(StrEnum):
+class Side(Word):
     BUY = "BUY"
     SELL = "SELL"
 
@@ -25,7 +31,7 @@ class Side(StrEnum):
         return 1 if self is Side.BUY else -1
 
 
-class OrderType(StrEnum):
+class OrderType(Word):
     """Types of both markets; `specs` say which are listed where."""
 
     LIMIT = "LIMIT"
@@ -42,7 +48,7 @@ class OrderType(StrEnum):
     LIQUIDATION = "LIQUIDATION"
 
 
-class TimeInForce(StrEnum):
+class TimeInForce(Word):
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
@@ -50,7 +56,7 @@ class TimeInForce(StrEnum):
     GTD = "GTD"
 
 
-class OrderStatus(StrEnum):
+class OrderStatus(Word):
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     FILLED = "FILLED"
@@ -61,10 +67,10 @@ class OrderStatus(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+        return self is OrderStatus.NEW or self is OrderStatus.PARTIALLY_FILLED
 
 
-class AlgoStatus(StrEnum):
+class AlgoStatus(Word):
     """Life of a conditional USD-M order before it becomes an order."""
 
     NEW = "NEW"
@@ -76,35 +82,35 @@ class AlgoStatus(StrEnum):
     REJECTED = "REJECTED"
 
 
-class SelfTradePrevention(StrEnum):
+class SelfTradePrevention(Word):
     NONE = "NONE"
     EXPIRE_TAKER = "EXPIRE_TAKER"
     EXPIRE_MAKER = "EXPIRE_MAKER"
     EXPIRE_BOTH = "EXPIRE_BOTH"
 
 
-class PositionSide(StrEnum):
+class PositionSide(Word):
     BOTH = "BOTH"
     LONG = "LONG"
     SHORT = "SHORT"
 
 
-class MarginType(StrEnum):
+class MarginType(Word):
     CROSSED = "CROSSED"
     ISOLATED = "ISOLATED"
 
 
-class WorkingType(StrEnum):
+class WorkingType(Word):
     CONTRACT_PRICE = "CONTRACT_PRICE"
     MARK_PRICE = "MARK_PRICE"
 
 
-class Permission(StrEnum):
+class Permission(Word):
     READ = "READ"
     SPOT = "SPOT"
     FUTURES = "FUTURES"
 
 
-class KeyKind(StrEnum):
+class KeyKind(Word):
     HMAC = "HMAC"
     ED25519 = "ED25519"

@@ -15,15 +15,23 @@ class EventBus:
     """Callbacks and watch counts."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: list[tuple[Subscriber, tuple[type, ...]]] = []
+        self._by_kind: dict[type, tuple[Subscriber, ...]] = {}
         self._watched: Counter[StreamKey] = Counter()
         self._intervals: dict[tuple[Market, str], tuple[str, ...]] = {}
 
-    def subscribe(self, callback: Subscriber) -> None:
-        self._subscribers.append(callback)
+    def subscribe(self, callback: Subscriber, *kinds: type) -> None:
+        """Deliver every event, or those of certain kinds."""
+        self._subscribers.append((callback, kinds))
+        self._by_kind.clear()
 
     def publish(self, event: MarketEvent | AccountEvent) -> None:
-        for callback in self._subscribers:
+        kind = type(event)
+        callbacks = self._by_kind.get(kind)
+        if callbacks is None:
+            callbacks = tuple(call for call, kinds in self._subscribers if not kinds or kind in kinds)
+            self._by_kind[kind] = callbacks
+        for callback in callbacks:
             callback(event)
 
     def watch(self, key: StreamKey) -> None:

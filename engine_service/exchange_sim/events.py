@@ -7,12 +7,12 @@ events are always produced, in the order in which they happened.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import NamedTuple
 
-from engine_service.exchange_sim.enums import Market
+import msgspec
+
+from engine_service.exchange_sim.enums import Market, Word
 from engine_service.exchange_sim.model import AlgoOrder, Balance, OrderList, Position, SimOrder, SimTrade
 from engine_service.exchange_sim.public_data import (
     AggTrade,
@@ -25,7 +25,7 @@ from engine_service.exchange_sim.public_data import (
 )
 
 
-class Channel(StrEnum):
+class Channel(Word):
     """Kinds of market stream."""
 
     TRADE = "trade"
@@ -46,22 +46,19 @@ class StreamKey(NamedTuple):
     interval: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TradeEvent:
+class TradeEvent(msgspec.Struct, frozen=True, gc=False):
     key: StreamKey
     trade: PublicTrade
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class AggTradeEvent:
+class AggTradeEvent(msgspec.Struct, frozen=True, gc=False):
     key: StreamKey
     trade: AggTrade
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class KlineEvent:
+class KlineEvent(msgspec.Struct, frozen=True, gc=False):
     """A bar as it stands; `closed` exactly once per bar."""
 
     key: StreamKey
@@ -70,15 +67,13 @@ class KlineEvent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class BookTickerEvent:
+class BookTickerEvent(msgspec.Struct, frozen=True, gc=False):
     key: StreamKey
     top: BookTop
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class DepthEvent:
+class DepthEvent(msgspec.Struct, frozen=True, gc=False):
     """Changed levels since the last event: `first_update_id` = last event's `last_update_id` + 1.
 
     `previous_update_id` is that last id (USD-M `pu`).
@@ -93,16 +88,14 @@ class DepthEvent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class TickerEvent:
+class TickerEvent(msgspec.Struct, frozen=True, gc=False):
     key: StreamKey
     ticker: Ticker24h
     top: BookTop
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class MarkPriceEvent:
+class MarkPriceEvent(msgspec.Struct, frozen=True, gc=False):
     key: StreamKey
     mark: MarkPrice
     at_ms: int
@@ -111,7 +104,7 @@ class MarkPriceEvent:
 MarketEvent = TradeEvent | AggTradeEvent | KlineEvent | BookTickerEvent | DepthEvent | TickerEvent | MarkPriceEvent
 
 
-class ExecutionType(StrEnum):
+class ExecutionType(Word):
     """Binance's `x` of a report."""
 
     NEW = "NEW"
@@ -125,8 +118,7 @@ class ExecutionType(StrEnum):
     CALCULATED = "CALCULATED"  # liquidation
 
 
-@dataclass(frozen=True, slots=True)
-class OrderEvent:
+class OrderEvent(msgspec.Struct, frozen=True, gc=False):
     """executionReport on spot, ORDER_TRADE_UPDATE on USD-M.
 
     `request_client_id` is the id of the cancel or amend request that caused it (spot `c`, with the order's own id
@@ -144,8 +136,7 @@ class OrderEvent:
     reject_reason: str = "NONE"
 
 
-@dataclass(frozen=True, slots=True)
-class SpotPositionEvent:
+class SpotPositionEvent(msgspec.Struct, frozen=True, gc=False):
     """outboundAccountPosition: balances of the assets that may have changed."""
 
     account_id: str
@@ -153,8 +144,7 @@ class SpotPositionEvent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpotBalanceEvent:
+class SpotBalanceEvent(msgspec.Struct, frozen=True, gc=False):
     """balanceUpdate: a deposit, withdrawal or transfer (not a trade)."""
 
     account_id: str
@@ -163,8 +153,7 @@ class SpotBalanceEvent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class WalletChange:
+class WalletChange(msgspec.Struct, frozen=True, gc=False):
     """A futures wallet in an ACCOUNT_UPDATE. `change` excludes realised PnL and commission (`bc`)."""
 
     asset: str
@@ -173,8 +162,7 @@ class WalletChange:
     change: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class FuturesAccountEvent:
+class FuturesAccountEvent(msgspec.Struct, frozen=True, gc=False):
     """ACCOUNT_UPDATE. `reason`: ORDER, FUNDING_FEE, DEPOSIT, WITHDRAW, MARGIN_TYPE_CHANGE, INSURANCE_CLEAR."""
 
     account_id: str
@@ -184,8 +172,7 @@ class FuturesAccountEvent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeverageEvent:
+class LeverageEvent(msgspec.Struct, frozen=True, gc=False):
     """ACCOUNT_CONFIG_UPDATE after a change of leverage."""
 
     account_id: str
@@ -194,8 +181,7 @@ class LeverageEvent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class AlgoEvent:
+class AlgoEvent(msgspec.Struct, frozen=True, gc=False):
     """ALGO_UPDATE: a conditional order changed."""
 
     account_id: str
@@ -203,8 +189,7 @@ class AlgoEvent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListEvent:
+class ListEvent(msgspec.Struct, frozen=True, gc=False):
     """listStatus: a spot order list was taken in, or is done."""
 
     account_id: str

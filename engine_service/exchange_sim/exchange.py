@@ -166,9 +166,12 @@ class Exchange:
 
     # -- streams -----------------------------------------------------------------------------------
 
-    def subscribe(self, callback: Subscriber) -> None:
-        """Have every event delivered; the callback must only queue. Market events only for watched keys."""
-        self._bus.subscribe(callback)
+    def subscribe(self, callback: Subscriber, *kinds: type) -> None:
+        """Have events delivered: every one, or those of certain kinds. The callback must only queue.
+
+        Market events come only for watched keys.
+        """
+        self._bus.subscribe(callback, *kinds)
 
     def watch(self, key: StreamKey) -> None:
         """Ask for a market stream; counted, so each watch needs its `unwatch`.

@@ -174,6 +174,8 @@ class Faults:
 
     @property
     def clock_skew_ms(self) -> int:
+        if not self._faults:
+            return 0
         return sum(f.skew_ms for f in self._faults.values() if f.kind is FaultKind.CLOCK_SKEW)
 
     def on_disconnect(self, callback: DisconnectCallback) -> None:

@@ -7,8 +7,9 @@ every movement takes from one place exactly what it gives to another.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from engine_service.exchange_sim.errors import insufficient_balance
 from engine_service.exchange_sim.model import ZERO, Balance
@@ -18,14 +19,12 @@ HOUSE = "market-maker"
 _HOUSE_TOP_UP_FACTOR = 1000
 
 
-@dataclass(slots=True)
-class _Purse:
+class _Purse(msgspec.Struct):
     free: Decimal = ZERO
     locked: Decimal = ZERO
 
 
-@dataclass(slots=True)
-class _Lock:
+class _Lock(msgspec.Struct):
     account_id: str
     asset: str
     amount: Decimal
@@ -142,4 +141,7 @@ class SpotLedger:
         return sorted({account for account, _ in self._purses})
 
     def _purse(self, account_id: str, asset: str) -> _Purse:
-        return self._purses.setdefault((account_id, asset), _Purse())
+        found = self._purses.get((account_id, asset))
+        if found is None:
+            found = self._purses[account_id, asset] = _Purse()
+        return found

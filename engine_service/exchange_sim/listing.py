@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.bars import BarStore, merge_rows
 from engine_service.exchange_sim.book import MakerQuotes, RestingOrders, shown_levels
@@ -44,6 +45,7 @@ class Listing:
         self._bus = bus
         self._unit_tick = spec.tick_size
         self._unit_step = spec.step_size
+        self._unit_value = spec.tick_size * spec.step_size
         self._running: dict[str, tuple[int, list[int] | None]] = {}
         self._depth_sent: tuple[int, dict[int, int], dict[int, int]] = (self.update_id, {}, {})
         self._keys = {c: StreamKey(c, spec.market, spec.symbol) for c in Channel}
@@ -66,7 +68,7 @@ class Listing:
     @property
     def unit_value(self) -> Decimal:
         """Return what one step is worth at a price of one tick, in quote units."""
-        return self._unit_tick * self._unit_step
+        return self._unit_value
 
     @property
     def unit_tick(self) -> Decimal:
@@ -160,8 +162,7 @@ class Listing:
         )
 
     def _best(self, side: Side) -> tuple[int, int]:
-        maker = self.quotes.bids if side is Side.BUY else self.quotes.asks
-        price, steps = next(((p, q) for p, q in maker if q), (0, 0))
+        price, steps = self.quotes.best(side)
         for order in self.resting.best_first(side):
             if price and (order.price_ticks - price) * side.sign < 0:
                 break

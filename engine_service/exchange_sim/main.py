@@ -20,6 +20,7 @@ from engine_service.domain.clock import SystemClock
 from engine_service.exchange_sim.arguments import parse_arguments
 from engine_service.exchange_sim.binance_wire.app import create_app
 from engine_service.exchange_sim.binance_wire.weights import default_limits
+from engine_service.exchange_sim.binance_wire.ws_frames import FramesProtocol
 from engine_service.exchange_sim.binance_wire.ws_routes import StreamRoutes
 from engine_service.exchange_sim.bootstrap import build_exchange
 from engine_service.exchange_sim.config import ConfigError, ExchangeConfig
@@ -112,7 +113,7 @@ async def _serve(config: ExchangeConfig, listener: socket.socket) -> int:
     settings = uvicorn.Config(
         app,
         http="httptools",
-        ws="websockets-sansio",
+        ws=FramesProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine_service.exchange_sim.book import MakerQuotes, Resting, RestingOrders
 from engine_service.exchange_sim.enums import SelfTradePrevention, Side
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True):
     """A match to come. `maker` None: the market maker's level."""
 
     price_ticks: int
@@ -18,8 +18,7 @@ class Fill:
     maker: Resting | None
 
 
-@dataclass(slots=True)
-class MatchPlan:
+class MatchPlan(msgspec.Struct):
     """What an incoming order would do.
 
     Attributes:
@@ -30,15 +29,14 @@ class MatchPlan:
         cost: sum of price_ticks x steps.
     """
 
-    fills: list[Fill] = field(default_factory=list)
-    expired_makers: list[Resting] = field(default_factory=list)
+    fills: list[Fill] = msgspec.field(default_factory=list)
+    expired_makers: list[Resting] = msgspec.field(default_factory=list)
     taker_expires: bool = False
     steps_filled: int = 0
     cost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(msgspec.Struct, frozen=True, gc=False):
     """An incoming order's wish, bounded by `steps` or `budget` (ticks x steps); `limit_ticks` None: any price."""
 
     side: Side

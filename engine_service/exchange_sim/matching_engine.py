@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, Side, TimeInForce
 from engine_service.exchange_sim.errors import ExchangeError, order_rejected
@@ -144,6 +144,8 @@ class MatchingEngine(OrderLifecycle):
 
     def cross_quotes(self, listing: Listing, at_ms: int) -> None:
         """Fill the resting orders that the maker's new quotes have run into, as deep as the quotes go."""
+        if not listing.resting:
+            return
         for side in Side:
             if listing.resting.is_empty(side):
                 continue

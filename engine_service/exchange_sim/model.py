@@ -7,8 +7,9 @@ Symbols are the venue's own (`BTCUSDT`); the market stands beside them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from engine_service.exchange_sim.enums import (
     AlgoStatus,
@@ -28,8 +29,7 @@ from engine_service.exchange_sim.enums import (
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(msgspec.Struct, frozen=True, gc=False):
     """One key of an account. `secret` is the HMAC secret, or the Ed25519 public key as PEM text."""
 
     key: str
@@ -38,8 +38,7 @@ class ApiKey:
     permissions: frozenset[Permission]
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSpec:
+class AccountSpec(msgspec.Struct, frozen=True, gc=False):
     """An account as configured. `balances` are deposited in the spot and in the futures wallet alike.
 
     Futures takes only margin assets (USDT) from `balances`.
@@ -51,8 +50,7 @@ class AccountSpec:
     pays_fees_in_bnb: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolSpec:
+class SymbolSpec(msgspec.Struct, frozen=True, gc=False):
     """An instrument and its filters, with the values the venue publishes for it."""
 
     market: Market
@@ -92,8 +90,7 @@ class SymbolSpec:
         return max(0, -int(self.step_size.normalize().as_tuple().exponent))
 
 
-@dataclass(frozen=True, slots=True)
-class NewOrder:
+class NewOrder(msgspec.Struct, frozen=True, gc=False):
     """An order ticket after the wire layer has parsed it. Exactly one of the two quantities is set.
 
     `client_order_id` empty: the exchange makes one. `stp` None: the symbol's default.
@@ -120,8 +117,7 @@ class NewOrder:
     strategy_type: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SimOrder:
+class SimOrder(msgspec.Struct, frozen=True, gc=False):
     """An order as it stands. Unused prices and quantities are zero."""
 
     account_id: str
@@ -168,8 +164,7 @@ class SimOrder:
         return self.executed_quote / self.executed_quantity if self.executed_quantity else ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class OrderList:
+class OrderList(msgspec.Struct, frozen=True, gc=False):
     """A spot order list (one-cancels-other) as it stands; `order_ids` are its legs, below and above the market."""
 
     account_id: str
@@ -181,8 +176,7 @@ class OrderList:
     is_done: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SimTrade:
+class SimTrade(msgspec.Struct, frozen=True, gc=False):
     """One side of a match, as its account sees it. `trade_id` counts per market and symbol."""
 
     account_id: str
@@ -208,8 +202,7 @@ class SimTrade:
         return self.side is Side.BUY
 
 
-@dataclass(frozen=True, slots=True)
-class AlgoOrder:
+class AlgoOrder(msgspec.Struct, frozen=True, gc=False):
     """A USD-M conditional order."""
 
     account_id: str
@@ -240,8 +233,7 @@ class AlgoOrder:
     failure: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(msgspec.Struct, frozen=True, gc=False):
     """A spot asset of an account."""
 
     asset: str
@@ -249,8 +241,7 @@ class Balance:
     locked: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class FuturesBalance:
+class FuturesBalance(msgspec.Struct, frozen=True, gc=False):
     """A margin asset of a USD-M account (Binance's definitions; cross = not isolated)."""
 
     asset: str
@@ -267,8 +258,7 @@ class FuturesBalance:
     updated_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """A USD-M position; `quantity` is signed (negative = short), zero for FLAT."""
 
     symbol: str
@@ -296,8 +286,7 @@ class Position:
         return self.quantity * self.mark_price
 
 
-@dataclass(frozen=True, slots=True)
-class Income:
+class Income(msgspec.Struct, frozen=True, gc=False):
     """A change of a futures wallet. Types: TRANSFER, REALIZED_PNL, FUNDING_FEE, COMMISSION, INSURANCE_CLEAR."""
 
     account_id: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, Side
 from engine_service.exchange_sim.errors import ExchangeError, no_such_order

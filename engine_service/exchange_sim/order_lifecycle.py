@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.enums import Market, OrderStatus
 from engine_service.exchange_sim.event_bus import EventBus

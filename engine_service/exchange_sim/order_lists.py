@@ -9,8 +9,10 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.enums import Market, OrderStatus, OrderType, Side
 from engine_service.exchange_sim.errors import ExchangeError, insufficient_balance, order_rejected, unknown_order

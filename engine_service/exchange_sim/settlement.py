@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from engine_service.exchange_sim.listing import Listing
 from engine_service.exchange_sim.matching import MatchPlan
 from engine_service.exchange_sim.model import ZERO, SimOrder
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """What a match cost and brought one side."""
 
     fee: Decimal

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.enums import Market, OrderType
 from engine_service.exchange_sim.model import SymbolSpec

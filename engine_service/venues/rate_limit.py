@@ -15,12 +15,13 @@ import os
 import re
 import struct
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from types import TracebackType
 
+import msgspec
 import structlog
 
 from engine_service.domain.clock import Clock, SystemClock
@@ -54,8 +55,7 @@ class Refusal:
     banned: bool = False
 
 
-@dataclass(slots=True)
-class _State:
+class _State(msgspec.Struct):
     minute: int = 0
     used: int = 0
     paused_until_ms: int = 0
@@ -65,6 +65,71 @@ class _State:
     def roll(self, minute: int) -> None:
         if minute != self.minute:
             self.minute, self.used = minute, 0
+
+    def packed(self) -> bytes:
+        """Return the state as the file holds it."""
+        return _STATE.pack(
+            _MAGIC, self.minute, self.used, self.paused_until_ms, self.banned_until_ms, self.shrunk_until_ms
+        )
+
+
+class _SharedState:
+    """The counters of one host in their file. Entered it excludes everyone else; left, it writes what changed."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._thread_lock = threading.Lock()
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._unsaved: _State | None = None
+        self._state = _State()
+        self._before = b""
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> _State:
+        # flock excludes other processes, the thread lock excludes other threads on the same descriptor.
+        self._thread_lock.acquire()
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            self._state = self._unsaved or _read(self._fd)
+        except BaseException:
+            self._unlock()
+            raise
+        self._before = self._state.packed()
+        return self._state
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            packed = self._state.packed()
+            if kind is None and packed != self._before:
+                self._save(packed)
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        finally:
+            self._thread_lock.release()
+
+    def _save(self, packed: bytes) -> None:
+        """Write the counters for everyone; where that fails this process counts on by itself.
+
+        A full disk must not stand between a person and a cancel.
+        """
+        try:
+            os.pwrite(self._fd, packed, 0)
+        except OSError as error:
+            if self._unsaved is None:
+                _log.warning("request weight is not shared with other processes now", reason=str(error))
+            self._unsaved = self._state
+        else:
+            self._unsaved = None
 
 
 class RateBudget:
@@ -76,12 +141,9 @@ class RateBudget:
     """
 
     def __init__(self, path: Path, *, weight_per_minute: int = 6000, clock: Clock | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._shared = _SharedState(path)
         self._clock: Clock = clock or SystemClock()
-        self._thread_lock = threading.Lock()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._orders = OrderCounter()
-        self._unsaved: _State | None = None
         self.weight_per_minute = weight_per_minute
 
     @classmethod
@@ -92,9 +154,7 @@ class RateBudget:
 
     def close(self) -> None:
         """Give the file handle back; the counters stay."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._shared.close()
 
     @property
     def orders(self) -> OrderCounter:
@@ -109,7 +169,7 @@ class RateBudget:
             orders: how many new orders the request carries.
         """
         now_ms = self._clock.now_ms()
-        with self._locked() as state:
+        with self._shared as state:
             state.roll(now_ms // _MINUTE_MS)
             refusal = self._blocked(state, now_ms) or self._overdrawn(state, weight, priority, now_ms)
             if refusal is None and orders:
@@ -124,7 +184,7 @@ class RateBudget:
         if used is None and status not in {418, 429}:
             return
         now_ms = self._clock.now_ms()
-        with self._locked() as state:
+        with self._shared as state:
             state.roll(now_ms // _MINUTE_MS)
             state.used = max(state.used, used or 0)
             if status == 429:
@@ -144,7 +204,7 @@ class RateBudget:
 
     def used_weight(self) -> int:
         """Return the weight used in the running minute."""
-        with self._locked() as state:
+        with self._shared as state:
             state.roll(self._clock.now_ms() // _MINUTE_MS)
             return state.used
 
@@ -168,34 +228,6 @@ class RateBudget:
         if state.used + weight <= allowance:
             return None
         return Refusal((_MINUTE_MS - now_ms % _MINUTE_MS) / 1000)
-
-    @contextmanager
-    def _locked(self) -> Iterator[_State]:
-        # flock excludes other processes, the thread lock excludes other threads on the same descriptor.
-        with self._thread_lock:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
-            try:
-                state = self._unsaved or _read(self._fd)
-                before = astuple(state)
-                yield state
-                if astuple(state) != before:
-                    self._save(state)
-            finally:
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    def _save(self, state: _State) -> None:
-        """Write the counters for everyone; where that fails this process counts on by itself.
-
-        A full disk must not stand between a person and a cancel.
-        """
-        try:
-            os.pwrite(self._fd, _STATE.pack(_MAGIC, *astuple(state)), 0)
-        except OSError as error:
-            if self._unsaved is None:
-                _log.warning("request weight is not shared with other processes now", reason=str(error))
-            self._unsaved = state
-        else:
-            self._unsaved = None
 
 
 class OrderCounter:

@@ -31,13 +31,13 @@ def place(call: Call) -> object:
     if params.need_text("algoType") != "CONDITIONAL":
         raise errors.invalid_data("algoType")
     spec = call.exchange.market_data.spec(FUTURES, params.symbol())
-    side = params.need_choice("side", Side, errors.invalid_side())
-    kind = params.need_choice("type", OrderType, errors.invalid_order_type())
+    side = params.need_choice("side", Side, errors.invalid_side)
+    kind = params.need_choice("type", OrderType, errors.invalid_order_type)
     if kind not in _CONDITIONAL:
         raise errors.invalid_order_type()
     _check_fields(params, kind)
     response_is_final(params)
-    time_in_force = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force())
+    time_in_force = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force)
     quantity, price = params.decimal("quantity"), params.decimal("price")
     check_precision(spec, quantity, price)
     self_trade_prevention(params)
@@ -53,7 +53,7 @@ def place(call: Call) -> object:
         time_in_force=time_in_force or TimeInForce.GTC,
         client_algo_id=client_id(params, "clientAlgoId") or "",
         position_side=position_side(params),
-        working_type=params.choice("workingType", WorkingType, refusal) or WorkingType.CONTRACT_PRICE,
+        working_type=params.choice("workingType", WorkingType, lambda: refusal) or WorkingType.CONTRACT_PRICE,
         reduce_only=params.boolean("reduceOnly"),
         close_position=params.boolean("closePosition"),
         price_protect=params.boolean("priceProtect"),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from engine_service.exchange_sim.binance_wire.auth import Authenticator, Signer
 from engine_service.exchange_sim.binance_wire.futures_countdown import Countdowns
 from engine_service.exchange_sim.binance_wire.params import Params
@@ -31,8 +33,8 @@ class Wire:
         self.countdowns = Countdowns(exchange)
         self.last_execution_id = 0
         for counters in self.limits.values():
-            exchange.subscribe(counters.on_event)
-        exchange.subscribe(self._remember)
+            exchange.subscribe(counters.on_event, OrderEvent)
+        exchange.subscribe(self._remember, OrderEvent)
 
     def _remember(self, event: MarketEvent | AccountEvent) -> None:
         if isinstance(event, OrderEvent):
@@ -48,8 +50,7 @@ class Security(Enum):
     TRADE = "trade"  # signed, the market's trading permission
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One REST request on its way through a handler."""
 
     wire: Wire

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -38,8 +37,7 @@ _WINDOW = re.compile(r"[0-9]{1,10}(\.[0-9]{1,3})?", re.ASCII)
 _SIGNATURE_NAME = "signature="
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(msgspec.Struct, frozen=True, gc=False):
     """A proved sender."""
 
     account: AccountSpec
@@ -60,6 +58,9 @@ class Authenticator:
         """The owner of a key (USER_STREAM security needs no more). Raises -2014, -2015."""
         if _KEY_FORMAT.fullmatch(api_key) is None:
             raise errors.key_format_invalid()
+        return self._owner(api_key)
+
+    def _owner(self, api_key: str) -> Signer:
         found = self._exchange.accounts.by_key(api_key)
         if found is None:
             raise errors.key_rejected()
@@ -87,7 +88,7 @@ class Authenticator:
         for name in ("timestamp", "signature"):
             if not values.get(name):
                 raise missing_parameter(name)
-        signer = self.by_key(api_key)
+        signer = self._owner(api_key)
         if not signature_is_valid(signer.key, payload, values["signature"]):
             raise errors.invalid_signature()
         self.check_time(values)
@@ -132,13 +133,13 @@ def rest_payload(query: str, body: str) -> bytes:
 
 def ws_payload(params: Mapping[str, str]) -> bytes:
     """The signed bytes of a WebSocket request: `name=value` sorted by name, without `signature`."""
-    return "&".join(f"{name}={params[name]}" for name in sorted(params) if name != "signature").encode()
+    return "&".join([f"{name}={params[name]}" for name in sorted(params) if name != "signature"]).encode()
 
 
 def signature_is_valid(key: ApiKey, payload: bytes, signature: str) -> bool:
     """Whether the key's holder signed these bytes."""
     if key.kind is KeyKind.HMAC:
-        expected = hmac.new(key.secret.encode(), payload, hashlib.sha256).hexdigest()
+        expected = hmac.digest(key.secret.encode(), payload, "sha256").hex()
         return hmac.compare_digest(expected.encode(), signature.lower().encode("utf-8", "replace"))
     try:
         _public_key(key.secret).verify(base64.b64decode(signature, validate=True), payload)

@@ -56,7 +56,7 @@ def modify(call: Call) -> object:
     params = call.params
     spec = call.exchange.market_data.spec(FUTURES, params.symbol())
     order_id, client_id = _order_ids(params)
-    side = params.need_choice("side", Side, errors.invalid_side())
+    side = params.need_choice("side", Side, errors.invalid_side)
     refuse_price_match(params)
     quantity, price = params.need_decimal("quantity"), params.need_decimal("price")
     check_precision(spec, quantity, price)

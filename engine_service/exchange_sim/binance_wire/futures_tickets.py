@@ -51,8 +51,8 @@ def futures_ticket(params: Params, spec: SymbolSpec, now_ms: int) -> NewOrder:
         ExchangeError: -4120 conditional types, -1102 missing, -1106 not wanted, -1111 precision, -1115 to -1117
             enums, -4015 client ids, -5040 GTD times.
     """
-    side = params.need_choice("side", Side, errors.invalid_side())
-    kind = params.need_choice("type", OrderType, errors.invalid_order_type())
+    side = params.need_choice("side", Side, errors.invalid_side)
+    kind = params.need_choice("type", OrderType, errors.invalid_order_type)
     _check_type(kind)
     for name in _NEEDED[kind]:
         params.need_text(name)
@@ -63,7 +63,7 @@ def futures_ticket(params: Params, spec: SymbolSpec, now_ms: int) -> NewOrder:
     if params.boolean("closePosition"):
         raise ExchangeError(-4136, f"Target strategy invalid for orderType {kind.value},closePosition true")
     refuse_price_match(params)
-    time_in_force = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force())
+    time_in_force = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force)
     quantity, price = params.decimal("quantity"), params.decimal("price")
     check_precision(spec, quantity, price)
     return NewOrder(
@@ -85,7 +85,7 @@ def futures_ticket(params: Params, spec: SymbolSpec, now_ms: int) -> NewOrder:
 def response_is_final(params: Params) -> bool:
     """Whether the answer is to show the order after matching. Raises -1136."""
     refusal = ExchangeError(-1136, "Invalid newOrderRespType.")
-    return params.choice("newOrderRespType", FuturesResponse, refusal) is FuturesResponse.RESULT
+    return params.choice("newOrderRespType", FuturesResponse, lambda: refusal) is FuturesResponse.RESULT
 
 
 def client_id(params: Params, name: str) -> str | None:
@@ -98,12 +98,12 @@ def client_id(params: Params, name: str) -> str | None:
 
 def position_side(params: Params) -> PositionSide:
     refusal = ExchangeError(-4060, "Invalid position side.")
-    return params.choice("positionSide", PositionSide, refusal) or PositionSide.BOTH
+    return params.choice("positionSide", PositionSide, lambda: refusal) or PositionSide.BOTH
 
 
 def self_trade_prevention(params: Params) -> SelfTradePrevention | None:
     refusal = ExchangeError(-5039, "Invalid self trade prevention mode")
-    return params.choice("selfTradePreventionMode", SelfTradePrevention, refusal)
+    return params.choice("selfTradePreventionMode", SelfTradePrevention, lambda: refusal)
 
 
 def refuse_price_match(params: Params) -> None:

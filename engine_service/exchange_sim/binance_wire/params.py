@@ -7,7 +7,7 @@ query string and a form body, or from the JSON object of the WebSocket API.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
@@ -19,6 +19,7 @@ from engine_service.exchange_sim.binance_wire import errors
 from engine_service.exchange_sim.errors import ExchangeError, missing_parameter
 
 E = TypeVar("E", bound=StrEnum)
+Refusal = Callable[[], ExchangeError]
 
 SYMBOL_RANGE = "^[A-Z0-9-_.]{1,20}$"
 SPOT_CLIENT_ID_RANGE = "^[a-zA-Z0-9-_]{1,36}$"
@@ -159,17 +160,17 @@ class Params:
             raise errors.illegal_characters(name, errors.BOOLEAN_RANGE)
         return value.lower() == "true"
 
-    def choice(self, name: str, kinds: type[E], otherwise: ExchangeError | None = None) -> E | None:
+    def choice(self, name: str, kinds: type[E], otherwise: Refusal | None = None) -> E | None:
         """An enum's value. Raises `otherwise` (default: -1130) for an unknown one."""
         value = self.text(name)
         if value is None:
             return None
         member = kinds.__members__.get(value)
         if member is None:
-            raise otherwise or errors.invalid_data(name)
+            raise otherwise() if otherwise is not None else errors.invalid_data(name)
         return member
 
-    def need_choice(self, name: str, kinds: type[E], otherwise: ExchangeError | None = None) -> E:
+    def need_choice(self, name: str, kinds: type[E], otherwise: Refusal | None = None) -> E:
         self.need_text(name)
         value = self.choice(name, kinds, otherwise)
         assert value is not None  # noqa: S101 - need_text has just proved it
@@ -184,7 +185,7 @@ class Params:
 
     def ignore(self, *names: str) -> None:
         """Count names as read: they are known but change nothing here."""
-        self._read.update(name for name in names if name in self._values)
+        self._read.update(names)
 
     def finish(self) -> None:
         """Raises -1101 or -1104 when something was sent that nobody read."""

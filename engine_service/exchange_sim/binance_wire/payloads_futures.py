@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
+
+from msgspec.structs import replace
 
 from engine_service.exchange_sim.binance_wire.ws_text import fixed, plain
 from engine_service.exchange_sim.enums import OrderStatus

@@ -130,7 +130,7 @@ def average_price(call: Call) -> object:
 
 def ticker_24h(call: Call) -> object:
     """GET /api/v3/ticker/24hr"""
-    kind = call.params.choice("type", TickerType, ExchangeError(-1139, "Invalid ticker type."))
+    kind = call.params.choice("type", TickerType, lambda: ExchangeError(-1139, "Invalid ticker type."))
 
     def build(spec: SymbolSpec) -> Payload:
         data = call.exchange.market_data
@@ -197,7 +197,7 @@ def _permissions(params: Params) -> list[str] | None:
 
 
 def _status(params: Params) -> SymbolStatus | None:
-    return params.choice("symbolStatus", SymbolStatus, ExchangeError(-1122, "Invalid symbolStatus."))
+    return params.choice("symbolStatus", SymbolStatus, lambda: ExchangeError(-1122, "Invalid symbolStatus."))
 
 
 def _need_trading(params: Params) -> None:

@@ -156,7 +156,7 @@ def check_restriction(
 
 def _restriction(params: Params) -> CancelRestriction | None:
     refusal = ExchangeError(-1145, "Invalid cancelRestrictions")
-    return params.choice("cancelRestrictions", CancelRestriction, refusal)
+    return params.choice("cancelRestrictions", CancelRestriction, lambda: refusal)
 
 
 def _cancel_only(

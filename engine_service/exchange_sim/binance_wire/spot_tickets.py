@@ -16,6 +16,7 @@ from engine_service.exchange_sim.specs import SPOT_ORDER_TYPES
 _LEAST_STRATEGY_TYPE = 1_000_000
 _SPOT_TIMES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 _PEGS = ("pegPriceType", "pegOffsetType", "pegOffsetValue")
+_NOT_OFFERED = frozenset({"icebergQty", "trailingDelta", *_PEGS})
 
 # What each type must have; whatever of the fields below is not named for a type must not be sent with it.
 _FIELDS = ("timeInForce", "quantity", "price", "stopPrice")
@@ -38,8 +39,8 @@ def spot_ticket(params: Params) -> NewOrder:
             -1013 zero amounts and what the symbols do not offer.
     """
     symbol = params.symbol()
-    side = params.need_choice("side", Side, errors.invalid_side())
-    kind = params.need_choice("type", OrderType, errors.invalid_order_type())
+    side = params.need_choice("side", Side, errors.invalid_side)
+    kind = params.need_choice("type", OrderType, errors.invalid_order_type)
     if kind not in SPOT_ORDER_TYPES:
         raise errors.invalid_order_type()
     _check_offered(params)
@@ -74,6 +75,8 @@ def response_type(params: Params, kind: OrderType) -> ResponseType:
 
 def _check_offered(params: Params) -> None:
     """Refuse by name what the symbols say they do not offer."""
+    if _NOT_OFFERED.isdisjoint(params.values):
+        return
     if params.decimal("icebergQty"):
         raise ExchangeError(-1013, "Iceberg orders are not supported for this symbol.")
     if params.integer("trailingDelta") is not None:
@@ -114,7 +117,7 @@ def _check_amounts(
 
 
 def _time_in_force(params: Params) -> TimeInForce | None:
-    value = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force())
+    value = params.choice("timeInForce", TimeInForce, errors.invalid_time_in_force)
     if value is not None and value not in _SPOT_TIMES:
         raise errors.invalid_time_in_force()
     return value

@@ -60,6 +60,10 @@ class Limits:
         rows = [_row("REQUEST_WEIGHT", "MINUTE", 1, self.weight_per_minute)]
         return rows + [_row("ORDERS", o.interval, o.count, o.limit) for o in self.orders]
 
+    def weight_row(self, used: int) -> dict[str, object]:
+        """The weight of one address as a `rateLimits` row with `count`."""
+        return _row("REQUEST_WEIGHT", "MINUTE", 1, self.weight_per_minute, used)
+
 
 SPOT_LIMITS = Limits(6000, (OrderLimit("SECOND", 10, 100), OrderLimit("DAY", 1, 200_000)))
 FUTURES_LIMITS = Limits(2400, (OrderLimit("SECOND", 10, 300), OrderLimit("MINUTE", 1, 1200)))
@@ -143,7 +147,7 @@ class RateLimits:
     def order_rows(self, account_id: str) -> list[dict[str, object]]:
         """The counts as `rateLimits` rows with `count`."""
         return [
-            _row("ORDERS", limit.interval, limit.count, limit.limit) | {"count": used}
+            _row("ORDERS", limit.interval, limit.count, limit.limit, used)
             for limit, used in self.order_counts(account_id)
         ]
 
@@ -188,5 +192,8 @@ def _times(limits: Limits, factor: int) -> Limits:
     return replace(limits, weight_per_minute=limits.weight_per_minute * factor, orders=orders)
 
 
-def _row(kind: str, interval: str, count: int, limit: int) -> dict[str, object]:
-    return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
+def _row(kind: str, interval: str, count: int, limit: int, used: int | None = None) -> dict[str, object]:
+    row: dict[str, object] = {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
+    if used is not None:
+        row["count"] = used
+    return row

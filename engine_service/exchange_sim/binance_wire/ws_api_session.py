@@ -205,7 +205,7 @@ class ApiSession:
 
     def _limit_rows(self, signer: Signer | None) -> list[dict[str, object]]:
         limits = self._wire.limits[self.market]
-        weight = limits.limits.listed()[0] | {"count": limits.used(self._address)}
+        weight = limits.limits.weight_row(limits.used(self._address))
         return [*(limits.order_rows(signer.account_id) if signer else []), weight]
 
     def _log_on(self, params: Mapping[str, str]) -> Reply:

@@ -1,7 +1,7 @@
 """One WebSocket client: a bounded buffer out, a counted message stream in.
 
-The exchange never waits for a client. What is sent goes into the client's own buffer; a client that lets it fill
-up is dropped, and nobody else notices.
+The exchange never waits for a client. What is sent goes to its socket at once while it takes everything, and into
+the client's own buffer while it does not; a client that lets it fill up is dropped, and nobody else notices.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from engine_service.exchange_sim.binance_wire.ws_frames import EXTENSION, FramesProtocol
 
 NORMAL = 1000
 GOING_AWAY = 1001
@@ -31,7 +33,10 @@ class StreamConnection:
 
     def __init__(self, websocket: WebSocket, buffer_size: int = 2000, messages_per_s: int = 0) -> None:
         self._websocket = websocket
+        self._frames = _frames_of(websocket)
         self._outgoing: asyncio.Queue[str | None] = asyncio.Queue()
+        self._unsent = 0
+        self._finishing = False
         self._buffer_size = buffer_size
         self._messages_per_s = messages_per_s
         self._received_at: deque[float] = deque()
@@ -49,12 +54,15 @@ class StreamConnection:
         return self._close_reason
 
     def push(self, text: str) -> None:
-        """Queue one text frame; never waits."""
-        if self._ended.is_set():
+        """Send or queue one text frame; never waits."""
+        if self._ended.is_set() or self._finishing:
+            return
+        if not self._unsent and self._frames is not None and self._frames.write_text(text):
             return
         if self._outgoing.qsize() >= self._buffer_size:
             self.drop(POLICY_VIOLATION, "slow consumer")
             return
+        self._unsent += 1
         self._outgoing.put_nowait(text)
 
     def drop(self, code: int, reason: str) -> None:
@@ -67,6 +75,7 @@ class StreamConnection:
         """Close after everything queued so far is sent."""
         if not self._ended.is_set():
             self._close_code, self._close_reason = code, reason
+            self._finishing = True
             self._outgoing.put_nowait(None)
 
     async def serve(self, on_text: Callable[[str], Awaitable[None]]) -> None:
@@ -96,6 +105,7 @@ class StreamConnection:
                 await self._websocket.send_text(text)
             except (WebSocketDisconnect, RuntimeError):  # the socket closed while the frame waited
                 return
+            self._unsent -= 1
 
     async def _receive_all(self, on_text: Callable[[str], Awaitable[None]]) -> None:
         while True:
@@ -126,3 +136,9 @@ class StreamConnection:
                 await self._websocket.close(self._close_code, self._close_reason)
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
             return
+
+
+def _frames_of(websocket: WebSocket) -> FramesProtocol | None:
+    """The short way to the client, where the server has one."""
+    found = websocket.scope.get("extensions", {}).get(EXTENSION, {}).get("connection")
+    return found if isinstance(found, FramesProtocol) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from engine_service.exchange_sim.binance_wire.ws_stream_names import CHANNELS, StreamSpec
 from engine_service.exchange_sim.binance_wire.ws_topics import StreamClient, Topic, make_topic
 from engine_service.exchange_sim.enums import Market
@@ -17,7 +19,7 @@ class MarketHub:
         self._exchange = exchange
         self._topics: dict[tuple[Market, str], Topic] = {}
         self._by_key: dict[StreamKey, list[Topic]] = {}
-        exchange.subscribe(self.on_event)
+        exchange.subscribe(self.on_event, *get_args(MarketEvent))
 
     def on_event(self, event: MarketEvent | AccountEvent) -> None:
         """Hand a market event to the topics of its key; account events belong to the user streams."""

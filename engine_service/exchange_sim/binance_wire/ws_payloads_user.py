@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine_service.exchange_sim.binance_wire.ws_text import MILLISECOND, TimeUnit, fixed, plain
+from engine_service.exchange_sim.binance_wire.ws_text import MILLISECOND, NOTHING, TimeUnit, fixed, plain
 from engine_service.exchange_sim.enums import MarginType, OrderType
 from engine_service.exchange_sim.events import (
     AlgoEvent,
@@ -21,10 +21,11 @@ Payload = dict[str, object]
 
 def execution_report(event: OrderEvent, unit: TimeUnit = MILLISECOND) -> Payload:
     """Spot `executionReport`. Fields that belong to some orders only are absent from the others."""
-    order, request_id = event.order, event.request_client_id
+    order, trade, request_id = event.order, event.trade, event.request_client_id
+    at = event.at_ms * unit
     report: Payload = {
         "e": "executionReport",
-        "E": event.at_ms * unit,
+        "E": at,
         "s": order.symbol,
         "c": request_id or order.client_order_id,
         "S": order.side.value,
@@ -33,15 +34,23 @@ def execution_report(event: OrderEvent, unit: TimeUnit = MILLISECOND) -> Payload
         "q": fixed(order.quantity),
         "p": fixed(order.price),
         "P": fixed(order.stop_price),
-        "F": fixed(ZERO),
+        "F": NOTHING,
         "g": order.order_list_id,
         "C": order.client_order_id if request_id else "",
         "x": event.execution_type.value,
         "X": order.status.value,
         "r": event.reject_reason,
         "i": order.order_id,
-        **_spot_execution(order, event.trade),
-        "T": event.at_ms * unit,
+        "l": fixed(trade.quantity) if trade else NOTHING,
+        "z": fixed(order.executed_quantity),
+        "L": fixed(trade.price) if trade else NOTHING,
+        "n": fixed(trade.fee) if trade else "0",
+        "N": trade.fee_asset if trade else None,
+        "t": trade.trade_id if trade else -1,
+        "m": trade.is_maker if trade else False,
+        "Z": fixed(order.executed_quote),
+        "Y": fixed(trade.quote_quantity) if trade else NOTHING,
+        "T": at,
         "I": event.execution_id,
         "w": order.is_working,
         "M": False,
@@ -51,7 +60,14 @@ def execution_report(event: OrderEvent, unit: TimeUnit = MILLISECOND) -> Payload
     }
     if order.working_ms > 0:
         report["W"] = order.working_ms * unit
-    return report | _strategy(order) | _prevention(event)
+    if order.strategy_id is not None:
+        report["j"] = order.strategy_id
+    if order.strategy_type is not None:
+        report["J"] = order.strategy_type
+    if event.execution_type is ExecutionType.TRADE_PREVENTION:
+        report["v"] = event.execution_id
+        report["A"] = report["B"] = fixed(order.prevented_quantity)
+    return report
 
 
 def list_status(event: ListEvent, unit: TimeUnit = MILLISECOND) -> Payload:
@@ -70,36 +86,6 @@ def list_status(event: ListEvent, unit: TimeUnit = MILLISECOND) -> Payload:
         "T": event.at_ms * unit,
         "O": [{"s": leg.symbol, "i": leg.order_id, "c": leg.client_order_id} for leg in event.legs],
     }
-
-
-def _spot_execution(order: SimOrder, trade: SimTrade | None) -> Payload:
-    return {
-        "l": fixed(trade.quantity if trade else ZERO),
-        "z": fixed(order.executed_quantity),
-        "L": fixed(trade.price if trade else ZERO),
-        "n": fixed(trade.fee) if trade else "0",
-        "N": trade.fee_asset if trade else None,
-        "t": trade.trade_id if trade else -1,
-        "m": trade.is_maker if trade else False,
-        "Z": fixed(order.executed_quote),
-        "Y": fixed(trade.quote_quantity if trade else ZERO),
-    }
-
-
-def _strategy(order: SimOrder) -> Payload:
-    fields: Payload = {}
-    if order.strategy_id is not None:
-        fields["j"] = order.strategy_id
-    if order.strategy_type is not None:
-        fields["J"] = order.strategy_type
-    return fields
-
-
-def _prevention(event: OrderEvent) -> Payload:
-    if event.execution_type is not ExecutionType.TRADE_PREVENTION:
-        return {}
-    prevented = fixed(event.order.prevented_quantity)
-    return {"v": event.execution_id, "A": prevented, "B": prevented}
 
 
 def outbound_account_position(event: SpotPositionEvent, unit: TimeUnit = MILLISECOND) -> Payload:

@@ -13,11 +13,13 @@ TimeUnit = Literal[1, 1000]
 
 MILLISECOND: TimeUnit = 1
 MICROSECOND: TimeUnit = 1000
+NOTHING = "0.00000000"
+"""Zero as spot writes it."""
 
 
 def fixed(value: Decimal) -> str:
     """Eight decimals, as spot writes every price, quantity and balance."""
-    return format(value, ".8f")
+    return f"{value:.8f}" if value else NOTHING
 
 
 def plain(value: Decimal) -> str:

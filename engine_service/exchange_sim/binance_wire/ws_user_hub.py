@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import get_args
+
+import msgspec
 
 from engine_service.exchange_sim.binance_wire import ws_payloads_user as payloads
 from engine_service.exchange_sim.binance_wire.ws_text import TimeUnit
@@ -28,8 +30,7 @@ from engine_service.exchange_sim.events import (
 from engine_service.exchange_sim.exchange import Exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """One wire event of an account; `build` makes its payload in a time unit."""
 
     name: str
@@ -49,7 +50,7 @@ class UserHub:
         self._exchange = exchange
         self._market = market
         self._listeners: dict[str, dict[object, Listener]] = {}
-        exchange.subscribe(self.on_event)
+        exchange.subscribe(self.on_event, *get_args(AccountEvent))
 
     def listen(self, account_id: str, owner: object, listener: Listener) -> None:
         """Deliver an account's reports until `leave`. `owner` identifies the listener."""
@@ -66,8 +67,8 @@ class UserHub:
         """Report an account event of this market."""
         if isinstance(event, MarketEvent) or event.account_id not in self._listeners:
             return
-        for report in reports_of(event):
-            if report.market is self._market:
+        if _market_of(event) is self._market:
+            for report in reports_of(event):
                 self._send(report)
 
     def _send(self, report: Report) -> None:
@@ -85,52 +86,37 @@ class UserHub:
 
 def reports_of(event: AccountEvent) -> list[Report]:
     """The wire events that one account event causes, in the order in which the venue sends them."""
-    if isinstance(event, OrderEvent):
-        return _order_reports(event)
-    return [_report(event, *_named_builder(event))]
-
-
-def _named_builder(
-    event: SpotPositionEvent | SpotBalanceEvent | FuturesAccountEvent | LeverageEvent | AlgoEvent | ListEvent,
-) -> tuple[str, Callable[[TimeUnit], payloads.Payload]]:
+    market, account_id = _market_of(event), event.account_id
+    build: Callable[[TimeUnit], payloads.Payload]
     match event:
+        case OrderEvent():
+            return _order_reports(event)
         case SpotPositionEvent():
-            return "outboundAccountPosition", partial(payloads.outbound_account_position, event)
+            name, symbol, build = "outboundAccountPosition", "", partial(payloads.outbound_account_position, event)
         case SpotBalanceEvent():
-            return "balanceUpdate", partial(payloads.balance_update, event)
+            name, symbol, build = "balanceUpdate", "", partial(payloads.balance_update, event)
         case ListEvent():
-            return "listStatus", partial(payloads.list_status, event)
+            name, symbol, build = "listStatus", event.order_list.symbol, partial(payloads.list_status, event)
         case FuturesAccountEvent():
-            return "ACCOUNT_UPDATE", lambda _: payloads.account_update(event)
+            name, symbol, build = "ACCOUNT_UPDATE", "", lambda _: payloads.account_update(event)
         case LeverageEvent():
-            return "ACCOUNT_CONFIG_UPDATE", lambda _: payloads.account_config_update(event)
+            name, symbol, build = "ACCOUNT_CONFIG_UPDATE", event.symbol, lambda _: payloads.account_config_update(event)
         case AlgoEvent():
-            return "ALGO_UPDATE", lambda _: payloads.algo_update(event)
+            name, symbol, build = "ALGO_UPDATE", event.order.symbol, lambda _: payloads.algo_update(event)
+    return [Report(name, market, account_id, symbol, build)]
 
 
 def _order_reports(event: OrderEvent) -> list[Report]:
-    if event.market is Market.SPOT:
-        return [_report(event, "executionReport", partial(payloads.execution_report, event))]
-    full = _report(event, "ORDER_TRADE_UPDATE", lambda _: payloads.order_trade_update(event))
-    trade = event.trade
+    market, account_id, symbol, trade = event.market, event.account_id, event.order.symbol, event.trade
+    if market is Market.SPOT:
+        return [Report("executionReport", market, account_id, symbol, partial(payloads.execution_report, event))]
+    full = Report("ORDER_TRADE_UPDATE", market, account_id, symbol, lambda _: payloads.order_trade_update(event))
     if trade is None or event.execution_type is not ExecutionType.TRADE:
         return [full]
-    return [_report(event, "TRADE_LITE", lambda _: payloads.trade_lite(event, trade)), full]
-
-
-def _report(event: AccountEvent, name: str, build: Callable[[TimeUnit], payloads.Payload]) -> Report:
-    return Report(name, _market_of(event), event.account_id, _symbol_of(event), build)
+    return [Report("TRADE_LITE", market, account_id, symbol, lambda _: payloads.trade_lite(event, trade)), full]
 
 
 def _market_of(event: AccountEvent) -> Market:
     if isinstance(event, OrderEvent):
         return event.market
     return Market.SPOT if isinstance(event, SpotPositionEvent | SpotBalanceEvent | ListEvent) else Market.FUTURES
-
-
-def _symbol_of(event: AccountEvent) -> str:
-    if isinstance(event, OrderEvent | AlgoEvent):
-        return event.order.symbol
-    if isinstance(event, ListEvent):
-        return event.order_list.symbol
-    return event.symbol if isinstance(event, LeverageEvent) else ""

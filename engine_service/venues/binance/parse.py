@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -64,6 +65,7 @@ FUTURES_TYPES: dict[str, OrderType] = {
     "TAKE_PROFIT": OrderType.TAKE_PROFIT_LIMIT,
     "TAKE_PROFIT_MARKET": OrderType.TAKE_PROFIT_MARKET,
 }
+_SIDES: dict[str, OrderSide] = {"BUY": OrderSide.BUY, "SELL": OrderSide.SELL}
 CONDITIONAL = frozenset(
     {
         OrderType.STOP_MARKET,
@@ -84,16 +86,25 @@ def decimal(payload: Payload, name: str) -> Decimal:
         ParseError: missing, a float, not finite, an exponent, too long.
     """
     value = payload.get(name)
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        return Decimal(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, str):
+        found = _plain_decimal(value)
+        if found is not None:
+            return found
+    elif isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     raise ParseError(f"{name} is not a decimal")
 
 
+@lru_cache(maxsize=8192)
+def _plain_decimal(written: str) -> Decimal | None:
+    # An order's sizes and prices are told again and again: in its answer, in each report, in the balances.
+    return Decimal(written) if _DECIMAL.fullmatch(written) else None
+
+
 def decimal_or(payload: Payload, name: str, default: Decimal = ZERO) -> Decimal:
     """Return a decimal, or ``default`` where the field is absent or empty."""
-    return default if payload.get(name) in {None, ""} else decimal(payload, name)
+    value = payload.get(name)
+    return default if value is None or value == "" else decimal(payload, name)
 
 
 def price_or_none(payload: Payload, name: str) -> Decimal | None:
@@ -111,6 +122,12 @@ def text(payload: Payload, name: str) -> str:
     if not isinstance(value, str) or len(value) > _MAX_TEXT:
         raise ParseError(f"{name} is not a short text")
     return value
+
+
+def asset(payload: Payload, name: str) -> str:
+    """Return the name of an asset; nothing where there is none that could be one."""
+    value = payload.get(name)
+    return value if isinstance(value, str) and len(value) <= 32 else ""
 
 
 def identity(payload: Payload, name: str) -> str:
@@ -145,10 +162,11 @@ def side(payload: Payload, name: str) -> OrderSide:
     Raises:
         ParseError: neither BUY nor SELL.
     """
-    try:
-        return OrderSide(str(payload.get(name)))
-    except ValueError as error:
-        raise ParseError(f"{name} is neither BUY nor SELL") from error
+    value = payload.get(name)
+    found = _SIDES.get(value) if isinstance(value, str) else None
+    if found is None:
+        raise ParseError(f"{name} is neither BUY nor SELL")
+    return found
 
 
 def symbol_key(payload: Payload, name: str = "symbol") -> str:
@@ -157,10 +175,18 @@ def symbol_key(payload: Payload, name: str = "symbol") -> str:
     Raises:
         ParseError: not a symbol this code can name.
     """
+    found = _symbol_of(text(payload, name))
+    if found is None:
+        raise ParseError(f"{name} is not a symbol")
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _symbol_of(written: str) -> str | None:
     try:
-        return instrument_id(f"{text(payload, name)}.{VENUE}")
-    except ValueError as error:
-        raise ParseError(f"{name} is not a symbol") from error
+        return instrument_id(f"{written}.{VENUE}")
+    except ValueError:
+        return None
 
 
 def status_and_type(

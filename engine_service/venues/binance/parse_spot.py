@@ -1,4 +1,4 @@
-"""Spot payloads to the port's words: order answers, queries, trades, the account and the user stream. Pure."""
+"""Spot payloads to the port's words: order answers, queries, trades and the account. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from engine_service.venues.binance.parse import (
     VENUE,
     ParseError,
     Payload,
+    asset,
     at_ms,
     decimal,
     decimal_or,
@@ -33,11 +34,9 @@ from engine_service.venues.binance.parse import (
 from engine_service.venues.port import (
     Accepted,
     Balance,
-    BalanceReport,
     OrderReport,
     OutcomeUnknown,
     Rejected,
-    UserEvent,
 )
 
 _CANCEL_REJECTED = -2011
@@ -51,24 +50,40 @@ def placed(payload: Payload, order: Order) -> Accepted:
     Raises:
         ParseError: the answer lacks the order id or a fill cannot be read.
     """
+    return _placed(payload, order, order.client_order_id)
+
+
+def _placed(payload: Payload, order: Order, client_order_id: str) -> Accepted:
     venue_order_id = identity(payload, "orderId")
     at = at_ms(payload, "transactTime")
-    fills = tuple(_answer_fill(row, order, venue_order_id, at) for row in rows(payload.get("fills", [])))
-    return replace(settled(payload), fills=fills)
+    return Accepted(
+        venue_order_id=venue_order_id,
+        status=_status(payload),
+        fills=tuple(
+            [_answer_fill(row, order, client_order_id, venue_order_id, at) for row in rows(payload.get("fills", []))]
+        ),
+        executed_quantity=decimal_or(payload, "executedQty"),
+    )
 
 
-def settled(payload: Payload) -> Accepted:
+def settled(payload: Payload, status: OrderStatus | None = None) -> Accepted:
     """Read the answer to a cancel or an amendment: the order as it now stands.
+
+    Args:
+        status: what the order certainly is, whatever this payload says of it.
 
     Raises:
         ParseError: the answer lacks the order id.
     """
-    status, _, _ = status_and_type(payload.get("status"), payload.get("type"), SPOT_TYPES, working=_is_working(payload))
     return Accepted(
         venue_order_id=identity(payload, "orderId"),
-        status=status,
+        status=status or _status(payload),
         executed_quantity=decimal_or(payload, "executedQty"),
     )
+
+
+def _status(payload: Payload) -> OrderStatus:
+    return status_and_type(payload.get("status"), payload.get("type"), SPOT_TYPES, working=_is_working(payload))[0]
 
 
 def canceled(payload: Payload, order: Order) -> Accepted:
@@ -144,7 +159,7 @@ def trade(payload: Payload, client_order_id: str) -> Fill:
         price=decimal(payload, "price"),
         quantity=decimal(payload, "qty"),
         fee=decimal_or(payload, "commission"),
-        fee_asset=_asset(payload, "commissionAsset"),
+        fee_asset=asset(payload, "commissionAsset"),
         at_ms=at_ms(payload, "time"),
         liquidity="maker" if payload.get("isMaker") is True else "taker",
     )
@@ -163,30 +178,6 @@ def balances(payload: Payload) -> tuple[Balance, ...]:
     return tuple(balance for balance in found if balance.total)
 
 
-def user_event(payload: Payload) -> UserEvent | None:
-    """Read one event of the user stream; ``None`` for kinds the engine has no use for.
-
-    Raises:
-        ParseError: the event is of a known kind but cannot be read.
-    """
-    match payload.get("e"):
-        case "executionReport":
-            return _execution(payload)
-        case "outboundAccountPosition":
-            return _positions(payload)
-        case "balanceUpdate":
-            return BalanceReport(
-                venue=VENUE,
-                market=Market.SPOT,
-                at_ms=at_ms(payload, "T", "E"),
-                transfer_asset=text(payload, "a"),
-                transfer_amount=decimal(payload, "d"),
-                kind="transfer",
-            )
-        case _:
-            return None
-
-
 def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | None:
     """Read the two legs of a cancel-replace answer; ``None`` where a leg is missing or cannot be read.
 
@@ -196,9 +187,9 @@ def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | 
     try:
         if cancel_leg == "SUCCESS" and new_leg == "SUCCESS":
             answer = mapping(payload.get("newOrderResponse"))
-            return placed(answer, replace(order, client_order_id=replacement_id))
+            return _placed(answer, order, replacement_id)
         if cancel_leg == "SUCCESS" and new_leg in {"FAILURE", "NOT_ATTEMPTED"}:
-            return replace(settled(mapping(payload.get("cancelResponse"))), status=OrderStatus.CANCELED)
+            return settled(mapping(payload.get("cancelResponse")), OrderStatus.CANCELED)
     except ParseError:
         return None
     return None
@@ -217,78 +208,19 @@ def replace_refused(payload: Payload) -> Rejected | OutcomeUnknown | None:
     return failure_of(400, code, message, Market.SPOT).as_outcome()
 
 
-def _execution(payload: Payload) -> OrderReport:
-    status, kind, doubt = status_and_type(
-        payload.get("X"), payload.get("o"), SPOT_TYPES, working=payload.get("w") is True
-    )
-    refusal = payload.get("r")
-    report = OrderReport(
-        symbol=symbol_key(payload, "s"),
-        market=Market.SPOT,
-        client_order_id=_own_client_id(payload),
-        venue_order_id=identity(payload, "i"),
-        side=side(payload, "S"),
-        type=kind,
-        status=status,
-        quantity=decimal(payload, "q"),
-        executed_quantity=decimal(payload, "z"),
-        limit_price=price_or_none(payload, "p"),
-        stop_price=price_or_none(payload, "P"),
-        reason=doubt or (refusal if isinstance(refusal, str) and refusal != "NONE" else ""),
-        at_ms=at_ms(payload, "T", "E"),
-    )
-    return replace(report, fill=_stream_fill(payload, report)) if payload.get("x") == "TRADE" else report
-
-
-def _own_client_id(payload: Payload) -> str:
-    # A cancel carries an id of its own in "c"; the order it ends is named in "C".
-    original = payload.get("C")
-    return original if isinstance(original, str) and original not in {"", "null"} else text(payload, "c")
-
-
-def _stream_fill(payload: Payload, report: OrderReport) -> Fill:
-    return Fill(
-        venue=VENUE,
-        market=Market.SPOT,
-        symbol=report.symbol,
-        trade_id=identity(payload, "t"),
-        client_order_id=report.client_order_id,
-        venue_order_id=report.venue_order_id,
-        side=report.side,
-        price=decimal(payload, "L"),
-        quantity=decimal(payload, "l"),
-        fee=decimal_or(payload, "n"),
-        fee_asset=_asset(payload, "N"),
-        at_ms=report.at_ms,
-        liquidity="maker" if payload.get("m") is True else "taker",
-    )
-
-
-def _positions(payload: Payload) -> BalanceReport:
-    return BalanceReport(
-        venue=VENUE,
-        market=Market.SPOT,
-        at_ms=at_ms(payload, "u", "E"),
-        balances=tuple(
-            Balance(asset=text(row, "a"), free=decimal(row, "f"), locked=decimal(row, "l"))
-            for row in rows(payload.get("B"))
-        ),
-    )
-
-
-def _answer_fill(row: Payload, order: Order, venue_order_id: str, at: int) -> Fill:
+def _answer_fill(row: Payload, order: Order, client_order_id: str, venue_order_id: str, at: int) -> Fill:
     return Fill(
         venue=VENUE,
         market=Market.SPOT,
         symbol=order.symbol,
         trade_id=identity(row, "tradeId"),
-        client_order_id=order.client_order_id,
+        client_order_id=client_order_id,
         venue_order_id=venue_order_id,
         side=order.side,
         price=_positive(row, "price"),
         quantity=_positive(row, "qty"),
         fee=decimal_or(row, "commission"),
-        fee_asset=_asset(row, "commissionAsset"),
+        fee_asset=asset(row, "commissionAsset"),
         at_ms=at,
         liquidity="",
     )
@@ -299,11 +231,6 @@ def _positive(row: Payload, name: str) -> Decimal:
     if value <= ZERO:
         raise ParseError(f"{name} is not positive")
     return value
-
-
-def _asset(payload: Payload, name: str) -> str:
-    value = payload.get(name)
-    return value if isinstance(value, str) and len(value) <= 32 else ""
 
 
 def _is_working(payload: Payload) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import quote, urlencode
@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from engine_service.domain.errors import ConfigurationError
 
 Scalar = str | int
+#: Text that percent-encoding leaves as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 class Signer(Protocol):
@@ -33,18 +35,16 @@ class Signer(Protocol):
 
 
 class HmacSigner:
-    """A shared secret. The keyed hash is prepared once and copied for each request."""
+    """A shared secret."""
 
     session_logon = False
 
     def __init__(self, api_key: str, secret: str) -> None:
         self.api_key = api_key
-        self._keyed = hmac.new(secret.encode(), digestmod=hashlib.sha256)
+        self._secret = secret.encode()
 
     def signature(self, text: str) -> str:
-        keyed = self._keyed.copy()
-        keyed.update(text.encode())
-        return keyed.hexdigest()
+        return hmac.digest(self._secret, text.encode(), "sha256").hex()
 
 
 class Ed25519Signer:
@@ -87,6 +87,9 @@ def signed_query(signer: Signer, params: Mapping[str, Scalar]) -> str:
 
 def signed_params(signer: Signer, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Return ``params`` of a WebSocket API call with ``apiKey`` and ``signature`` (over the sorted parameters)."""
-    complete = {**params, "apiKey": signer.api_key}
-    text = "&".join(f"{name}={quote(str(complete[name]), safe='')}" for name in sorted(complete))
-    return {**complete, "signature": signer.signature(text)}
+    complete: dict[str, Scalar] = {**params, "apiKey": signer.api_key}
+    written = [(name, str(complete[name])) for name in sorted(complete)]
+    if not _PLAIN.fullmatch("".join([value for _, value in written])):
+        written = [(name, quote(value, safe="")) for name, value in written]
+    complete["signature"] = signer.signature("&".join([f"{name}={value}" for name, value in written]))
+    return complete

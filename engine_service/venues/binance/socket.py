@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
 
 import orjson
 import structlog
-from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from engine_service.venues.binance.text_socket import TextSocket
 from engine_service.venues.port import StreamStatus, VenueUnavailable
 
 MAX_FRAME_BYTES = 8_000_000
@@ -31,7 +31,7 @@ class StreamRefused(Exception):
 CONNECT_ERRORS = (OSError, TimeoutError, WebSocketException, StreamRefused, VenueUnavailable)
 
 
-async def dial(url: str) -> ClientConnection:
+async def dial(url: str) -> TextSocket:
     """Open one WebSocket: no proxy, no compression, frames bounded, pings every 20 s.
 
     Raises:
@@ -39,8 +39,9 @@ async def dial(url: str) -> ClientConnection:
         TimeoutError: no handshake within 5 s.
         WebSocketException: the handshake was refused.
     """
-    return await open_websocket(
+    socket = await open_websocket(
         url,
+        create_connection=TextSocket,
         open_timeout=5,
         ping_interval=20,
         ping_timeout=20,
@@ -48,8 +49,9 @@ async def dial(url: str) -> ClientConnection:
         max_size=MAX_FRAME_BYTES,
         compression=None,
         proxy=None,
-        max_queue=1024,
     )
+    assert isinstance(socket, TextSocket)  # noqa: S101  (what the line above asked for)
+    return socket
 
 
 class ReconnectingSocket:
@@ -62,16 +64,18 @@ class ReconnectingSocket:
             own pings then find a dead peer).
         lifetime_s: after which a second socket is opened before the first is closed, so that nothing is lost.
         overlap_s: how long both are heard then.
+        select: what of the messages that arrived together is worth telling.
     """
 
     def __init__(
         self,
         name: str,
-        connect: Callable[[], Awaitable[ClientConnection]],
+        connect: Callable[[], Awaitable[TextSocket]],
         *,
         silence_s: float | None = None,
         lifetime_s: float = LIFETIME_S,
         overlap_s: float = 1.0,
+        select: Callable[[list[Any]], list[Any]] = lambda messages: messages,
         rng: random.Random | None = None,
     ) -> None:
         self._name = name
@@ -79,8 +83,9 @@ class ReconnectingSocket:
         self._silence_s = silence_s
         self._lifetime_s = lifetime_s
         self._overlap_s = overlap_s
+        self._select = select
         self._rng = rng or random.Random()  # noqa: S311  (spreads reconnects; no secret depends on it)
-        self._socket: ClientConnection | None = None
+        self._socket: TextSocket | None = None
         self._closed = False
 
     async def close(self) -> None:
@@ -128,9 +133,8 @@ class ReconnectingSocket:
         try:
             while self._socket is not None:
                 watch.seen(self._socket)
-                raw = await self._socket.recv(decode=False)
-                with contextlib.suppress(orjson.JSONDecodeError):
-                    yield orjson.loads(raw)
+                for message in self._select(_decoded(await self._socket.messages())):
+                    yield message
                 if loop.time() >= renew_at_s:
                     async for message in self._renew():
                         yield message
@@ -157,7 +161,7 @@ class ReconnectingSocket:
         until_s = asyncio.get_running_loop().time() + self._overlap_s
         with contextlib.suppress(TimeoutError, ConnectionClosed):
             while (left_s := until_s - asyncio.get_running_loop().time()) > 0:
-                raw = await asyncio.wait_for(old.recv(decode=False), timeout=left_s)
+                raw = await asyncio.wait_for(old.message(), timeout=left_s)
                 with contextlib.suppress(orjson.JSONDecodeError):
                     yield orjson.loads(raw)
         await old.close()
@@ -179,10 +183,10 @@ class _SilenceWatch:
         self._silence_s = silence_s
         self._loop = asyncio.get_running_loop()
         self._last_s = self._loop.time()
-        self._socket: ClientConnection | None = None
+        self._socket: TextSocket | None = None
         self._timer = self._loop.call_later(silence_s / 2, self._check) if silence_s else None
 
-    def seen(self, socket: ClientConnection) -> None:
+    def seen(self, socket: TextSocket) -> None:
         self._last_s = self._loop.time()
         self._socket = socket
 
@@ -197,6 +201,14 @@ class _SilenceWatch:
             self._socket.transport.abort()
             return
         self._timer = self._loop.call_later(self._silence_s / 2, self._check)
+
+
+def _decoded(raws: Iterable[bytes]) -> list[Any]:
+    found = []
+    for raw in raws:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            found.append(orjson.loads(raw))
+    return found
 
 
 def _reason(error: BaseException) -> str:

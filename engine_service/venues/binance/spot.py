@@ -11,7 +11,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
-from engine_service.venues.binance import params, parse_spot
+from engine_service.venues.binance import params, parse_spot, parse_spot_stream
 from engine_service.venues.binance.base import BinanceVenue, unusable_credentials
 from engine_service.venues.binance.history import DAY_MS, trades_since
 from engine_service.venues.binance.outcomes import Failure
@@ -177,7 +177,7 @@ class BinanceSpot(BinanceVenue):
                     yield raw
                     continue
                 try:
-                    event = parse_spot.user_event(raw)
+                    event = parse_spot_stream.user_event(raw)
                 except ParseError as error:
                     _log.warning("user_event_unreadable", kind=str(raw.get("e"))[:40], reason=str(error))
                     continue

@@ -9,33 +9,35 @@ from typing import Any
 
 import orjson
 import structlog
-from websockets.asyncio.client import ClientConnection
 
 from engine_service.venues.binance.outcomes import Failure
-from engine_service.venues.binance.parse import ParseError, error_fields, mapping, text
+from engine_service.venues.binance.parse import ParseError, Payload, error_fields, mapping, text
 from engine_service.venues.binance.session import BinanceSession, Call, usable
 from engine_service.venues.binance.sign import Scalar, signed_params
 from engine_service.venues.binance.socket import ReconnectingSocket, StreamRefused, dial
+from engine_service.venues.binance.text_socket import TextSocket
 from engine_service.venues.port import StreamStatus, VenueUnavailable
 
 KEEP_ALIVE_S = 30 * 60.0
 _ANSWER_S = 5.0
 _EVENTS = "ORDER_TRADE_UPDATE/ACCOUNT_UPDATE/ALGO_UPDATE/listenKeyExpired"
+#: Names, side, type, sizes and prices of an executionReport.
+_ORDER_FIELDS = ("s", "i", "c", "C", "S", "o", "f", "q", "Q", "p", "P")
 _LISTEN_KEY = "/fapi/v1/listenKey"
 _log = structlog.get_logger(__name__)
 
 
-async def ask(socket: ClientConnection, method: str, params: dict[str, Scalar]) -> Any:
+async def ask(socket: TextSocket, method: str, params: dict[str, Scalar]) -> Any:
     """Send one WebSocket API request on a socket that nothing else uses yet, and return its result.
 
     Raises:
         StreamRefused: the venue said no.
         TimeoutError: no answer within 5 s.
     """
-    await socket.send(orjson.dumps({"id": method, "method": method, "params": params}).decode())
+    socket.send_text(orjson.dumps({"id": method, "method": method, "params": params}))
     async with asyncio.timeout(_ANSWER_S):
         while True:
-            answer = orjson.loads(await socket.recv(decode=False))
+            answer = orjson.loads(await socket.message())
             if isinstance(answer, dict) and answer.get("id") == method:
                 break
     if answer.get("status") != 200:
@@ -49,7 +51,7 @@ class SpotUserStream:
 
     def __init__(self, session: BinanceSession) -> None:
         self._session = session
-        self._socket = ReconnectingSocket("user", self._connect)
+        self._socket = ReconnectingSocket("user", self._connect, select=without_overtaken)
 
     async def close(self) -> None:
         await self._socket.close()
@@ -61,15 +63,15 @@ class SpotUserStream:
                 if isinstance(message, StreamStatus):
                     yield message
                     continue
-                event = message.get("event") if isinstance(message, dict) else None
-                if not isinstance(event, dict):
+                event = _event_of(message)
+                if event is None:
                     continue
                 if event.get("e") in {"eventStreamTerminated", "serverShutdown"}:
                     await self._socket.reconnect()
                     continue
                 yield event
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> TextSocket:
         socket = await dial(self._session.hosts.ws_api)
         try:
             await self._subscribe(socket)
@@ -78,7 +80,7 @@ class SpotUserStream:
             raise
         return socket
 
-    async def _subscribe(self, socket: ClientConnection) -> None:
+    async def _subscribe(self, socket: TextSocket) -> None:
         signer = self._session.signer
         if signer is None:
             raise VenueUnavailable("VENUE_KEYS_MISSING", "this session has no keys")
@@ -88,6 +90,35 @@ class SpotUserStream:
             await ask(socket, "userDataStream.subscribe", {})
         else:
             await ask(socket, "userDataStream.subscribe.signature", params)
+
+
+def without_overtaken(messages: list[Any]) -> list[Any]:
+    """Leave out that an order was taken in where its first trade arrived with that news: the trade says it too.
+
+    Both must tell of the same order in every word that names and sizes it; a contradiction is kept and told.
+    """
+    traded: dict[int, Payload] = {}
+    kept = []
+    for message in reversed(messages):
+        event = _event_of(message)
+        number = event.get("i") if event is not None and event.get("e") == "executionReport" else None
+        if event is not None and isinstance(number, int):
+            if event.get("x") == "TRADE":
+                traded[number] = event
+            elif event.get("x") == "NEW" == event.get("X") and _is_same_order(event, traded.get(number)):
+                continue
+        kept.append(message)
+    kept.reverse()
+    return kept
+
+
+def _is_same_order(event: Payload, trade: Payload | None) -> bool:
+    return trade is not None and all(event.get(name) == trade.get(name) for name in _ORDER_FIELDS)
+
+
+def _event_of(message: object) -> Payload | None:
+    event = message.get("event") if isinstance(message, dict) else None
+    return event if isinstance(event, dict) else None
 
 
 class FuturesUserStream:
@@ -119,7 +150,7 @@ class FuturesUserStream:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> TextSocket:
         body = usable(await self._listen_key("POST"))
         try:
             key = text(mapping(body), "listenKey")

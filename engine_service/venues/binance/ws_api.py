@@ -11,8 +11,8 @@ import contextlib
 import itertools
 from typing import Any
 
+import msgspec
 import orjson
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from engine_service.domain.ids import Market
@@ -21,11 +21,25 @@ from engine_service.venues.binance.parse import error_fields
 from engine_service.venues.binance.parse_market import WINDOW_UNITS_S
 from engine_service.venues.binance.sign import Scalar
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
+from engine_service.venues.binance.text_socket import TextSocket
 from engine_service.venues.port import StreamStatus
 
 #: A result or what its failure means, and the venue's order counts by window in seconds.
 Reply = tuple[Any, dict[int, int]]
 _LOST = Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", "the socket was lost before the answer")
+_LATE = Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", "TimeoutError")
+
+
+class _Awaited(msgspec.Struct):
+    """A request on its way; ``until_s`` is on the loop's clock."""
+
+    answer: asyncio.Future[Reply]
+    until_s: float
+
+    def settle(self, reply: Reply) -> None:
+        """Hand the first word to whoever waits; later ones come too late."""
+        if not self.answer.done():
+            self.answer.set_result(reply)
 
 
 class OrderSocket:
@@ -40,8 +54,9 @@ class OrderSocket:
         self._market = market
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[Reply]] = {}
-        self._link: ClientConnection | None = None
+        self._waiting: dict[str, _Awaited] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._link: TextSocket | None = None
         self._stream = ReconnectingSocket("orders", self._connect)
         self._reader: asyncio.Task[None] | None = None
 
@@ -63,6 +78,9 @@ class OrderSocket:
             await asyncio.gather(self._reader, return_exceptions=True)
             self._reader = None
         self._forget()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
 
     async def request(self, method: str, params: dict[str, Scalar]) -> Reply:
         """Send one signed request at most once.
@@ -73,19 +91,34 @@ class OrderSocket:
         link = self._link
         if link is None:
             return Failure(Meaning.NOT_DONE, "VENUE_UNREACHABLE", "no socket", not_sent=True), {}
+        loop = asyncio.get_running_loop()
         number = str(next(self._numbers))
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
+        awaited = _Awaited(loop.create_future(), loop.time() + self._timeout_s)
+        self._waiting[number] = awaited
+        if self._sweep is None:
+            self._sweep = loop.call_at(awaited.until_s, self._give_up)
         try:
-            await link.send(orjson.dumps({"id": number, "method": method, "params": params}), text=True)
-            async with asyncio.timeout(self._timeout_s):
-                return await answer
-        except (ConnectionClosed, TimeoutError) as error:
+            await link.writable()
+            # An order that was held up for so long that nobody waits for it any more must not go out behind our back.
+            if not awaited.answer.done():
+                link.send_text(orjson.dumps({"id": number, "method": method, "params": params}))
+            return await awaited.answer
+        except ConnectionClosed as error:
             return Failure(Meaning.UNKNOWN, "VENUE_NO_ANSWER", type(error).__name__), {}
         finally:
             self._waiting.pop(number, None)
 
-    async def _connect(self) -> ClientConnection:
+    def _give_up(self) -> None:
+        """Answer whoever has waited long enough. One timer for all: who asked first is at the front of the table."""
+        loop = asyncio.get_running_loop()
+        self._sweep = None
+        for awaited in self._waiting.values():
+            if awaited.until_s > loop.time():
+                self._sweep = loop.call_at(awaited.until_s, self._give_up)
+                return
+            awaited.settle((_LATE, {}))
+
+    async def _connect(self) -> TextSocket:
         self._link = await dial(self._url)
         return self._link
 
@@ -99,9 +132,9 @@ class OrderSocket:
                     self._resolve(message)
 
     def _resolve(self, message: dict[str, Any]) -> None:
-        answer = self._waiting.get(str(message.get("id")))
-        if answer is not None and not answer.done():
-            answer.set_result((self._meaning(message), _order_counts(message.get("rateLimits"))))
+        awaited = self._waiting.get(str(message.get("id")))
+        if awaited is not None:
+            awaited.settle((self._meaning(message), _order_counts(message.get("rateLimits"))))
 
     def _meaning(self, message: dict[str, Any]) -> Any | Failure:
         status = message.get("status")
@@ -116,9 +149,8 @@ class OrderSocket:
 
     def _forget(self) -> None:
         self._link = None
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_result((_LOST, {}))
+        for awaited in self._waiting.values():
+            awaited.settle((_LOST, {}))
 
 
 def _order_counts(value: object) -> dict[int, int]:

@@ -7,7 +7,7 @@ import pytest
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
-from engine_service.venues.binance import parse_futures, parse_market, parse_spot
+from engine_service.venues.binance import parse_futures, parse_market, parse_spot, parse_spot_stream
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal
 from engine_service.venues.port import BalanceReport, OrderReport
 from tests.unit.engine_service.venues.builders import limit_order
@@ -31,7 +31,7 @@ SPOT_ORDER: dict[str, Any] = {
 
 
 def report_of(payload: dict[str, Any]) -> OrderReport:
-    event = parse_spot.user_event(payload)
+    event = parse_spot_stream.user_event(payload)
     assert isinstance(event, OrderReport)
     return event
 
@@ -74,20 +74,20 @@ def test_a_triggered_stop_is_told_from_a_waiting_one() -> None:
 @pytest.mark.parametrize("field", ["s", "S", "q", "z", "i"])
 def test_a_report_without_a_vital_field_is_an_error_of_that_report_alone(field: str) -> None:
     with pytest.raises(ParseError):
-        parse_spot.user_event({name: value for name, value in EXECUTION.items() if name != field})
+        parse_spot_stream.user_event({name: value for name, value in EXECUTION.items() if name != field})
 
 
 def test_a_trade_without_an_id_is_not_booked_under_an_invented_one() -> None:
     with pytest.raises(ParseError):
-        parse_spot.user_event(TRADE | {"t": None})
+        parse_spot_stream.user_event(TRADE | {"t": None})
 
 
 def test_an_event_of_an_unknown_kind_is_left_out() -> None:
-    assert parse_spot.user_event({"e": "somethingNew"}) is None
+    assert parse_spot_stream.user_event({"e": "somethingNew"}) is None
 
 
 def test_a_transfer_is_not_a_balance_snapshot() -> None:
-    event = parse_spot.user_event(
+    event = parse_spot_stream.user_event(
         {"e": "balanceUpdate", "E": 1760000000100, "a": "BTC", "d": "-1.5", "T": 1760000000090}
     )
     assert isinstance(event, BalanceReport)
