@@ -97,10 +97,10 @@ class EquityCurve:
             at_open: fills are at opens: one that falls on a bar's close comes after it.
         """
         self._columns = list(series.values())
-        self._alone = len(self._columns) == 1
         closes = [columns.close_at for columns in self._columns]
+        self._aligned = all(np.array_equal(one, closes[0]) for one in closes[1:])
         #: ms, each time once.
-        self.times: Ints = closes[0] if self._alone else np.unique(np.concatenate(closes))
+        self.times: Ints = closes[0] if self._aligned else _union(closes)
         first, *others = self._columns
         self._first = self._stairs(first, flows[first.symbol], start, at_open=at_open)
         self._others = [(one, self._stairs(one, flows[one.symbol], 0.0, at_open=at_open)) for one in others]
@@ -140,12 +140,12 @@ class EquityCurve:
 
     def _worth(self, columns: BarSeries, stairs: _Stairs, begin: int, end: int) -> tuple[Floats, Floats]:
         value, worth = stairs.part(begin, end)
-        value *= columns.close[begin:end] if self._alone else _newest(columns, self.times[begin:end])
+        value *= columns.close[begin:end] if self._aligned else _newest(columns, self.times[begin:end])
         worth += value
         return worth, np.abs(value, out=value)
 
     def _stairs(self, columns: BarSeries, flow: CashFlows, start: float, *, at_open: bool) -> _Stairs:
-        if self._alone:
+        if self._aligned:
             first = flow.bar
         elif at_open:
             first = np.searchsorted(self.times, columns.open_at[flow.bar], side="right")
@@ -158,6 +158,12 @@ def _levels(steps: Floats) -> Floats:
     levels = np.zeros(len(steps) + 1)
     np.cumsum(steps, out=levels[1:])
     return levels
+
+
+def _union(times: Sequence[Ints]) -> Ints:
+    # ``np.unique`` loads masked arrays first, which takes longer than the backtest.
+    merged = np.sort(np.concatenate(times))
+    return np.asarray(merged[np.concatenate([[True], merged[1:] != merged[:-1]])], dtype=np.int64)
 
 
 def _newest(columns: BarSeries, times: Ints) -> Floats:

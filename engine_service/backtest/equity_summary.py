@@ -34,18 +34,20 @@ class EquitySummary:
 
     def add(self, equity: Floats, gross: Floats) -> None:
         """Take the next bars, a whole number of stretches unless they are the last."""
-        self._add_returns(equity)
+        whole = len(equity) // STRETCH * STRETCH
+        lowest = math.inf
+        for stretches in (equity[:whole].reshape(-1, STRETCH), equity[whole:].reshape(1, -1)):
+            if stretches.size:
+                lows = stretches.min(axis=1).tolist()
+                lowest = min(lowest, *lows)
+                self.lows += lows
+                self.highs += stretches.max(axis=1).tolist()
+        self._add_returns(equity, ruined=lowest <= 0.0)
         self.bars += len(equity)
         self.total += float(equity.sum())
         self.gross += float(gross.sum())
-        whole = len(equity) // STRETCH * STRETCH
-        for stretches in (equity[:whole].reshape(-1, STRETCH), equity[whole:].reshape(1, -1)):
-            if stretches.size:
-                self.lows += stretches.min(axis=1).tolist()
-                self.highs += stretches.max(axis=1).tolist()
 
-    def _add_returns(self, equity: Floats) -> None:
-        ruined = bool(equity.min() <= 0.0)
+    def _add_returns(self, equity: Floats, *, ruined: bool) -> None:
         alive = equity[: int(np.argmax(equity <= 0.0))] if ruined else equity
         if len(alive) and not self._ruined:
             returns = np.empty(len(alive))

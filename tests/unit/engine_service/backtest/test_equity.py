@@ -62,6 +62,23 @@ def test_the_deepest_fall_is_found_wherever_it_lies(seed: int) -> None:
     assert drawdown(curve) == pytest.approx(plain_drawdown(curve.equity), rel=1e-12)
 
 
+@pytest.mark.parametrize("at_open", [False, True])
+@pytest.mark.parametrize(("late", "bars"), [(0, 300), (100, 150)])
+def test_symbols_together_are_worth_what_each_is_at_its_newest_close(late: int, bars: int, at_open: bool) -> None:
+    whole = columns(walk(300, 1))
+    part = columns(walk(bars, 2, level=7.0), "ETHUSDT.BINANCE", start_ms=START_MS + late * BAR_MS)
+    series = {one.symbol: one for one in (whole, part)}
+    flows = {
+        one.symbol: cash_flows(np.array([3, 90]), np.array([2.0, -5.0]), one.open[[3, 90]], D(5))
+        for one in series.values()
+    }
+    together = EquityCurve(series, flows, 1_000.0, at_open=at_open)
+    worth = {one.symbol: EquityCurve({one.symbol: one}, flows, 0.0, at_open=at_open).equity for one in series.values()}
+    held = np.concatenate([np.zeros(late), worth[part.symbol], np.full(300 - late - bars, worth[part.symbol][-1])])
+    assert together.times.tolist() == whole.close_at.tolist()
+    np.testing.assert_allclose(together.equity, 1_000.0 + worth[whole.symbol] + held, rtol=1e-13)
+
+
 def test_an_account_that_only_rises_never_fell() -> None:
     one = columns(np.linspace(100.0, 200.0, 3 * STRETCH))
     held = cash_flows(np.array([0]), np.array([1.0]), one.close[:1], D(0))
