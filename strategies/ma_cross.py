@@ -9,45 +9,64 @@ from __future__ import annotations
 import math
 from collections import deque
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strategies.contracts import Bar, Signal
+from strategies.rolling import rolling_sums
 
 STRATEGY_ID = "ma_cross"
 #: Price units per quote unit; venues write prices with at most eight decimals.
 UNITS = 1e8
 _LARGEST = 2.0**62
+_LARGEST_FLOAT = 2.0**53
+#: Closes read at a time: sums of so many stay in the processor's cache.
+_PIECE = 16_384
+
+
+class TooLarge(ValueError):
+    """Prices whose sums over these windows cannot be held exactly; bar by bar there is no limit."""
 
 
 def crossings(closes: NDArray[np.float64], fast: int, slow: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return (bars, up): at which of the closes, shape (T,), the averages cross, and whether upwards.
 
     Raises:
-        ValueError: not 1 <= fast < slow, or prices too large to be summed exactly.
+        ValueError: not 1 <= fast < slow.
+        TooLarge: the prices are too large to be summed exactly.
     """
     _check_windows(fast, slow)
-    if len(closes) <= slow:
+    windows = len(closes) - slow + 1
+    if windows < 2:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
-    if not is_summable(closes, fast, slow):
-        raise ValueError("the prices are too large for these windows")
-    # A running total may wrap around; differences of it do not.
-    total = np.zeros(len(closes) + 1, dtype=np.int64)
-    np.cumsum(np.rint(closes * UNITS).astype(np.int64), out=total[1:])
-    newest = total[slow:]
-    fast_sum = newest - total[slow - fast : -fast]
-    slow_sum = newest - total[:-slow]
-    fast_sum *= slow
-    slow_sum *= fast
-    above = fast_sum > slow_sum
+    above = np.empty(windows, dtype=np.bool_)
+    for begin in range(0, windows, _PIECE):
+        units = closes[begin : begin + _PIECE + slow - 1] * UNITS
+        _above(np.rint(units, out=units), fast, slow, above[begin : begin + _PIECE])
     flips = np.flatnonzero(above[1:] != above[:-1])
     return flips + slow, above[flips + 1]
 
 
-def is_summable(closes: NDArray[np.float64], fast: int, slow: int) -> bool:
-    """Tell whether ``crossings`` can hold the sums of these prices; bar by bar there is no limit."""
-    return len(closes) == 0 or float(closes.max()) * UNITS * fast * slow < _LARGEST
+def _above(units: NDArray[Any], fast: int, slow: int, out: NDArray[np.bool_]) -> None:
+    """Write where the fast average is above the slow one: where it is above that of the slow one's older bars."""
+    largest = float(units.max()) * fast * slow
+    if largest >= _LARGEST:
+        raise TooLarge("the prices are too large for these windows")
+    # Floats hold whole numbers up to 2^53 as exactly as integers do, and need no turning into them.
+    if largest >= _LARGEST_FLOAT:
+        units = units.astype(np.int64)
+    older = slow - fast
+    newest, before = rolling_sums(units, (fast, older))
+    newest, before = newest[older:], before[:-fast]
+    common = math.gcd(fast, older)
+    # A factor of one is common, and a pass over the bars for nothing.
+    if older > common:
+        newest = newest * (older // common)
+    if fast > common:
+        before = before * (fast // common)
+    np.greater(newest, before, out=out)
 
 
 def _check_windows(fast: int, slow: int) -> None:

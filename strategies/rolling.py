@@ -10,7 +10,8 @@ Every function takes values of shape (..., T) and returns (..., T - window + 1),
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,34 @@ Merge = Callable[[Moments, int, Moments, int], Moments]
 
 def rolling_sum(values: Array, window: int) -> Array:
     """Return the sum of each window."""
-    return _over_windows((values,), window, _merge_sums)[0]
+    return rolling_sums(values, (window,))[0]
+
+
+def rolling_sums(values: NDArray[Any], windows: Sequence[int]) -> list[NDArray[Any]]:
+    """Return the sum of each window, for windows of several lengths out of the same halves. Whole numbers stay whole.
+
+    Raises:
+        ValueError: there are fewer values than in a window.
+    """
+    counts = [_count(values, window) for window in windows]
+    sums = [values] * len(windows)
+    part, span = values, 1
+    while span <= max(windows):
+        for at, (window, count) in enumerate(zip(windows, counts, strict=True)):
+            if window & span:
+                taken = window & (span - 1)
+                piece = part[..., taken : taken + count]
+                sums[at] = sums[at] + piece if taken else piece
+        part = part[..., :-span] + part[..., span:] if 2 * span <= max(windows) else part
+        span *= 2
+    return sums
+
+
+def _count(values: NDArray[Any], window: int) -> int:
+    count: int = values.shape[-1] - window + 1
+    if count < 1:
+        raise ValueError(f"{values.shape[-1]} values for a window of {window}")
+    return count
 
 
 def rolling_spread(values: Array, window: int) -> tuple[Array, Array]:
@@ -41,9 +69,7 @@ def rolling_slope(values: Array, window: int) -> Array:
 
 def _over_windows(bars: Moments, window: int, merge: Merge) -> Moments:
     """Build windows of 1, 2, 4, ... bars, and each window from those that its length in binary names."""
-    count = bars[0].shape[-1] - window + 1
-    if count < 1:
-        raise ValueError(f"{bars[0].shape[-1]} values for a window of {window}")
+    count = _count(bars[0], window)
     part, span = bars, 1
     whole: Moments = ()
     taken = 0
@@ -56,10 +82,6 @@ def _over_windows(bars: Moments, window: int, merge: Merge) -> Moments:
             return whole
         part = merge(tuple(each[..., :-span] for each in part), span, tuple(each[..., span:] for each in part), span)
         span *= 2
-
-
-def _merge_sums(left: Moments, _left_bars: int, right: Moments, _right_bars: int) -> Moments:
-    return (left[0] + right[0],)
 
 
 def _merge_spreads(left: Moments, left_bars: int, right: Moments, right_bars: int) -> Moments:

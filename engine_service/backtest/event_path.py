@@ -13,18 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine_service.backtest.aim import Aim
 from engine_service.backtest.desk import Desk
-from engine_service.backtest.equity import curve, flows_of
+from engine_service.backtest.equity import EquityCurve, flows_of
 from engine_service.backtest.options import BacktestOptions, BacktestResult
 from engine_service.backtest.series import BarSeries, series_of
 from engine_service.domain.ids import Market
-from engine_service.domain.money import EXACT, ZERO, from_float
-from engine_service.domain.order import OrderRequest
-from engine_service.domain.order_status import OrderSide, OrderType
-from engine_service.domain.portfolio import strategy_key
+from engine_service.domain.money import EXACT, ZERO
 from strategies.contracts import Bar, Strategy
-
-SHARE_STEP = Decimal("0.0001")
 
 
 class Wish(NamedTuple):
@@ -111,8 +107,10 @@ class _Run:
         self._series = series
         self._options = options
         self._desk = Desk(sorted(series), options, min(int(columns.open_at[0]) for columns in series.values()))
-        self._market = Market(options.market)
+        self._aims = {symbol: Aim(rules, options) for symbol, rules in self._desk.instruments.items()}
         self._at_risk: dict[str, None] = {}
+        #: The bar at whose close a symbol stands marked.
+        self._marked: dict[str, int] = {}
         self._paid: list[tuple[int, float]] = []
 
     def trade(self, moments: Sequence[_Moment]) -> BacktestResult:
@@ -134,67 +132,47 @@ class _Run:
     def _mark_close(self, symbol: str, index: int) -> None:
         columns = self._series[symbol]
         self._desk.mark(symbol, _exact(columns.close[index]), int(columns.close_at[index]))
+        self._marked[symbol] = index
 
     def _mark_held(self, moment: _Moment) -> None:
         """Bring what else is held to its newest price: the rails look at the whole account."""
         for symbol in self._at_risk:
             if symbol == moment.symbol:
                 continue
-            columns = self._series[symbol]
-            newest = int(np.searchsorted(columns.close_at, moment.at_ms, side="right")) - 1
-            if newest >= 0:
+            newest = int(self._series[symbol].close_at.searchsorted(moment.at_ms, side="right")) - 1
+            if newest >= 0 and newest != self._marked.get(symbol):
                 self._mark_close(symbol, newest)
         self._desk.clock.set_ms(moment.at_ms)
 
     # --- what happens -------------------------------------------------------------------------------------------
 
     def _act(self, moment: _Moment, wish: Wish) -> None:
-        columns = self._series[moment.symbol]
-        prices = columns.open if moment.phase == _OPEN else columns.close
-        self._desk.mark(moment.symbol, _exact(prices[moment.bar]), moment.at_ms)
-        request = self._request(moment.symbol, wish)
+        symbol, columns = moment.symbol, self._series[moment.symbol]
+        if moment.phase == _OPEN:
+            self._desk.mark(symbol, _exact(columns.open[moment.bar]), moment.at_ms)
+            self._marked.pop(symbol, None)
+        else:
+            self._mark_close(symbol, moment.bar)
+        books, marks = self._desk.core.state.portfolio, self._desk.core.marks
+        request = self._aims[symbol].order(wish.strategy, wish.target, wish.why, books, marks)
         if request is not None:
             self._desk.trade(request)
-            self._at_risk[moment.symbol] = None
+            if self._holds(symbol):
+                self._at_risk[symbol] = None
+            else:
+                self._at_risk.pop(symbol, None)
+
+    def _holds(self, symbol: str) -> bool:
+        books, rules = self._desk.core.state.portfolio, self._desk.instruments[symbol]
+        if rules.market is Market.SPOT:
+            return books.holding(rules.venue, rules.market, rules.base) != 0
+        return books.position(symbol) != 0
 
     def _fund(self, moment: _Moment) -> None:
         self._mark_close(moment.symbol, moment.bar)
         before = self._desk.core.state.portfolio.funding
         self._desk.pay_funding(moment.symbol, moment.rate, moment.at_ms)
         self._paid.append((moment.at_ms, float(self._desk.core.state.portfolio.funding - before)))
-
-    def _request(self, symbol: str, wish: Wish) -> OrderRequest | None:
-        """Return the market order that brings the strategy to its target, or ``None`` where it is there."""
-        key = strategy_key(wish.strategy, self._market, symbol)
-        position = self._desk.core.state.portfolio.strategies.get(key)
-        held = position.book.quantity if position else ZERO
-        wanted = self._wanted(symbol, wish.target)
-        change = wanted - held
-        quantity = self._desk.instruments[symbol].round_quantity(abs(change), market_order=True)
-        if quantity <= 0:
-            return None
-        reduces = held != 0 and held * wanted >= 0 and abs(wanted) < abs(held)
-        return OrderRequest(
-            symbol=symbol,
-            market=self._market,
-            side=OrderSide.BUY if change > 0 else OrderSide.SELL,
-            type=OrderType.MARKET,
-            quantity=quantity,
-            reduce_only=reduces,
-            strategy=wish.strategy,
-            leg="exit" if abs(wanted) < abs(held) else "entry",
-            why=wish.why,
-        )
-
-    def _wanted(self, symbol: str, target: float) -> Decimal:
-        options = self._options
-        if target < 0 and (options.long_only or self._market is Market.SPOT):
-            return ZERO
-        share = _share(target)
-        if options.quantity is not None:
-            return share * options.quantity
-        price = self._desk.core.marks.price(symbol, self._market)
-        return share * (options.notional or ZERO) / price if price else ZERO
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -205,21 +183,20 @@ class _Run:
         books = desk.core.state.portfolio
         if books.identity_error != 0:
             raise AssertionError(f"the equity identity is off by {books.identity_error}")
-        fills = {symbol: [fill for fill in desk.fills if fill.symbol == symbol] for symbol in self._series}
-        times, equity, gross = curve(
-            self._series,
-            {symbol: flows_of(own) for symbol, own in fills.items()},
-            float(sum(self._options.balances.values(), ZERO)),
-            self._paid,
-            at_open=self._options.fill_at == "open",
-        )
+        options = self._options
+        at_open = options.fill_at == "open"
+        flows = {
+            symbol: flows_of(
+                columns, [fill for fill in desk.fills if fill.symbol == symbol], options.fee_bps, at_open=at_open
+            )
+            for symbol, columns in self._series.items()
+        }
+        start = float(sum(options.balances.values(), ZERO))
         return BacktestResult(
             bars=sum(len(columns) for columns in self._series.values()),
             orders=tuple(desk.orders),
             fills=tuple(desk.fills),
-            times=times,
-            equity=equity,
-            gross=gross,
+            curve=EquityCurve(self._series, flows, start, self._paid, at_open=at_open),
             equity_final=desk.core.state.exposure.equity,
             fees=books.fees,
             realised=books.realised,
@@ -262,7 +239,3 @@ def _funded(columns: BarSeries, rates: Sequence[FundingRate]) -> list[_Moment]:
 
 def _exact(price: float) -> Decimal:
     return Decimal(repr(float(price)))
-
-
-def _share(target: float) -> Decimal:
-    return from_float(abs(target), SHARE_STEP) * (1 if target >= 0 else -1)

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine_service.backtest.equity import EquityCurve
+from engine_service.backtest.equity_summary import STRETCH
 from engine_service.backtest.options import Traded
 from engine_service.domain.money import plain
-from strategies.research.metrics import SharpeEstimate, sharpe_estimate
+from strategies.research.metrics import SharpeEstimate
 
 YEAR_MS = 365.25 * 86_400_000
 
@@ -22,9 +24,9 @@ def figures_of(traded: Traded) -> dict[str, Any]:
     of the peak; ``turnover`` is the notional of all fills over the mean equity of the whole run, ``exposure`` the mean
     gross value held as a share of equity.
     """
-    equity = traded.equity
     estimate, scale = sharpe_of(traded)
-    mean = float(equity.mean())
+    summary = traded.curve.summary
+    mean = summary.total / summary.bars
     return {
         "bars": traded.bars,
         "orders": traded.order_count,
@@ -35,28 +37,40 @@ def figures_of(traded: Traded) -> dict[str, Any]:
         "equity_final": plain(traded.equity_final),
         "sharpe": estimate.per_bar * scale,
         "sharpe_se": estimate.standard_error * scale,
-        "max_drawdown": drawdown(equity),
+        "max_drawdown": drawdown(traded.curve),
         "turnover": float(traded.traded_value) / mean if mean > 0 else 0.0,
-        "exposure": float(traded.gross.mean()) / mean if mean > 0 else 0.0,
+        "exposure": summary.gross / summary.bars / mean if mean > 0 else 0.0,
         "refused": dict(traded.refused),
     }
 
 
 def sharpe_of(traded: Traded) -> tuple[SharpeEstimate, float]:
     """Return the Sharpe ratio per bar and the factor that annualises it."""
-    equity = traded.equity
-    # A ruined account has no returns to speak of from there on.
-    alive = equity if equity.min() > 0 else equity[: int(np.argmax(equity <= 0))]
-    returns = np.diff(alive)
-    returns /= alive[:-1]
-    return sharpe_estimate(returns), math.sqrt(YEAR_MS / _bar_ms(traded.times))
+    return traded.curve.summary.moments.sharpe(), math.sqrt(YEAR_MS / _bar_ms(traded.curve.times))
 
 
-def drawdown(equity: NDArray[np.float64]) -> float:
-    """Return the deepest fall from a peak as a share of the peak, 0 to 1 (above 1 where equity fell below 0)."""
+def drawdown(curve: EquityCurve) -> float:
+    """Return the deepest fall from a peak as a share of the peak, 0 to 1 (above 1 where equity fell below 0).
+
+    A running peak over all bars is slow. No stretch of them falls deeper than from the highest peak up to its end to
+    its own lowest point; only where that is deeper than what was found already are the bars looked at one by one.
+    """
+    lows, peaks = np.array(curve.summary.lows), np.maximum.accumulate(curve.summary.highs)
+    if lows.min() <= 0.0:
+        return _fall(curve.equity)
+    bound = 1.0 - lows / peaks
+    deepest = 0.0
+    for stretch in np.argsort(-bound).tolist():
+        if bound[stretch] <= deepest:
+            break
+        equity, _ = curve.part(stretch * STRETCH, (stretch + 1) * STRETCH)
+        deepest = max(deepest, _fall(np.concatenate([peaks[stretch - 1 : stretch] if stretch else [], equity])))
+    return deepest
+
+
+def _fall(equity: NDArray[np.float64]) -> float:
     peak = np.maximum.accumulate(equity)
-    np.divide(equity, peak, out=peak)
-    return max(0.0, 1.0 - float(peak.min()))
+    return max(0.0, 1.0 - float((equity / peak).min()))
 
 
 def _bar_ms(times: NDArray[np.int64]) -> float:

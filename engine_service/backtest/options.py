@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine_service.backtest.equity import EquityCurve
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.fill import Fill
 from engine_service.domain.money import ZERO
@@ -83,7 +84,7 @@ class Traded(Protocol):
     """What came of a backtest, whichever path it took. Money is in the reporting currency.
 
     ``times`` (ms, the closes of all bars, each once) and ``equity`` (at the closes of those moments, float64) have one
-    point a bar time, ``gross`` is the absolute value held at the same times; ``equity_final`` is exact. ``realised``
+    point a bar time, both of them from ``curve``; ``equity_final`` is exact. ``realised``
     is before fees and funding; ``funding`` is what was paid, negative where received. ``refused`` counts orders that a
     rail or the venue refused, by code.
     """
@@ -95,11 +96,11 @@ class Traded(Protocol):
     @property
     def fill_count(self) -> int: ...
     @property
+    def curve(self) -> EquityCurve: ...
+    @property
     def times(self) -> NDArray[np.int64]: ...
     @property
     def equity(self) -> NDArray[np.float64]: ...
-    @property
-    def gross(self) -> NDArray[np.float64]: ...
     @property
     def equity_final(self) -> Decimal: ...
     @property
@@ -125,14 +126,20 @@ class BacktestResult:
     bars: int
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
-    times: NDArray[np.int64]
-    equity: NDArray[np.float64]
-    gross: NDArray[np.float64]
+    curve: EquityCurve
     equity_final: Decimal
     fees: Decimal
     realised: Decimal
     funding: Decimal
     refused: Mapping[str, int]
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        return self.curve.times
+
+    @property
+    def equity(self) -> NDArray[np.float64]:
+        return self.curve.equity
 
     @property
     def order_count(self) -> int:

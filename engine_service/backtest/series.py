@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine_service.domain.ids import instrument_id, venue_of
 from strategies.contracts import Bar
 
 Floats = NDArray[np.float64]
@@ -58,6 +59,10 @@ class BarSeries:
         """Return the number of the bar that opens (``at_open``) or closes at a time."""
         return int(np.searchsorted(self.open_at if at_open else self.close_at, at_ms))
 
+    def bars_at(self, at_ms: Times, *, at_open: bool) -> Times:
+        """Return the numbers of the bars that open or close at these times."""
+        return np.searchsorted(self.open_at if at_open else self.close_at, at_ms)
+
     @property
     def bar_ms(self) -> int:
         """Return the length of a bar."""
@@ -101,6 +106,25 @@ class BarSeries:
         if wrong.any():
             at = int(self.open_at[int(np.argmax(wrong))])
             raise BadBars(code, f"the bar of {self.symbol} at {at} ms {what}")
+
+
+def checked_symbol(text: str) -> str:
+    """Return an instrument's key, ``BTCUSDT.BINANCE``.
+
+    Raises:
+        ValueError: it is not written like that.
+    """
+    return instrument_id(text)
+
+
+def check_one_venue(symbols: Iterable[str]) -> None:
+    """Check that one account can trade these instruments.
+
+    Raises:
+        BadBars: they are of several venues (``VENUES_MIXED``).
+    """
+    if len(venues := {venue_of(symbol) for symbol in symbols}) > 1:
+        raise BadBars("VENUES_MIXED", f"one run trades on one venue, not on {', '.join(sorted(venues))}")
 
 
 def series_of(bars: Iterable[Bar]) -> dict[str, BarSeries]:

@@ -11,34 +11,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine_service.backtest.desk import FINEST
-from engine_service.backtest.equity import CashFlows, curve
-from engine_service.backtest.event_path import Funding, FundingRate
+from engine_service.backtest.equity import EquityCurve, cash_flows
+from engine_service.backtest.event_path import Funding, FundingRate, wishes_of
+from engine_service.backtest.funds import Trades, first_unpaid
 from engine_service.backtest.options import BacktestOptions, FillRow
 from engine_service.backtest.series import BarSeries
-from engine_service.backtest.signals import crossing_windows, wishes_for
+from engine_service.backtest.signals import crossings_of, ready
 from engine_service.domain.money import BPS, EXACT, ZERO, quantise
-from strategies.ma_cross import crossings, is_summable
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _UNITS = 1e8
 _ROOM = 2.0**62
+#: Up to here every whole number is a float.
+_WHOLE = 2.0**53
+
+
+class FundsShort(UnknownSetting):
+    """The exchange would refuse an order of these for want of funds, which only the event path can go on from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SymbolFills:
     """The fills of one symbol, oldest first: ``change`` in whole quantities, ``units`` the prices in 1e-8 quote.
 
-    ``units`` is of dtype int64, or of ``Decimal`` where a price does not fit.
+    ``bar`` is the number of the bar at whose open or close it was. ``units`` is of dtype int64, or of ``Decimal`` where
+    a price does not fit.
     """
 
     symbol: str
+    bar: Ints
     at: Ints
     change: Ints
     units: NDArray[np.int64] | NDArray[np.object_]
@@ -52,9 +61,7 @@ class VectorResult:
     """What came of the vector path: see ``options.Traded``."""
 
     bars: int
-    times: Ints
-    equity: Floats
-    gross: Floats
+    curve: EquityCurve
     equity_final: Decimal
     fees: Decimal
     realised: Decimal
@@ -63,6 +70,14 @@ class VectorResult:
     quantity: Decimal
     fee_bps: Decimal
     symbols: tuple[SymbolFills, ...]
+
+    @property
+    def times(self) -> Ints:
+        return self.curve.times
+
+    @property
+    def equity(self) -> Floats:
+        return self.curve.equity
 
     @property
     def refused(self) -> Mapping[str, int]:
@@ -103,25 +118,27 @@ def trade_crossings(
     """Trade a strategy's whole targets over all bars at once.
 
     Raises:
-        UnknownSetting: the strategy's targets are shares, or the options ask for what only the event path has.
-        BadBars: see ``signals.wishes_for``.
+        UnknownSetting: the strategy's targets are shares, or the options ask for what only the event path has; see
+            ``signals.ready`` too.
+        FundsShort: the account cannot pay for every order.
+        BadBars: see ``signals.ready``.
     """
-    quantity = _checked_quantity(options)
     with localcontext(EXACT):
-        total, fills, flows, paid = _Sums(), [], {}, []
+        quantity = _checked_quantity(options)
+        total, fills, trades, flows, paid = _Sums(), [], [], {}, []
         for symbol, columns in series.items():
             own = _fills(columns, *_targets(columns, choice), options)
-            flows[symbol] = _flows(own, quantity, options)
+            trades.append(_trades(own, quantity))
+            flows[symbol] = cash_flows(own.bar, trades[-1].quantity, trades[-1].prices, options.fee_bps)
             paid += _settle(columns, own, quantity, options, (funding or {}).get(symbol, ()), total)
             fills.append(own)
         start = sum(options.balances.values(), ZERO)
-        times, equity, gross = curve(series, flows, float(start), sorted(paid), at_open=options.fill_at == "open")
+        paid.sort(key=itemgetter(0))
+        _check_funds(trades, float(start), options, paid)
         fees = total.value * options.fee_bps / BPS
         return VectorResult(
             bars=sum(len(columns) for columns in series.values()),
-            times=times,
-            equity=equity,
-            gross=gross,
+            curve=EquityCurve(series, flows, float(start), paid, at_open=options.fill_at == "open"),
             equity_final=_equity(start - fees - total.funding, total, options),
             fees=fees,
             realised=total.cash + total.open_cost,
@@ -152,11 +169,12 @@ def _checked_quantity(options: BacktestOptions) -> Decimal:
 
 def _targets(columns: BarSeries, choice: StrategyChoice) -> tuple[Ints, Ints]:
     """Return (bars, targets) at which the strategy wishes anew, targets -1, 0 or 1."""
-    windows = crossing_windows(choice)
-    if windows is not None and len(columns) > windows[1] and is_summable(columns.close, *windows):
-        bars, up = crossings(columns.close, *windows)
+    strategy = ready(columns, choice)
+    crossed = crossings_of(columns, choice)
+    if crossed is not None:
+        bars, up = crossed
         return bars, np.where(up, 1, -1)
-    wishes = wishes_for(columns, choice)
+    wishes = wishes_of(columns, [strategy])
     if any(wish.target not in {-1.0, 0.0, 1.0} for wish in wishes):
         raise UnknownSetting("the vector path trades whole targets; shares need the event path")
     return (
@@ -178,7 +196,7 @@ def _fills(columns: BarSeries, bars: Ints, targets: Ints, options: BacktestOptio
     kept = np.flatnonzero(change)
     bars, change = bars[kept], change[kept]
     return SymbolFills(
-        symbol=columns.symbol, at=at[bars], change=change, units=_fill_units(prices[bars], change, options)
+        symbol=columns.symbol, bar=bars, at=at[bars], change=change, units=_fill_units(prices[bars], change, options)
     )
 
 
@@ -187,7 +205,7 @@ def _fill_units(prices: Floats, change: Ints, options: BacktestOptions) -> NDArr
     away = Fraction(options.half_spread_bps) / 10_000
     units = np.rint(prices * _UNITS)
     largest = float(np.abs(units).max(initial=1.0)) * (away.denominator + away.numerator) * 4 * len(prices)
-    if largest >= _ROOM or (units / _UNITS != prices).any():
+    if largest >= _ROOM or np.abs(units).max(initial=0.0) >= _WHOLE or (units / _UNITS != prices).any():
         return np.array(
             [_one_fill(price, int(step), options) for price, step in zip(prices, change, strict=True)], dtype=object
         )
@@ -215,15 +233,20 @@ def _mark(price: float, options: BacktestOptions) -> Decimal:
     return quantise((bid + ask) * FINEST / 2)
 
 
-def _flows(fills: SymbolFills, quantity: Decimal, options: BacktestOptions) -> CashFlows:
-    size = float(quantity)
-    prices = fills.units.astype(np.float64) / _UNITS
-    notional = prices * fills.change * size
-    return CashFlows(
-        at=fills.at,
-        quantity=fills.change.astype(np.float64) * size,
-        cash=-notional - np.abs(notional) * (float(options.fee_bps) / 10_000.0),
-    )
+def _trades(fills: SymbolFills, quantity: Decimal) -> Trades:
+    if fills.units.dtype == object:
+        prices = np.array([float(units * FINEST) for units in fills.units.tolist()], dtype=np.float64)
+    else:
+        prices = fills.units.astype(np.float64) / _UNITS
+    return Trades(fills.at, fills.change.astype(np.float64) * float(quantity), prices)
+
+
+def _check_funds(
+    trades: Sequence[Trades], start: float, options: BacktestOptions, paid: Sequence[tuple[int, float]]
+) -> None:
+    at = first_unpaid(trades, start, float(options.fee_bps), paid, spot=options.market == "spot")
+    if at is not None:
+        raise FundsShort(f"the order at {at} ms cannot be paid for; the event path goes on without it")
 
 
 def _settle(

@@ -12,6 +12,9 @@ import typer
 
 from orchestration.cli.layout import Exit, Refused
 
+#: No amount of money or bars is larger; sums of such amounts stay exact.
+MOST = Decimal("1e15")
+
 
 class FillAt(StrEnum):
     CLOSE = "close"
@@ -86,7 +89,8 @@ def backtest(
     if report is not None:
         from orchestration.cli.backtest_report import write  # noqa: PLC0415  # plotting only when asked
 
-        write(report, options, done)
+        with backtest_run.written(report, "--report"):
+            write(report, options, done)
     for note in done.notes:
         print(f"note: {note}")
     print(json.dumps(done.figures) if as_json else backtest_run.sentence(done), flush=True)
@@ -96,14 +100,16 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
     """Return ``name=value`` words as a mapping.
 
     Raises:
-        Refused: one of them is not written like that.
+        Refused: one of them is not written like that, or a name is there twice.
     """
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name or not value:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not name or not value:
             raise Refused(f"{option} {text}: write name=value", Exit.USAGE)
-        found[name.strip()] = value.strip()
+        if name in found:
+            raise Refused(f"{option} {text}: {name} is given twice", Exit.USAGE)
+        found[name] = value
     return found
 
 
@@ -119,4 +125,6 @@ def amount(text: str, option: str, *, zero: bool = False) -> Decimal:
         raise Refused(f"{option} {text} is no number", Exit.USAGE) from None
     if not value.is_finite() or value < 0 or (value == 0 and not zero):
         raise Refused(f"{option} {text}: a number {'from' if zero else 'above'} 0", Exit.USAGE)
+    if value > MOST:
+        raise Refused(f"{option} {text}: at most {MOST:f}", Exit.USAGE)
     return value

@@ -15,12 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine_service.backtest.desk import FINEST
 from engine_service.backtest.event_path import FundingRate, trade_wishes
 from engine_service.backtest.figures import figures_of
 from engine_service.backtest.options import BacktestOptions, FillRow, LimitInvalid, Traded, policy_of
-from engine_service.backtest.series import BadBars, BarSeries
+from engine_service.backtest.series import BadBars, BarSeries, check_one_venue, checked_symbol
 from engine_service.backtest.signals import wishes_for
-from engine_service.backtest.vector_path import trade_crossings
+from engine_service.backtest.vector_path import FundsShort, trade_crossings
 from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
 from strategies.regimes.bar_table import SPLIT_JUMP
@@ -28,6 +29,7 @@ from strategies.research.catalogue import StrategyChoice, UnknownSetting
 
 VENUE = "BINANCE"
 QUOTE = "USDT"
+WHOLE_BPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ def run(options: RunOptions) -> Done:
             seconds = time.perf_counter() - began
     except BadBars as error:
         raise Refused(str(error), Exit.CONFIGURATION) from error
+    except FundsShort as error:
+        raise Refused(f"FUNDS_SHORT: {error}", Exit.CONFIGURATION) from error
     except UnknownSetting as error:
         raise Refused(f"STRATEGY_INVALID: {error}", Exit.USAGE) from error
     return Done(
@@ -113,8 +117,12 @@ def backtest_options(options: RunOptions) -> BacktestOptions:
     """Return the engine's view of what was asked for.
 
     Raises:
-        Refused: a risk limit is unknown or out of range.
+        Refused: a risk limit is unknown or out of range, the quantity too small or the spread too large.
     """
+    if options.quantity is not None and options.quantity < FINEST:
+        raise Refused(f"--quantity {options.quantity}: at least {FINEST:f}", Exit.USAGE)
+    if options.half_spread_bps >= WHOLE_BPS:
+        raise Refused("--spread-bps and --slippage-bps: less than the whole price", Exit.USAGE)
     try:
         policy_of(options.limits)
     except LimitInvalid as error:
@@ -159,15 +167,29 @@ def load(options: RunOptions) -> tuple[dict[str, BarSeries], dict[str, str]]:
     frame = read_bars(options.bars, options.symbols, first, last)
     known = frame.get_column("symbol").unique(maintain_order=True).to_list()
     parts = {name: frame.filter(pl.col("symbol") == name) for name in known}
-    names = {engine_symbol(name): name for name in known}
+    names: dict[str, str] = {}
+    for name in known:
+        symbol = engine_symbol(name)
+        if symbol in names:
+            raise Refused(f"SYMBOL_AMBIGUOUS: {names[symbol]} and {name} are both {symbol}", Exit.USAGE)
+        names[symbol] = name
+    check_one_venue(names)
     return {symbol: _series(symbol, parts[name]) for symbol, name in sorted(names.items())}, names
 
 
 def engine_symbol(name: str) -> str:
-    """Return the engine's key of a file's symbol: ``BTCUSDT`` gives ``BTCUSDT.BINANCE``."""
-    if "." in name:
-        return name.upper()
-    return f"{name.upper() if name.upper().endswith(QUOTE) else name.upper() + QUOTE}.{VENUE}"
+    """Return the engine's key of a file's symbol: ``BTCUSDT`` gives ``BTCUSDT.BINANCE``.
+
+    Raises:
+        Refused: it is not written like a symbol.
+    """
+    whole = name.upper()
+    if "." not in name:
+        whole = f"{whole}.{VENUE}" if whole.endswith(QUOTE) else f"{whole}{QUOTE}.{VENUE}"
+    try:
+        return checked_symbol(whole if name else "")
+    except ValueError as error:
+        raise Refused(f"SYMBOL_FORMAT: {name or 'an empty symbol'}: {error}", Exit.USAGE) from error
 
 
 def _series(symbol: str, frame: pl.DataFrame) -> BarSeries:
@@ -274,8 +296,11 @@ def _first_jump(columns: BarSeries) -> int | None:
 
 
 def write_trades(path: Path, done: Done) -> None:
-    """Write one row a fill: symbol, ts (ms, when it traded), bar_ts (open of its bar), side, price, quantity, fee."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write one row a fill: symbol, ts (ms, when it traded), bar_ts (open of its bar), side, price, quantity, fee.
+
+    Raises:
+        Refused: the file cannot be written.
+    """
     rows = [_trade_row(done, fill) for fill in done.traded.fill_rows()]
     schema = {
         "symbol": pl.String,
@@ -286,7 +311,22 @@ def write_trades(path: Path, done: Done) -> None:
         "quantity": pl.Float64,
         "fee": pl.Float64,
     }
-    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(path)
+    with written(path, "--trades"):
+        pl.DataFrame(rows, schema=schema, orient="row").write_parquet(path)
+
+
+@contextmanager
+def written(path: Path, option: str) -> Iterator[None]:
+    """Make the folder of a file that is written next.
+
+    Raises:
+        Refused: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise Refused(f"{option} {path} cannot be written: {error}", Exit.USAGE) from error
 
 
 def _trade_row(done: Done, fill: FillRow) -> tuple[Any, ...]:

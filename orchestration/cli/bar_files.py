@@ -11,6 +11,8 @@ import polars as pl
 from orchestration.cli.layout import Exit, Refused
 from strategies.regimes.bar_table import PRICES, BarTable, check_bars
 
+#: The year 3000: milliseconds beyond it are microseconds.
+LATEST_MS = 32_503_680_000_000
 COLUMNS = ("symbol", "ts", *PRICES, "volume")
 
 
@@ -28,7 +30,9 @@ def read_bars(path: Path, symbols: tuple[str, ...], first_ms: int | None, last_m
         raise Refused(f"BARS_SCHEMA: {path} lacks the columns {', '.join(missing)}", Exit.USAGE)
     if not frame.schema["ts"].is_integer() or not all(frame.schema[name].is_numeric() for name in (*PRICES, "volume")):
         raise Refused("BARS_SCHEMA: ts holds integer milliseconds; prices and volume hold numbers", Exit.USAGE)
-    frame = frame.select(COLUMNS)
+    if frame.schema["symbol"] not in {pl.String, pl.Categorical, pl.Enum}:
+        raise Refused("BARS_SCHEMA: symbol holds text", Exit.USAGE)
+    frame = frame.select(COLUMNS).cast({"symbol": pl.String})
     if frame.null_count().select("symbol", "ts").row(0) != (0, 0):
         raise Refused("BARS_SCHEMA: symbol and ts may not be empty", Exit.USAGE)
     known = frame.get_column("symbol").unique(maintain_order=True).to_list()
@@ -43,6 +47,8 @@ def read_bars(path: Path, symbols: tuple[str, ...], first_ms: int | None, last_m
         frame = frame.filter(pl.col("ts") < last_ms)
     if frame.is_empty():
         raise Refused("NO_BARS: the file holds no bar of the symbol within the span", Exit.USAGE)
+    if not frame["ts"].is_between(0, LATEST_MS).all():
+        raise Refused("BARS_SCHEMA: ts holds milliseconds since 1970; these are none of any bar", Exit.USAGE)
     return frame
 
 

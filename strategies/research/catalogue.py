@@ -44,6 +44,8 @@ class StrategyChoice:
             return known.make(self, symbol, values)
         except ValueError as error:
             raise UnknownSetting(f"{self.name}: {error}") from error
+        except OverflowError as error:
+            raise UnknownSetting(f"{self.name}: a setting is larger than any count of bars") from error
 
     def _value(self, name: str, text: str, known: Mapping[str, type]) -> Any:
         if name not in known:

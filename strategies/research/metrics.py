@@ -91,23 +91,66 @@ class SharpeEstimate:
         return _NORMAL.cdf((s - benchmark) * math.sqrt(self.bars - 1.0) / math.sqrt(variance))
 
 
+@dataclass(slots=True)
+class ReturnMoments:
+    """The moments of returns that come in pieces: sums of their distances from the mean, to the fourth power.
+
+    Two pieces are merged without going back to the returns (Pebay 2008), so that each is read once, in the cache.
+    """
+
+    count: int = 0
+    mean: float = 0.0
+    second: float = 0.0
+    third: float = 0.0
+    fourth: float = 0.0
+
+    def add(self, returns: Array) -> None:
+        """Take the next returns (T,), at least one; the array is used up."""
+        mean = float(returns.mean())
+        returns -= mean
+        square = returns * returns
+        second, fourth = float(square.sum()), float(np.einsum("i,i", square, square))
+        self._merge(len(returns), mean, second, float(np.einsum("i,i", square, returns)), fourth)
+
+    def _merge(self, more: int, mean: float, second: float, third: float, fourth: float) -> None:
+        have, count = self.count, self.count + more
+        apart = mean - self.mean
+        self.fourth += (
+            fourth
+            + apart**4 * have * more * (have * have - have * more + more * more) / count**3
+            + 6.0 * apart**2 * (have * have * second + more * more * self.second) / count**2
+            + 4.0 * apart * (have * third - more * self.third) / count
+        )
+        self.third += (
+            third
+            + apart**3 * have * more * (have - more) / count**2
+            + 3.0 * apart * (have * second - more * self.second) / count
+        )
+        self.second += second + apart**2 * have * more / count
+        self.mean += apart * more / count
+        self.count = count
+
+    def sharpe(self) -> SharpeEstimate:
+        """Return the Sharpe ratio of all returns, shape of their distribution included; 0 where nothing varies."""
+        count = self.count
+        variance = self.second / count if count else 0.0
+        # Rounding leaves a whisker of variance in returns that are all the same.
+        if count < 2 or variance <= 1e-30:
+            return SharpeEstimate(per_bar=0.0, bars=count)
+        return SharpeEstimate(
+            per_bar=self.mean / math.sqrt(variance * count / (count - 1)),
+            bars=count,
+            skew=self.third / count / variance**1.5,
+            kurtosis=self.fourth / count / variance**2,
+        )
+
+
 def sharpe_estimate(returns: Array) -> SharpeEstimate:
     """Return the Sharpe ratio of returns (T,), shape of their distribution included; 0 where nothing varies."""
-    count = len(returns)
-    if count < 2:
-        return SharpeEstimate(per_bar=0.0, bars=count)
-    away = returns - returns.mean()
-    square = away * away
-    variance = float(square.mean())
-    # Rounding leaves a whisker of variance in returns that are all the same.
-    if variance <= 1e-30:
-        return SharpeEstimate(per_bar=0.0, bars=count)
-    return SharpeEstimate(
-        per_bar=float(returns.mean()) / math.sqrt(variance * count / (count - 1)),
-        bars=count,
-        skew=float((square * away).mean()) / variance**1.5,
-        kurtosis=float((square * square).mean()) / variance**2,
-    )
+    moments = ReturnMoments()
+    if len(returns):
+        moments.add(returns.copy())
+    return moments.sharpe()
 
 
 def expected_best(trials: int, spread: float) -> float:

@@ -53,6 +53,21 @@ def test_equal_averages_are_not_above_whatever_the_order_of_the_sums() -> None:
     assert crossings(np.full(50, 0.1), 3, 7)[0].tolist() == []
 
 
+def test_many_bars_cross_where_bar_by_bar_they_do() -> None:
+    steps = np.random.default_rng(5).normal(0.0, 0.002, 40_000)
+    prices = np.asarray(np.round(300.0 * np.exp(np.cumsum(steps)), 4), dtype=np.float64)
+    bars, up = crossings(prices, 10, 30)
+    assert list(zip(bars.tolist(), up.tolist(), strict=True)) == one_by_one(prices.tolist(), 10, 30)
+    assert len(bars) > 500
+
+
+def test_sums_too_large_for_a_float_are_still_exact() -> None:
+    prices = np.asarray(1e8 + np.random.default_rng(5).integers(0, 3, 2_000) * 2.0**-20, dtype=np.float64)
+    bars, up = crossings(prices, 10, 30)
+    assert list(zip(bars.tolist(), up.tolist(), strict=True)) == one_by_one(prices.tolist(), 10, 30)
+    assert len(bars) > 50
+
+
 def test_prices_that_cannot_be_summed_exactly_are_refused() -> None:
     with pytest.raises(ValueError, match="too large"):
         crossings(np.full(100, 1e12), 10, 30)

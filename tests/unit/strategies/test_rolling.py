@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from strategies.rolling import rolling_slope, rolling_spread, rolling_sum
+from strategies.rolling import rolling_slope, rolling_spread, rolling_sum, rolling_sums
 
 WALK = 100.0 + np.cumsum(np.random.default_rng(3).normal(0.0, 0.1, (2, 120)), axis=1)
 
@@ -36,3 +36,11 @@ def test_the_same_bars_give_the_same_bits_wherever_the_array_begins() -> None:
 def test_an_array_shorter_than_its_window_is_refused() -> None:
     with pytest.raises(ValueError, match="5 values for a window of 20"):
         rolling_sum(np.ones(5), 20)
+
+
+def test_sums_of_several_windows_are_those_of_each_and_whole_numbers_stay_whole() -> None:
+    windows = (1, 4, 10, 20, 31)
+    for window, sums in zip(windows, rolling_sums(WALK, windows), strict=True):
+        np.testing.assert_array_equal(sums, rolling_sum(WALK, window))
+    large = 2**60 + np.arange(40, dtype=np.int64)
+    assert rolling_sums(large, (3,))[0].tolist() == [3 * (2**60 + at + 1) for at in range(38)]

@@ -202,6 +202,26 @@ def test_the_same_bars_give_the_same_result_digit_for_digit_in_any_order_given()
     assert first.equity.tolist() == second.equity.tolist()
 
 
+def test_the_rails_see_what_else_is_held_at_its_newest_price() -> None:
+    other = "ETHUSDT.BINANCE"
+    held, wanted = bars([100.0, 100.0, 150.0, 150.0]), bars([10.0, 10.0, 10.0, 10.0], other)
+    scripts: dict[str, list[float | None]] = {SYMBOL: [1.0], other: [None, 1.0, 2.0]}
+    options = free(market="futures", quantity=D(1), limits={"total_exposure_cap": 130})
+    result = run_backtest(held + wanted, lambda symbol: [Scripted(scripts[symbol])], options)
+    assert [(fill.symbol, fill.price) for fill in result.fills] == [(SYMBOL, D(100)), (other, D(10))]
+    assert dict(result.refused) == {"EXPOSURE_TOTAL_CAP": 1}
+
+
+def test_what_was_sold_again_no_longer_counts_whatever_it_is_worth_by_then() -> None:
+    other = "ETHUSDT.BINANCE"
+    sold, wanted = bars([100.0, 100.0, 900.0]), bars([10.0, 10.0, 10.0], other)
+    scripts: dict[str, list[float | None]] = {SYMBOL: [1.0, 0.0], other: [None, None, 1.0]}
+    for market in ("spot", "futures"):
+        options = free(market=market, quantity=D(1), limits={"total_exposure_cap": 130})
+        result = run_backtest(sold + wanted, lambda symbol: [Scripted(scripts[symbol])], options)
+        assert [fill.symbol for fill in result.fills] == [SYMBOL, SYMBOL, other]
+
+
 @pytest.mark.parametrize("sizes", [{}, {"quantity": D(1), "notional": D(1)}])
 def test_the_size_is_said_once(sizes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="exactly one"):
