@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastapi import FastAPI
-from prometheus_client import Counter
 from starlette.routing import Route
 
 from engine_service.api import (
@@ -24,6 +23,7 @@ from engine_service.api import (
 from engine_service.api.description import describe
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
+from engine_service.api.request_counts import RequestCounts
 from engine_service.api.routes import ROUTES
 from engine_service.api.tokens import TokenBook
 from engine_service.runtime.engine import Engine
@@ -65,22 +65,14 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     _check_routes(routes)
     describe(app)
 
-    requests = engine.metrics.counter("nhmm_http_requests_total")
-    counters: dict[tuple[str, int], Counter] = {}
-
-    def observe(route: str, status: int) -> None:
-        counter = counters.get((route, status))
-        if counter is None:
-            counter = counters[(route, status)] = requests.labels(route, str(status))
-        counter.inc()
-
+    counts = app.state.request_counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
     return Gate(
         app,
         routes,
         tokens,
         allowed_hosts(),
         engine.settings.max_concurrent_requests,
-        observe,
+        counts.observe,
         lambda: engine.stopping,
     )
 

@@ -14,7 +14,7 @@ from engine_service.runtime.engine import Engine
 
 def engine_of(request: Request) -> Engine:
     """Return the engine this application serves."""
-    engine: Engine = request.app.state.engine
+    engine: Engine = request.scope["app"].state["engine"]
     return engine
 
 
@@ -45,19 +45,13 @@ def cancelling_engine(request: Request) -> Engine:
 
 def principal_of(request: Request) -> Principal:
     """Return who calls; the gate has let them in."""
-    principal: Principal = request.state.principal
+    principal: Principal = request.scope["state"]["principal"]
     return principal
-
-
-def header(request: Request, name: bytes) -> str | None:
-    """Return a header that the gate has read; ``name`` is lower case."""
-    value: bytes | None = request.scope["state"]["headers"].get(name)
-    return None if value is None else value.decode("ascii")
 
 
 def raw_body(request: Request) -> bytes:
     """Return the body the gate has read."""
-    body: bytes = getattr(request.state, "body", b"")
+    body: bytes = request.scope["state"].get("body", b"")
     return body
 
 
@@ -83,4 +77,4 @@ def optional_body(request: Request) -> dict[str, Any]:
 
 def request_id_of(request: Request) -> str:
     """Return the id that the answer and the log share."""
-    return str(request.state.request_id)
+    return str(request.scope["state"]["request_id"])

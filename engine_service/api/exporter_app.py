@@ -12,6 +12,7 @@ from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.api.request_counts import RequestCounts
 from engine_service.api.tokens import TokenBook
 from engine_service.runtime.journal_twin import JournalTwin
 
@@ -23,12 +24,8 @@ def create_exporter_app(twin: JournalTwin, tokens: TokenBook) -> Gate:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.twin = twin
     routes = tuple(Route(path, endpoint, methods=["GET"]) for path, endpoint in ENDPOINTS.items())
-    requests = twin.metrics.counter("nhmm_http_requests_total")
-
-    def observe(route: str, status: int) -> None:
-        requests.labels(route, str(status)).inc()
-
-    return Gate(app, routes, tokens, allowed_hosts(), MAX_CONCURRENT, observe, lambda: False)
+    counts = app.state.request_counts = RequestCounts(twin.metrics.counter("nhmm_http_requests_total"))
+    return Gate(app, routes, tokens, allowed_hosts(), MAX_CONCURRENT, counts.observe, lambda: False)
 
 
 async def healthz(request: Request) -> Response:
@@ -55,6 +52,7 @@ async def metrics(request: Request) -> Response:
     Query(request)
     twin = _twin(request)
     twin.refresh()
+    request.scope["app"].state.request_counts.publish()
     return Response(generate_latest(twin.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

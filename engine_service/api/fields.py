@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from enum import Enum
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from engine_service.api.body import NumberText
@@ -45,6 +46,11 @@ class Fields:
                 errors=[FieldError(n, "FIELD_UNKNOWN") for n in names],
             )
 
+    @property
+    def is_empty(self) -> bool:
+        """True once every field was taken."""
+        return not self._values
+
     def has(self, name: str) -> bool:
         """True where the field is there and not null."""
         return self._values.get(name) is not None
@@ -55,7 +61,7 @@ class Fields:
         Raises:
             InvalidRequest: missing without a default, not text, or not of the pattern.
         """
-        value = self._take(name)
+        value = self._values.pop(name, None)
         if value is None:
             return self._default(name, default)
         if not isinstance(value, str) or isinstance(value, NumberText):
@@ -72,7 +78,7 @@ class Fields:
         Raises:
             InvalidRequest: missing without a default, or not a boolean.
         """
-        value = self._take(name)
+        value = self._values.pop(name, None)
         if value is None:
             return self._default(name, default)
         if not isinstance(value, bool):
@@ -85,7 +91,7 @@ class Fields:
         Raises:
             InvalidRequest: not a plain decimal of at most 18 digits either side of the point.
         """
-        value = self._take(name)
+        value = self._values.pop(name, None)
         if value is None:
             return None
         number = read_decimal(name, value, negative_code=not_positive)
@@ -99,13 +105,14 @@ class Fields:
         Raises:
             InvalidRequest: ``code`` for anything else.
         """
-        value = self._take(name)
+        value = self._values.pop(name, None)
         if value is None:
             return self._default(name, default)
-        if not isinstance(value, str) or value not in {choice.value for choice in choices}:
-            allowed = ", ".join(str(choice.value) for choice in choices)
-            raise wrong(name, code, f"Allowed: {allowed}.")
-        return choices(value)
+        by_value: Mapping[str, E] = _by_value(choices)
+        found = by_value.get(value) if isinstance(value, str) else None
+        if found is None:
+            raise wrong(name, code, f"Allowed: {', '.join(map(str, by_value))}.")
+        return found
 
     def take_symbol(self, name: str = "symbol") -> str:
         """Return an instrument key, case folded.
@@ -113,7 +120,7 @@ class Fields:
         Raises:
             InvalidRequest: ``SYMBOL_FORMAT``.
         """
-        text = self._take(name)
+        text = self._values.pop(name, None)
         if text is None:
             raise wrong(name, "FIELD_MISSING", "A field is missing.")
         if not isinstance(text, str) or isinstance(text, NumberText):
@@ -122,7 +129,7 @@ class Fields:
 
     def take_any(self, name: str) -> Any:
         """Return a field as it stands, ``None`` when absent."""
-        return self._take(name)
+        return self._values.pop(name, None)
 
     def forbid(self, names: Collection[str], code: str, detail: str) -> None:
         """Refuse fields that this route knows but cannot take.
@@ -133,9 +140,6 @@ class Fields:
         for name in names:
             if name in self._values:
                 raise wrong(name, code, detail)
-
-    def _take(self, name: str) -> Any:
-        return self._values.pop(name, None)
 
     def _default(self, name: str, default: D | None) -> D:
         if default is None:
@@ -151,16 +155,16 @@ def read_decimal(name: str, value: Any, *, negative_code: str | None = None) -> 
     """
     if not isinstance(value, str):
         raise wrong(name, "FIELD_TYPE", "Write numbers as decimal text.")
+    if _DECIMAL.fullmatch(value) and value.isascii():
+        return Decimal(value)
     if len(value) > _LONGEST_NUMBER:
         raise wrong(name, "NUMBER_TOO_LONG", f"A number may have {_LONGEST_NUMBER} characters.")
     if value.lower() in _NOT_FINITE:
         raise wrong(name, "NUMBER_NOT_FINITE", "The number must be finite.")
     if value.startswith("-") and _DECIMAL.fullmatch(value[1:]) and negative_code:
         raise wrong(name, negative_code, "The number must be above zero.")
-    if not value.isascii() or not _DECIMAL.fullmatch(value):
-        code = "NUMBER_OUT_OF_RANGE" if value.isascii() and value.isdigit() else "NUMBER_FORMAT"
-        raise wrong(name, code, "Write digits with at most one point, up to 18 either side.")
-    return Decimal(value)
+    code = "NUMBER_OUT_OF_RANGE" if value.isascii() and value.isdigit() else "NUMBER_FORMAT"
+    raise wrong(name, code, "Write digits with at most one point, up to 18 either side.")
 
 
 def read_symbol(name: str, text: str) -> str:
@@ -170,6 +174,15 @@ def read_symbol(name: str, text: str) -> str:
         InvalidRequest: ``SYMBOL_FORMAT``.
     """
     try:
-        return instrument_id(text)
+        return _instrument_id(text)
     except ValueError as error:
         raise wrong(name, "SYMBOL_FORMAT", "Write BASEQUOTE.VENUE, for example BTCUSDT.BINANCE.") from error
+
+
+#: Callers write few instruments, in few ways; what is none is not remembered.
+_instrument_id = lru_cache(maxsize=4_096)(instrument_id)
+
+
+@cache
+def _by_value(choices: type[E]) -> Mapping[str, E]:
+    return {choice.value: choice for choice in choices}

@@ -10,20 +10,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from engine_service.api.callers import Callers
+from engine_service.api.http_exchange import EXCHANGE
 from engine_service.api.problems import problem
+from engine_service.api.request_head import check_address, is_json, read_headers
 from engine_service.api.routes import ROUTES, Access
-from engine_service.api.tokens import Principal, TokenBook
+from engine_service.api.tokens import TokenBook
 from engine_service.domain.errors import (
     EngineError,
     InvalidRequest,
@@ -32,14 +35,8 @@ from engine_service.domain.errors import (
     Unavailable,
 )
 
-MAX_HEADER_BYTES = 8 * 1024
-MAX_HEADERS = 64
 BODY_DEADLINE_S = 10.0
-FAILURES_PER_MINUTE = 10
-ONCE = frozenset(
-    {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
-)
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _log = structlog.get_logger(__name__)
 
@@ -58,94 +55,79 @@ class Gate:
     _instance: str = field(default_factory=lambda: secrets.token_hex(4))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _running: int = 0
-    _failures: dict[str, deque[float]] = field(default_factory=dict)
-    _exact: dict[tuple[str, str], Route] = field(init=False)
+    _callers: Callers = field(init=False)
+    _exact: dict[tuple[str, str], tuple[Route, Access]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._callers = Callers(self.tokens)
         plain = [route for route in self.routes if "{" not in route.path]
-        self._exact = {(method, route.path): route for route in plain for method in route.methods or ()}
+        self._exact = {
+            (method, route.path): (route, _access(method, route)) for route in plain for method in route.methods or ()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = f"{self._instance}{next(self._numbers):08x}"
-        scope.setdefault("state", {})["request_id"] = request_id
+        state: dict[str, Any] = scope.setdefault("state", {})
+        request_id = state["request_id"] = f"{self._instance}{next(self._numbers):08x}"
         template = "unmatched"
         status = 500
-
-        async def counted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         streaming = scope["path"] == "/stream"
         self._running += not streaming
         try:
-            headers = scope["state"]["headers"] = self._headers(scope)
-            route = self._route(scope)
-            template = route.path
-            access = ROUTES[("GET" if scope["method"] == "HEAD" else scope["method"], template)]
-            self._authorise(scope, headers, access)
-            await self._admit(scope, headers, access, receive)
-            await self._call(route, scope, receive, counted)
-        except EngineError as error:
-            await problem(error, request_id)(scope, receive, counted)
+            try:
+                headers = state["headers"] = self._headers(scope)
+                route, access = self._route(scope)
+                template = route.path
+                if access.scope is not None:
+                    self._authorise(scope, headers, access)
+                if scope["method"] in WITH_BODY:
+                    _check_declared(headers, access.max_body)
+                    exchange = scope.get(EXCHANGE)
+                    body = None if exchange is None else exchange.whole_body
+                    if body is None:
+                        body = await _read_in_time(receive, access.max_body)
+                    _check_body(body, headers, access.max_body)
+                    state["body"] = body
+                response = await self._called(route, scope, receive, send)
+            except EngineError as error:
+                response = problem(error, request_id)
+            status = response.status_code
+            await response(scope, receive, send)
         finally:
             self._running -= not streaming
             self.observe(template, status)
 
-    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> None:
-        if self.stopping() and access.scope is not None:
-            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
-        if scope["method"] in WITH_BODY or scope["method"] == "DELETE":
-            scope["state"]["body"] = await self._body(scope, headers, access, receive)
-
-    async def _call(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the endpoint and send its answer; a defect becomes 500 with an id that the log has too."""
+    async def _called(self, route: Route, scope: Scope, receive: Receive, send: Send) -> Response:
+        """Return what the endpoint answers; a defect becomes 500 with an id that the log has too."""
         scope["app"] = self.app
         try:
-            response = await route.endpoint(Request(scope, receive, send), **scope["path_params"])
+            request, parameters = Request(scope, receive, send), scope["path_params"]
+            response: Response = await (
+                route.endpoint(request, **parameters) if parameters else route.endpoint(request)
+            )
         except (EngineError, ClientDisconnect):
             raise
         except Exception as error:  # the last guard: no defect may end the connection without a word
             request_id = scope["state"]["request_id"]
             _log.error("request failed", request_id=request_id, route=route.path, exc_info=error)
             raise Unavailable("INTERNAL", "The engine failed on this request; nothing is hidden in its log.") from error
-        await response(scope, receive, send)
+        return response
 
     def _headers(self, scope: Scope) -> dict[bytes, bytes]:
-        """Check framing, host and origin; return the headers, the last value of each.
+        """Check load, framing, host and origin; return the headers, the last value of each.
 
         Raises:
-            InvalidRequest: as the codes say.
+            InvalidRequest, Unavailable: as the codes say.
         """
         if self._running > self.max_concurrent:
             raise Unavailable("OVERLOADED", "Too many requests at once.", retry_after_s=1)
-        raw: list[tuple[bytes, bytes]] = scope["headers"]
-        if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
-            raise InvalidRequest("HEADERS_TOO_LARGE", f"At most {MAX_HEADERS} headers, {MAX_HEADER_BYTES} bytes.")
-        headers: dict[bytes, bytes] = {}
-        for name, value in raw:
-            if name in headers and name in ONCE:
-                raise InvalidRequest("HEADER_DUPLICATED", f"{name.decode('ascii', 'replace')[:40]} stands twice.")
-            if not value.isascii() or not value.replace(b"\t", b" ").decode("ascii").isprintable():
-                raise InvalidRequest("HEADER_INVALID", "Header values are visible ASCII.")
-            headers[name] = value
-        host = headers.get(b"host", b"").decode("ascii")
-        if host.rpartition(":")[0] not in self.allowed_hosts and host not in self.allowed_hosts:
-            raise InvalidRequest("HOST_NOT_ALLOWED", "Call the engine by its own address.")
-        self._check_origin(headers, host)
+        headers = read_headers(scope["headers"])
+        check_address(headers, self.allowed_hosts)
         return headers
 
-    def _check_origin(self, headers: Mapping[bytes, bytes], host: str) -> None:
-        origin = headers.get(b"origin")
-        foreign = origin is not None and origin.decode("ascii") != f"http://{host}"
-        if foreign or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
-            raise InvalidRequest("ORIGIN_NOT_ALLOWED", "Pages of other origins may not call the engine.")
-
-    def _route(self, scope: Scope) -> Route:
+    def _route(self, scope: Scope) -> tuple[Route, Access]:
         """Find the declared route and note its path parameters.
 
         Raises:
@@ -162,7 +144,7 @@ class Gate:
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope["path_params"] = found["path_params"]
-                return route
+                return route, _access(scope["method"], route)
             if match is Match.PARTIAL:
                 allowed |= set(route.methods or ())
         if allowed:
@@ -170,49 +152,41 @@ class Gate:
         raise NotFound("NOT_FOUND", "There is no such route; GET /docs lists them.")
 
     def _authorise(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access) -> None:
-        if access.scope is None:
-            return
-        peer = (scope.get("client") or ("", 0))[0]
-        principal = self._principal(headers, peer)
-        if access.scope not in principal.scopes:
-            raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.scope.value}.")
-        scope["state"]["principal"] = principal
-
-    def _principal(self, headers: Mapping[bytes, bytes], peer: str) -> Principal:
-        failures = self._failures.setdefault(peer, deque(maxlen=FAILURES_PER_MINUTE))
-        now = time.monotonic()
-        while failures and now - failures[0] > 60:
-            failures.popleft()
-        kind, _, token = headers.get(b"authorization", b"").decode("ascii").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            raise InvalidRequest("TOKEN_MISSING", "Send Authorization: Bearer TOKEN; see tokens.json.")
-        principal = self.tokens.identify(token.strip())
-        if principal is not None:
-            return principal
-        if len(failures) >= FAILURES_PER_MINUTE:
-            raise InvalidRequest("TOO_MANY_FAILURES", "Wait a minute.", retry_after_s=60)
-        failures.append(now)
-        raise InvalidRequest("TOKEN_INVALID", "The token is not known to this engine.")
-
-    async def _body(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> bytes:
-        """Read the whole body within its limits.
+        """Note who calls.
 
         Raises:
-            InvalidRequest: encoded, of another type, too large or too slow.
+            InvalidRequest: nobody who may. Unavailable: the engine is stopping.
         """
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise InvalidRequest("UNSUPPORTED_CONTENT_ENCODING", "Send the body as it is.")
-        declared = headers.get(b"content-length")
-        if declared is not None and (not declared.isdigit() or int(declared) > access.max_body):
-            raise InvalidRequest("BODY_TOO_LARGE", f"At most {access.max_body} bytes.")
-        try:
-            async with asyncio.timeout(BODY_DEADLINE_S):
-                body = await _read(receive, access.max_body)
-        except TimeoutError as error:
-            raise InvalidRequest("REQUEST_TIMEOUT", "The body came too slowly.") from error
-        if body and not _is_json(headers.get(b"content-type", b"")):
-            raise InvalidRequest("UNSUPPORTED_MEDIA_TYPE", "Send application/json in UTF-8.")
-        return body
+        peer = (scope.get("client") or ("", 0))[0]
+        principal = self._callers.identify(headers.get(b"authorization", b""), peer)
+        if access.scope not in principal.scopes:
+            raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.scope}.")
+        scope["state"]["principal"] = principal
+        if self.stopping():
+            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
+
+
+def _check_declared(headers: Mapping[bytes, bytes], limit: int) -> None:
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise InvalidRequest("UNSUPPORTED_CONTENT_ENCODING", "Send the body as it is.")
+    declared = headers.get(b"content-length")
+    if declared is not None and (not declared.isdigit() or int(declared) > limit):
+        raise _too_large(limit)
+
+
+def _check_body(body: bytes, headers: Mapping[bytes, bytes], limit: int) -> None:
+    if len(body) > limit:
+        raise _too_large(limit)
+    if body and not is_json(headers.get(b"content-type", b"")):
+        raise InvalidRequest("UNSUPPORTED_MEDIA_TYPE", "Send application/json in UTF-8.")
+
+
+async def _read_in_time(receive: Receive, limit: int) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            return await _read(receive, limit)
+    except TimeoutError as error:
+        raise InvalidRequest("REQUEST_TIMEOUT", "The body came too slowly.") from error
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
@@ -225,12 +199,14 @@ async def _read(receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:
-            raise InvalidRequest("BODY_TOO_LARGE", f"At most {limit} bytes.")
+            raise _too_large(limit)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _is_json(content_type: bytes) -> bool:
-    kind, _, rest = content_type.decode("ascii").lower().partition(";")
-    charset = rest.strip()
-    return kind.strip() == "application/json" and charset in ("", "charset=utf-8", 'charset="utf-8"')
+def _too_large(limit: int) -> InvalidRequest:
+    return InvalidRequest("BODY_TOO_LARGE", f"At most {limit} bytes.")
+
+
+def _access(method: str, route: Route) -> Access:
+    return ROUTES[("GET" if method == "HEAD" else method, route.path)]

@@ -52,4 +52,5 @@ async def version(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     Query(request)
+    request.scope["app"].state.request_counts.publish()
     return Response(generate_latest(engine_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

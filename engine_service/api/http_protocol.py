@@ -1,73 +1,262 @@
-"""uvicorn's HTTP protocol with a deadline for a request's head, and with a farewell: nobody is cut off unanswered."""
+"""One HTTP/1.1 connection, with deadlines and with a farewell: nobody is cut off unanswered.
+
+uvicorn runs the server around it. uvicorn's own connection costs more than all the checks of an order: timers set and
+cleared, an event and two writes for each request. Here deadlines are moments that the server looks at once a second.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import select
-from typing import Any
+import time
+import urllib.parse
+from asyncio import Future
+from collections import deque
+from functools import lru_cache
+from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+import structlog
+from starlette.types import Scope
+from uvicorn import Config
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
+
+from engine_service.api.http_exchange import EXCHANGE, Exchange
 
 HEAD_DEADLINE_S = 10.0
+_LONGEST_KEPT_TARGET: Final = 256
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_REFUSAL: Final = b"Invalid HTTP request received."
+
+_log = structlog.get_logger(__name__)
 
 
-class DeadlineProtocol(HttpToolsProtocol):
+class DeadlineProtocol(asyncio.Protocol):
     """Closes a connection whose first bytes do not become a whole request head in time, or once it is told to leave.
 
     A caller cannot tell a request that was never read from one that was carried out: a connection that leaves answers
     what it has been sent, says ``Connection: close`` with the answer, and only then ends.
     """
 
-    _head_timer: asyncio.TimerHandle | None = None
-    _leaving = False
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.is_full = False
+        self.tasks = server_state.tasks
+        self._app = config.loaded_app
+        self._keep_alive_s = config.timeout_keep_alive
+        self._server_state = server_state
+        self._connections: set[Any] = server_state.connections
+        self._transport: Any = None
+        self._parser: Any = httptools.HttpRequestParser(self)
+        # A caller that says `Connection: close` may send what it likes behind it: its request is still answered.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._exchange: Exchange | None = None
+        self._waiting: deque[tuple[Exchange, Scope]] = deque()
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._awaits_continue = False
+        self._deadline = math.inf
+        self._reading = True
+        self._leaving = False
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._default_head = b""
+        self._drained: Future[None] | None = None
+
+    # --- the connection -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._connections.add(self)
+        self._server, self._client = get_local_addr(self._transport), get_remote_addr(self._transport)
+        self._deadline = time.monotonic() + HEAD_DEADLINE_S
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._exchange is not None:
+            self._exchange.disconnect()
+        self.resume_writing()
+        self._parser = None  # it holds this object, and this object held it
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse()
+        except httptools.HttpParserUpgrade:
+            # Nothing is offered to change to: the request itself is answered, what follows it is not HTTP.
+            pass
+
+    def close_if_late(self, now_s: float) -> None:
+        """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time."""
+        if now_s > self._deadline and not self._transport.is_closing():
+            self._transport.close()
 
     def leave(self) -> None:
         """Let the next answer on this connection be the last one."""
         self._leaving = True
 
     def shutdown(self) -> None:
+        """End at once where nothing is asked, else with the answer."""
         if self._is_spoken_to():
             self.leave()
+        elif self._exchange is None or self._exchange.answered:
+            self._transport.close()
         else:
-            super().shutdown()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
-        super().connection_made(transport)
-        self._arm()
-
-    def on_message_begin(self) -> None:
-        self._arm()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._disarm()
-        super().on_headers_complete()
-        if self._leaving:
-            self.cycle.keep_alive = False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
+            self._exchange.keep_alive = False
 
     def _is_spoken_to(self) -> bool:
         """Tell whether bytes have arrived that the loop has not read yet."""
-        peer: Any = self.transport.get_extra_info("socket")
-        if peer is None or peer.fileno() < 0 or self.transport.is_closing():
+        peer: Any = self._transport.get_extra_info("socket")
+        if peer is None or peer.fileno() < 0 or self._transport.is_closing():
             return False
         arrived = select.poll()
         arrived.register(peer.fileno(), select.POLLIN)
         return any(events & select.POLLIN and not events & select.POLLHUP for _, events in arrived.poll(0))
 
-    def _arm(self) -> None:
-        self._disarm()
-        self._head_timer = self.loop.call_later(HEAD_DEADLINE_S, self._too_slow)
+    # --- what the parser finds ------------------------------------------------------------------------------------
 
-    def _disarm(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._headers = []
+        self._awaits_continue = False
+        self._deadline = time.monotonic() + HEAD_DEADLINE_S
 
-    def _too_slow(self) -> None:
-        transport: Any = self.transport
-        if transport is not None and not transport.is_closing():
-            transport.close()
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self._headers.append((name, value))
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._awaits_continue = True
+
+    def on_headers_complete(self) -> None:
+        self._deadline = math.inf
+        parser = self._parser
+        version = parser.get_http_version()
+        url = self._url
+        path, raw_path, query = (_kept_target if len(url) <= _LONGEST_KEPT_TARGET else _target)(url)
+        method = parser.get_method().decode("ascii")
+        exchange = Exchange(
+            self,
+            method,
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not self._leaving,
+            awaits_continue=self._awaits_continue,
+        )
+        scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": "http",
+            "root_path": "",
+            "method": method,
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            "state": {},
+            EXCHANGE: exchange,
+        }
+        self._headers = []  # trailers come late: they are no part of what was checked
+        before, self._exchange = self._exchange, exchange
+        if before is None or before.answered:
+            self._start(exchange, scope)
+        else:
+            self.pause_reading()
+            self._waiting.append((exchange, scope))
+
+    def on_body(self, body: bytes) -> None:
+        if self._exchange is not None and not self._exchange.answered:
+            self._exchange.body_came(body)
+
+    def on_message_complete(self) -> None:
+        if self._exchange is not None and not self._exchange.answered:
+            self._exchange.body_ended()
+
+    def _start(self, exchange: Exchange, scope: Scope) -> None:
+        task = self.loop.create_task(self._app(scope, exchange.receive, exchange.send))
+        self.tasks.add(task)
+        task.add_done_callback(exchange.application_ended)
+
+    def _refuse(self) -> None:
+        _log.warning("bytes that are no HTTP request")
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+        self.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(_REFUSAL), _REFUSAL))
+        self._transport.close()
+
+    # --- what an exchange needs -----------------------------------------------------------------------------------
+
+    @property
+    def default_head(self) -> bytes:
+        """The header lines of every answer; the server makes new ones once a second, for the date."""
+        headers = self._server_state.default_headers
+        if headers is not self._default_headers:
+            self._default_headers = headers
+            self._default_head = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+        return self._default_head
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless the connection is closing."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        """Go on with the next request, or end with the last one."""
+        self._server_state.total_requests += 1
+        if not exchange.keep_alive:
+            self._transport.close()
+        if self._transport.is_closing():
+            return
+        self.resume_reading()
+        if self._waiting:
+            self._start(*self._waiting.popleft())
+        else:
+            self._deadline = min(self._deadline, time.monotonic() + self._keep_alive_s)
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if not self._reading and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def drained(self) -> None:
+        """Wait until the caller has read enough of what was sent."""
+        while self.is_full:
+            if self._drained is None or self._drained.done():
+                self._drained = self.loop.create_future()
+            await asyncio.shield(self._drained)
+
+
+def _target(url: bytes) -> tuple[str, bytes, bytes]:
+    """Return path, raw path and query."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return urllib.parse.unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+
+
+#: Most requests go to a few routes; a long target is not kept, so that nobody can fill the memory with them.
+_kept_target = lru_cache(maxsize=512)(_target)

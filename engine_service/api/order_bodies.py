@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
 
 _NAME = re.compile(NAME_PATTERN)
 _CLIENT_ID = re.compile(CLIENT_ID_PATTERN)
+#: Of an order that names none of it: whether it only reduces, its strategy, its tag, its own id.
+_COMMON: Final = (False, "manual", "", "")
 _VENUE = re.compile(VENUE_PATTERN)
 
 
@@ -194,12 +196,7 @@ def _request(
     symbol = fields.take_symbol()
     side = fields.take_choice("side", OrderSide, "SIDE_INVALID")
     market = fields.take_choice("market", Market, "MARKET_INVALID", default=default_market)
-    if fields.has("venue"):
-        venue = fields.take_text("venue")
-        if not _VENUE.fullmatch(venue):
-            raise wrong("venue", "VENUE_UNKNOWN", "There is no such venue.")
-        if venue != venue_of(symbol):
-            raise wrong("venue", "VENUE_MISMATCH", "The symbol names another venue.")
+    reduce_only, strategy, tag, client_order_id = _COMMON if fields.is_empty else _rarer(fields, symbol)
     request = OrderRequest(
         symbol=symbol,
         market=market,
@@ -211,15 +208,33 @@ def _request(
         stop_price=stop_price,
         time_in_force=time_in_force,
         post_only=post_only,
-        reduce_only=fields.take_flag("reduce_only") if fields.has("reduce_only") else False,
-        strategy=fields.take_text("strategy", pattern=_NAME) if fields.has("strategy") else "manual",
-        tag=fields.take_text("tag", pattern=_NAME) if fields.has("tag") else "",
-        client_order_id=fields.take_text("client_order_id", pattern=_CLIENT_ID)
-        if fields.has("client_order_id")
-        else "",
+        reduce_only=reduce_only,
+        strategy=strategy,
+        tag=tag,
+        client_order_id=client_order_id,
     )
     fields.finish()
     return request
+
+
+def _rarer(fields: Fields, symbol: str) -> tuple[bool, str, str, str]:
+    """Read what every order may have and few have: whether it only reduces, its strategy, tag and own id."""
+    if fields.has("venue"):
+        venue = fields.take_text("venue")
+        if not _VENUE.fullmatch(venue):
+            raise wrong("venue", "VENUE_UNKNOWN", "There is no such venue.")
+        if venue != venue_of(symbol):
+            raise wrong("venue", "VENUE_MISMATCH", "The symbol names another venue.")
+    reduce_only, strategy, tag, client_order_id = _COMMON
+    if fields.has("reduce_only"):
+        reduce_only = fields.take_flag("reduce_only")
+    if fields.has("strategy"):
+        strategy = fields.take_text("strategy", pattern=_NAME)
+    if fields.has("tag"):
+        tag = fields.take_text("tag", pattern=_NAME)
+    if fields.has("client_order_id"):
+        client_order_id = fields.take_text("client_order_id", pattern=_CLIENT_ID)
+    return reduce_only, strategy, tag, client_order_id
 
 
 _CONDITIONAL = {

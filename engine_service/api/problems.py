@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from engine_service.api.http_exchange import EXCHANGE
 from engine_service.contract.codes import spec_of
 from engine_service.domain.errors import EngineError, MethodNotAllowed
 
 MEDIA_TYPE = "application/problem+json"
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Answer(Response):
+    """A whole answer: its head is written once, as bytes, and it is sent at once where the connection takes it."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str], media_type: str) -> None:
+        """Write the head.
+
+        Raises:
+            ValueError: a header with a line break.
+        """
+        # Starlette's own makes a list of pairs, looks through it for what is missing, and has it written elsewhere.
+        self.status_code = status
+        self.background = None
+        self.body = body
+        lines = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers.items()])
+        if not lines.count("\r") == lines.count("\n") == len(headers):
+            raise ValueError("a header with a line break")
+        self.head = f"{lines}content-length: {len(body)}\r\ncontent-type: {media_type}\r\n".encode("latin-1")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = scope.get(EXCHANGE)
+        if exchange is not None and exchange.answer(self.status_code, self.head, self.body):
+            return
+        pairs = [line.split(b": ", 1) for line in self.head.splitlines()]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": pairs})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def problem(error: EngineError, request_id: str, *, instance: str = "") -> Response:
@@ -38,9 +70,9 @@ def problem(error: EngineError, request_id: str, *, instance: str = "") -> Respo
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
-    return Response(orjson.dumps(body), spec.status, headers, MEDIA_TYPE)
+    return Answer(orjson.dumps(body), spec.status, headers, MEDIA_TYPE)
 
 
-def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] = _NONE) -> Response:
     """Return a JSON answer; decimals must be text already."""
-    return Response(orjson.dumps(body), status, headers, "application/json")
+    return Answer(orjson.dumps(body), status, headers, "application/json")

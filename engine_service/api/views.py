@@ -1,4 +1,7 @@
-"""How the engine's state looks on the wire: plain dictionaries, decimals as text, times in epoch milliseconds."""
+"""How the engine's state looks on the wire: plain dictionaries, decimals as text, times in epoch milliseconds.
+
+Words of an enumeration stand as they are: they are text, and whoever writes the JSON knows them.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ def fill_view(fill: Fill) -> dict[str, Any]:
         "client_order_id": fill.client_order_id,
         "venue_order_id": fill.venue_order_id,
         "symbol": fill.symbol,
-        "market": fill.market.value,
+        "market": fill.market,
         "venue": fill.venue,
-        "side": fill.side.value,
+        "side": fill.side,
         "price": plain(fill.price),
         "quantity": plain(fill.quantity),
         "fee": plain(fill.fee),
@@ -44,21 +47,26 @@ def fill_view(fill: Fill) -> dict[str, Any]:
 
 def order_view(order: Order, fills: Sequence[Fill] = ()) -> dict[str, Any]:
     """Return one order with the fills that are known of it."""
+    return order_with_fills(order, [fill_view(fill) for fill in fills])
+
+
+def order_with_fills(order: Order, fills: Any) -> dict[str, Any]:
+    """Return one order with the list of its fills, as views or as JSON that was written before."""
     average = order.average_price
     return {
         "client_order_id": order.client_order_id,
         "venue_order_id": order.venue_order_id,
         "symbol": order.symbol,
         "venue": order.venue,
-        "market": order.market.value,
-        "side": order.side.value,
-        "type": order.type.value,
-        "status": order.status.value,
+        "market": order.market,
+        "side": order.side,
+        "type": order.type,
+        "status": order.status,
         "quantity": _text(order.quantity),
         "quote_quantity": _text(order.quote_quantity),
         "limit_price": _text(order.limit_price),
         "stop_price": _text(order.stop_price),
-        "time_in_force": order.time_in_force.value,
+        "time_in_force": order.time_in_force,
         "post_only": order.post_only,
         "reduce_only": order.reduce_only,
         "filled_quantity": plain(order.filled_quantity),
@@ -69,7 +77,7 @@ def order_view(order: Order, fills: Sequence[Fill] = ()) -> dict[str, Any]:
         "why": dict(order.why),
         "created_at_ms": order.created_at_ms,
         "updated_at_ms": order.updated_at_ms,
-        "doubt": order.doubt.value if order.doubt else None,
+        "doubt": order.doubt,
         "code": order.code,
         "reason": order.reason,
         "policy_version": order.policy_version,
@@ -77,7 +85,7 @@ def order_view(order: Order, fills: Sequence[Fill] = ()) -> dict[str, Any]:
         "late_fill": order.late_fill,
         "overfill": order.overfill,
         "bracket": None if order.bracket is None else _plain_value(order.bracket),
-        "fills": [fill_view(fill) for fill in fills],
+        "fills": fills,
     }
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from msgspec.structs import replace
-
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO

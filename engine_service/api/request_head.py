@@ -1,0 +1,65 @@
+"""The head of a request: its headers within bounds, plain, said once, and addressed to this machine by its own page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from engine_service.domain.errors import InvalidRequest
+
+MAX_HEADER_BYTES: Final = 8 * 1024
+MAX_HEADERS: Final = 64
+ONCE: Final = frozenset(
+    {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
+)
+
+
+def read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers, the last value of each; names are lower case.
+
+    Raises:
+        InvalidRequest: ``HEADERS_TOO_LARGE``, ``HEADER_DUPLICATED`` or ``HEADER_INVALID``.
+    """
+    headers = dict(raw)
+    names, values = b"".join(headers), b"".join(headers.values())
+    small = len(raw) <= MAX_HEADERS and len(names) + len(values) <= MAX_HEADER_BYTES
+    if small and len(headers) == len(raw) and values.isascii() and values.decode("ascii").isprintable():
+        return headers
+    return _read_each(raw)
+
+
+def _read_each(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
+        raise InvalidRequest("HEADERS_TOO_LARGE", f"At most {MAX_HEADERS} headers, {MAX_HEADER_BYTES} bytes.")
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw:
+        if name in headers and name in ONCE:
+            raise InvalidRequest("HEADER_DUPLICATED", f"{name.decode('ascii', 'replace')[:40]} stands twice.")
+        if not value.isascii() or not value.replace(b"\t", b" ").decode("ascii").isprintable():
+            raise InvalidRequest("HEADER_INVALID", "Header values are visible ASCII.")
+        headers[name] = value
+    return headers
+
+
+def check_address(headers: Mapping[bytes, bytes], allowed_hosts: Collection[str]) -> None:
+    """Refuse what is meant for another host, or comes from a page of another origin.
+
+    Raises:
+        InvalidRequest: ``HOST_NOT_ALLOWED`` or ``ORIGIN_NOT_ALLOWED``.
+    """
+    host = headers.get(b"host", b"").decode("ascii")
+    if host not in allowed_hosts and host.rpartition(":")[0] not in allowed_hosts:
+        raise InvalidRequest("HOST_NOT_ALLOWED", "Call the engine by its own address.")
+    origin = headers.get(b"origin")
+    foreign = origin is not None and origin.decode("ascii") != f"http://{host}"
+    if foreign or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+        raise InvalidRequest("ORIGIN_NOT_ALLOWED", "Pages of other origins may not call the engine.")
+
+
+def is_json(content_type: bytes) -> bool:
+    """True for ``application/json`` in UTF-8."""
+    if content_type == b"application/json":
+        return True
+    kind, _, rest = content_type.decode("ascii").lower().partition(";")
+    charset = rest.strip()
+    return kind.strip() == "application/json" and charset in ("", "charset=utf-8", 'charset="utf-8"')
