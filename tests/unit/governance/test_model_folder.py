@@ -26,9 +26,11 @@ SYMBOL = "BTCUSDT"
 def folder(tmp_path: Path) -> Path:
     symbols = {SYMBOL: gaussian_model(2).to_dict()}
     version = content_version(symbols)
-    common = {"version": version, "kind": "gaussian_hmm", "interval": "1m", "feature_schema": FEATURE_SCHEMA}
     card = ModelCard(
-        **common,
+        version=version,
+        kind="gaussian_hmm",
+        interval="1m",
+        feature_schema=FEATURE_SCHEMA,
         created_at="",
         symbols=(SYMBOL,),
         training_from_ms=0,
@@ -40,7 +42,8 @@ def folder(tmp_path: Path) -> Path:
         run_id="",
         parent="",
     )
-    write_model(tmp_path, {**common, "created_at": "", "symbols": symbols}, card)
+    same = {name: getattr(card, name) for name in ("version", "kind", "interval", "feature_schema", "created_at")}
+    write_model(tmp_path, {**same, "symbols": symbols}, card)
     return tmp_path
 
 
