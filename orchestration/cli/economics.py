@@ -68,7 +68,7 @@ def judge_table(
 ) -> tuple[str, Sequence[Judged], dict[str, str]]:
     """Return one symbol, everyone judged on it, and the reasons of those that could not be."""
     from strategies.regime_policy import PolicyOptions  # noqa: PLC0415  # as above
-    from strategies.regimes.options import FitOptions  # noqa: PLC0415  # as above
+    from strategies.regimes.options import FitOptions, FitRefused  # noqa: PLC0415  # as above
     from strategies.research.economics import judge  # noqa: PLC0415  # as above
     from strategies.research.walk_forward import WalkForwardOptions  # noqa: PLC0415  # as above
 
@@ -76,7 +76,7 @@ def judge_table(
     policy = PolicyOptions(round_trip_cost_bps=2 * cost_bps)
     try:
         judged, refused = judge(table.features(), table.open_ms, table.bar_ms, FitOptions(), policy, walk)
-    except ValueError as error:
+    except FitRefused as error:
         return symbol, (), {symbol: str(error)}
     return symbol, judged, {f"{symbol} {kind}": reason for kind, reason in refused.items()}
 

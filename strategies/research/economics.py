@@ -20,7 +20,7 @@ from strategies.regime_policy import PolicyOptions
 from strategies.regimes.agreement import adjusted_rand
 from strategies.regimes.diagnostics import Lag, Score, lag, one_step_log_likelihood, realised_dwell, score
 from strategies.regimes.filtering import filter_batch
-from strategies.regimes.fit import FitOptions, FitReport, fit
+from strategies.regimes.fit import FitOptions, FitRefused, FitReport, fit
 from strategies.regimes.jump_fit import fit_jump
 from strategies.regimes.model import GAUSSIAN_HMM, JUMP, RegimeModel
 from strategies.research.baseline import BuyAndHold, VolatilityTarget
@@ -90,15 +90,16 @@ def judge(
     """Return everyone that could be judged on feature rows (T, 7) of one symbol, and why a kind of model could not.
 
     Raises:
-        ValueError: there are too few bars for one fold.
+        FitRefused: there are too few bars for one fold.
     """
+    next(folds(len(rows), options))
     walks: dict[str, tuple[WalkForwardReport, Trust]] = {}
     refused: dict[str, str] = {}
     for kind, fitter in FITTERS.items():
         recorder = _Recorder(fitter)
         try:
             report = walk_forward(rows, open_at_ms, bar_ms, fit_options, policy, options, recorder)
-        except ValueError as error:
+        except FitRefused as error:
             refused[kind] = str(error)
             continue
         walks[kind] = (report, _trust(rows, report, recorder.made))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies.features import FEATURES, WARM_UP
+from strategies.policy_path import held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.bar_table import BarTable
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
@@ -47,11 +49,13 @@ def pipeline_of(model: AnyModel, options: PolicyOptions | None = None) -> Pipeli
     policy = options or PolicyOptions()
     parts = model.micro if isinstance(model, HierarchicalModel) else (model,)
     exposures = np.concatenate([regime_exposures(part, policy) for part in parts])
+    # The proof knows posteriors and not how long a bar is: a cooldown is one bar, as it is for bars longer than it.
+    bar_ms = math.ceil(policy.cooldown_s * 1000) or 1
     return Pipeline(
         features=lambda bars: bars.features(),
         scale=lambda rows: _scaled(parts[0], rows),
         posterior=lambda bars: posteriors_of(model, bars),
-        target=lambda posteriors: _targets(posteriors, exposures, policy),
+        target=lambda posteriors: held_exposures(posteriors, exposures, policy, bar_ms),
         size=_sizes,
     )
 
@@ -109,19 +113,6 @@ def _columns(bars: BarTable, pipeline: Pipeline) -> dict[str, Array]:
 def _scaled(model: RegimeModel, rows: Array) -> Array:
     scaled: Array = (rows[:, model.columns] - model.scaler_mean) / model.scaler_scale
     return scaled
-
-
-def _targets(posteriors: Array, exposures: Array, policy: PolicyOptions) -> Array:
-    """Return the exposure held after each bar: hysteresis and confidence gate as the live policy has them."""
-    held = np.empty(len(posteriors))
-    now = 0.0
-    wanted = posteriors @ exposures
-    confident = posteriors.max(axis=1, initial=0.0) >= policy.confidence_gate
-    for bar, (target, sure) in enumerate(zip(wanted.tolist(), confident.tolist(), strict=True)):
-        if sure and abs(target - now) >= policy.hysteresis:
-            now = target
-        held[bar] = now
-    return held
 
 
 def _sizes(bars: BarTable) -> Array:
