@@ -121,8 +121,9 @@ def _row(judged: Judged, year: float) -> dict[str, Any]:
 
 
 def _show(result: dict[str, Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415  # as above
     from rich.table import Table  # noqa: PLC0415  # as above
+
+    from orchestration.cli.train_report import table_console  # noqa: PLC0415  # as above
 
     table = Table(
         "symbol", "strategy", "Sharpe", "return", "drawdown", "turnover/y", "edge/y", "nats/bar", "lag", "dwell"
@@ -140,7 +141,7 @@ def _show(result: dict[str, Any]) -> None:
             f"{row['lag_bars']:.1f}" if "lag_bars" in row else "",
             f"{row['dwell_bars']:.1f}" if "dwell_bars" in row else "",
         )
-    console = Console(stderr=True, highlight=False)
+    console = table_console()
     console.print(table)
     for name, reason in result["refused"].items():
         console.print(f"{name}: {reason}")

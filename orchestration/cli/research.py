@@ -75,10 +75,49 @@ def train(
     )
 
 
-def evaluate(home: HomeOption = None) -> None:
-    """Walk the candidate forward out of sample, against buy-and-hold, net of costs."""
-    _materialise(home, "evaluation")
-    _report("evaluation", home)
+def evaluate(
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="With --bars: folder made by nhmm train.")
+    ] = None,
+    bars: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Judge a folder on this Parquet file of bars instead."),
+    ] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="With --bars: symbol, again for more (all).")] = None,
+    folds: Annotated[int, typer.Option(min=1, max=50, help="With --bars: walk-forward folds.")] = 3,
+    cost_bps: Annotated[float, typer.Option(min=0, max=1000, help="With --bars: cost per unit of turnover.")] = 12.0,
+    report: Annotated[Path | None, typer.Option(help="With --bars: HTML page to write.")] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="With --bars: make it a candidate in the data folder, for nhmm promote.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --bars: the result as JSON on the last line.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Walk the candidate forward out of sample, against buy-and-hold, net of costs; or a folder on a file of bars."""
+    if bars is None:
+        if model or symbol or report or register or as_json:
+            raise typer.BadParameter("--model, --symbol, --report, --register and --json go with --bars")
+        _materialise(home, "evaluation")
+        _report("evaluation", home)
+        return
+    from orchestration.cli import evaluate_files  # noqa: PLC0415  # loads data frames only when asked
+
+    if model is None:
+        raise typer.BadParameter("--bars needs --model, a folder made by nhmm train")
+    raise typer.Exit(
+        evaluate_files.run(
+            evaluate_files.EvaluateOptions(
+                model=model,
+                bars=bars,
+                symbols=tuple(symbol or ()),
+                folds=folds,
+                cost_bps=cost_bps,
+                report=report,
+                register=Home.resolve(home) if register else None,
+                as_json=as_json,
+            )
+        )
+    )
 
 
 def promote(home: HomeOption = None) -> None:

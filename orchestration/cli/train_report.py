@@ -29,12 +29,22 @@ class Trained:
     refused: str = ""
 
 
+#: Columns of a table that goes to a file: no cell of ours is cut there.
+FILE_WIDTH = 150
+
+
+def table_console() -> Console:
+    """Return the console for progress and tables on the error output, wide where that is no terminal."""
+    console = Console(stderr=True, highlight=False)
+    return console if console.is_terminal else Console(stderr=True, highlight=False, width=FILE_WIDTH)
+
+
 @contextmanager
-def progress(console: Console) -> Iterator[Callable[[Sequence[str]], Iterable[str]]]:
+def progress(console: Console, doing: str = "training") -> Iterator[Callable[[Sequence[str]], Iterable[str]]]:
     """Give a function that passes symbols on and shows how many are done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        yield lambda symbols: bar.track(symbols, description="training")
+        yield lambda symbols: bar.track(symbols, description=doing)
 
 
 def print_report(console: Console, made: Sequence[Trained], result: dict[str, Any]) -> None:

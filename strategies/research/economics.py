@@ -216,7 +216,7 @@ def _trust(rows: Array, report: WalkForwardReport, made: Mapping[int, tuple[Regi
         model, how = made[fold.train_to]
         test = rows[fold.test_from : fold.test_to]
         test = test[np.isfinite(test).all(axis=1)]
-        gains.append(one_step_log_likelihood(model, test) - _one_gaussian(model, test))
+        gains.append(one_step_log_likelihood(model, test) - one_gaussian_log_density(model, test))
         named.append(filter_batch(model, test)[0].argmax(axis=1))
         if before is not None:
             agreements.append(adjusted_rand(filter_batch(before, test)[0].argmax(axis=1), named[-1]))
@@ -230,7 +230,7 @@ def _trust(rows: Array, report: WalkForwardReport, made: Mapping[int, tuple[Regi
     )
 
 
-def _one_gaussian(model: RegimeModel, rows: Array) -> Array:
+def one_gaussian_log_density(model: RegimeModel, rows: Array) -> Array:
     """Return the log density, (T,), of one Gaussian over all training bars, in the same standard units."""
     standard = (rows[:, model.columns] - model.scaler_mean) / model.scaler_scale
     found: Array = -0.5 * (math.log(2.0 * math.pi) + standard**2).sum(axis=1)
