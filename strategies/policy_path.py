@@ -19,6 +19,8 @@ def held_exposures(posteriors: Array, exposures: Array, policy: PolicyOptions, b
         posteriors: (..., T, K); a bar without one (NaN) changes nothing.
         exposures: what each regime deserves, (K,).
     """
+    if posteriors.ndim == 2:
+        return _one_path(posteriors, exposures, policy, bar_ms)
     wanted = posteriors @ exposures
     sure = posteriors.max(axis=-1, initial=0.0) >= policy.confidence_gate
     patience = math.ceil(policy.cooldown_s * 1000 / bar_ms)
@@ -34,4 +36,20 @@ def held_exposures(posteriors: Array, exposures: Array, policy: PolicyOptions, b
         now = np.where(moved, target, now)
         acted = np.where(moved, bar, acted)
         held[..., bar] = now
+    return held
+
+
+def _one_path(posteriors: Array, exposures: Array, policy: PolicyOptions, bar_ms: int) -> Array:
+    """The same of one path, (T, K), in plain floats: many times quicker than arrays of one."""
+    wanted = posteriors @ exposures
+    sure = posteriors.max(axis=1, initial=0.0) >= policy.confidence_gate
+    patience = math.ceil(policy.cooldown_s * 1000 / bar_ms)
+    held = np.empty(len(wanted))
+    now, acted = 0.0, -patience
+    for bar, (target, may) in enumerate(zip(wanted.tolist(), sure.tolist(), strict=True)):
+        if may and abs(target - now) >= policy.hysteresis:
+            leaving = abs(target) < abs(now) and target * now >= 0
+            if leaving or bar - acted >= patience:
+                now, acted = target, bar
+        held[bar] = now
     return held

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -120,9 +121,16 @@ def evaluate(
     )
 
 
-def promote(home: HomeOption = None) -> None:
+def promote(
+    version: Annotated[str, typer.Option(help="An evaluated version (the one evaluated last).")] = "",
+    approved_by: Annotated[str, typer.Option(help="Who approves, where the gates ask for a person; recorded.")] = "",
+    home: HomeOption = None,
+) -> None:
     """Put the candidate through the gates and, when it passes, hand it to the engine."""
-    _materialise(home, "promotion")
+    if version or approved_by:
+        _execute(home, "promotion_job", {"promotion": {"config": {"version": version, "approved_by": approved_by}}})
+    else:
+        _materialise(home, "promotion")
     _report("promotion", home)
 
 
@@ -132,11 +140,7 @@ def rollback(
     home: HomeOption = None,
 ) -> None:
     """Make the previous champion the champion again, in the engine and in the registry."""
-    config = {"ops": {"roll_back": {"config": {"by": by, "reason": reason}}}}
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-        file.write(json.dumps(config))  # every JSON document is YAML, which Dagster reads
-        file.flush()
-        _dagster(home, ["job", "execute", "-j", "rollback_job", "--config", file.name])
+    _execute(home, "rollback_job", {"roll_back": {"config": {"by": by, "reason": reason}}})
 
 
 def _report(what: str, given: Path | None) -> None:
@@ -157,6 +161,14 @@ def _day(text: str | None, option: str) -> str | None:
 def _materialise(given: Path | None, selection: str, days: str | None = None) -> None:
     """Materialise assets."""
     _dagster(given, ["asset", "materialize", "--select", selection, *(["--partition-range", days] if days else [])])
+
+
+def _execute(given: Path | None, job: str, ops: Mapping[str, Any]) -> None:
+    """Execute a job with its configuration."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(json.dumps({"ops": ops}))  # every JSON document is YAML, which Dagster reads
+        file.flush()
+        _dagster(given, ["job", "execute", "-j", job, "--config", file.name])
 
 
 def _dagster(given: Path | None, words: list[str]) -> None:
