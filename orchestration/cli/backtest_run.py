@@ -23,8 +23,8 @@ from engine_service.backtest.signals import wishes_for
 from engine_service.backtest.vector_path import trade_crossings
 from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
+from strategies.features import SPLIT_JUMP
 from strategies.regime_policy import PolicyOptions
-from strategies.regimes.bar_table import SPLIT_JUMP
 from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
 

@@ -69,7 +69,7 @@ def folds(rows: int, options: WalkForwardOptions) -> Iterator[Fold]:
     """
     first_test = int(rows * options.train_share)
     width = (rows - first_test) // options.folds
-    if width <= options.purge:
+    if min(width, first_test) <= options.purge:
         raise FitRefused("TOO_FEW_BARS", f"too few bars to walk forward: {rows} for {options.folds} folds")
     for number in range(options.folds):
         start = first_test + number * width

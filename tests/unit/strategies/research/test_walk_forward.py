@@ -30,6 +30,13 @@ def test_too_few_bars_are_refused() -> None:
         list(folds(200, WalkForwardOptions(folds=4, purge=50)))
 
 
+def test_a_purge_longer_than_the_first_training_is_refused_and_never_trains_on_the_end() -> None:
+    with pytest.raises(FitRefused, match="too few"):
+        list(folds(1_000, WalkForwardOptions(folds=1, train_share=0.05, purge=60)))
+    (fold,) = folds(1_000, WalkForwardOptions(folds=1, train_share=0.1, purge=60))
+    assert (fold.train_from, fold.train_to, fold.test_from) == (0, 40, 100)
+
+
 def test_costs_are_paid_and_only_out_of_sample_bars_are_judged() -> None:
     series = regime_series(2_400, 4)
     rows = compute(series.open, series.high, series.low, series.close, series.volume)
