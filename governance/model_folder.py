@@ -43,19 +43,45 @@ def read_model_folder(folder: Path) -> tuple[dict[str, Any], ModelCard]:
         ModelUntrusted: a file is missing, cannot be read, does not match its seal, lacks a part or holds one too many,
             or arrays and card belong to different versions or features.
     """
-    bundle, raw = sealed(folder, MODEL), sealed(folder, CARD)
-    if set(bundle) != BUNDLE_PARTS or not isinstance(bundle["symbols"], dict):
+    bundle, card = read_bundle(folder), read_card(folder)
+    if set(bundle) != BUNDLE_PARTS:
         raise ModelUntrusted(f"{folder.name}: {MODEL} has exactly these parts: {', '.join(sorted(BUNDLE_PARTS))}")
-    try:
-        card = ModelCard.from_dict(raw)
-        version = content_version(bundle["symbols"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelUntrusted(f"{folder.name}: {CARD} is no model card, or a value is not finite") from error
-    if not version == bundle["version"] == card.version:
+    if bundle["version"] != card.version:
         raise ModelUntrusted(f"{folder.name}: the arrays belong to another version")
     if not bundle["feature_schema"] == card.feature_schema == FEATURE_SCHEMA:
         raise ModelUntrusted(f"{folder.name}: its features are not those of the schema {FEATURE_SCHEMA}")
     return bundle, card
+
+
+def read_bundle(folder: Path) -> dict[str, Any]:
+    """Return the arrays of a version with what the engine asks to know of them.
+
+    Raises:
+        ModelUntrusted: as ``read_model_folder``.
+    """
+    bundle = sealed(folder, MODEL)
+    if not isinstance(bundle.get("symbols"), dict):
+        raise ModelUntrusted(f"{folder.name}: {MODEL} holds no models by symbol")
+    try:
+        version = content_version(bundle["symbols"])
+    except ValueError as error:
+        raise ModelUntrusted(f"{folder.name}: {MODEL} holds a value that is not finite") from error
+    if version != bundle.get("version"):
+        raise ModelUntrusted(f"{folder.name}: the arrays belong to another version")
+    return bundle
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Return the card of a version.
+
+    Raises:
+        ModelUntrusted: as ``read_model_folder``.
+    """
+    raw = sealed(folder, CARD)
+    try:
+        return ModelCard.from_dict(raw)
+    except (KeyError, TypeError) as error:
+        raise ModelUntrusted(f"{folder.name}: {CARD} is no model card") from error
 
 
 def sealed(folder: Path, name: str) -> dict[str, Any]:
