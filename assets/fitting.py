@@ -75,6 +75,6 @@ def walk_symbol(task: WalkTask) -> WalkOutcome:
     try:
         report = walk_forward(series.rows, series.open_ms, task.bar_ms, task.fit_options, task.policy, task.walk)
         single = single_gaussian_log_likelihood(series.rows, task.fit_options.features, task.walk)
-    except ValueError as refused:  # FitRefused is one; so is "too few bars to walk forward"
+    except FitRefused as refused:
         return WalkOutcome(symbol=series.symbol, refused=str(refused))
     return WalkOutcome(symbol=series.symbol, report=report, likelihood_gain=report.held_out_log_likelihood - single)

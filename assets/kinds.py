@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assets.fitting import WalkTask
+from strategies.regimes.options import FitRefused
 from strategies.research.economics import Judged, judge
 
 #: So many of the newest rows are enough to tell the kinds apart, and keep the second kind cheap.
@@ -28,7 +29,7 @@ def judge_kinds(task: WalkTask) -> KindOutcome:
     walk = replace(task.walk, folds=1)
     try:
         judged, refused = judge(rows, open_ms, task.bar_ms, task.fit_options, task.policy, walk)
-    except ValueError as error:  # too few bars to walk forward
+    except FitRefused as error:
         return KindOutcome(symbol=series.symbol, refused=str(error))
     # What is drawn from the figures is done; their series need not travel between processes.
     slim = tuple(replace(each, net=each.net[:0], held=each.held[:0]) for each in judged)

@@ -25,6 +25,10 @@ class NotEvaluated(Exception):
     """The candidate has no out-of-sample figures yet."""
 
 
+class WrongInterval(Exception):
+    """The candidate reads bars of another length than the engine closes: its regimes would mean nothing there."""
+
+
 class PromotionConfig(dg.Config):
     """``version``: empty for the one evaluated last. ``approved_by`` names who approves, where that is asked for."""
 
@@ -52,6 +56,7 @@ def promotion(
     """Whether the version evaluated last replaces the champion; where it does, the engine gets it at once."""
     watch = Stopwatch()
     decision = judge(warehouse, registry, settings, version=config.version, approved=bool(config.approved_by))
+    check_interval(registry, settings, decision.candidate)
     now_ms = clock.now_ms()
     _record(warehouse, decisions, decision, now_ms=now_ms, run_id=context.run_id, approved_by=config.approved_by)
     context.log.info(decision.summary)
@@ -75,6 +80,17 @@ def promotion(
             "seconds": round(watch.seconds, 3),
         }
     )
+
+
+def check_interval(registry: ModelRegistry, settings: ResearchSettings, version: str) -> None:
+    """Refuse a version that reads other bars than the engine closes.
+
+    Raises:
+        WrongInterval: it does.
+    """
+    reads = registry.card(version).interval
+    if reads != settings.interval:
+        raise WrongInterval(f"{version} reads {reads} bars and the engine closes {settings.interval} bars")
 
 
 def judge(

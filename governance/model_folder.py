@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from governance.model_card import ModelCard, canonical, content_version
+from strategies.features import FEATURE_SCHEMA
 
 MODEL, CARD, SEAL = "model.json", "card.json", "seal.json"
+BUNDLE_PARTS = frozenset({"version", "kind", "interval", "feature_schema", "created_at", "symbols"})
 _MAX_MODEL_BYTES = 50_000_000
 
 
@@ -38,12 +40,48 @@ def read_model_folder(folder: Path) -> tuple[dict[str, Any], ModelCard]:
     """Return the bundle and the card of a folder that ``write_model`` made.
 
     Raises:
-        ModelUntrusted: a file is missing, cannot be read, or does not match its seal.
+        ModelUntrusted: a file is missing, cannot be read, does not match its seal, lacks a part or holds one too many,
+            or arrays and card belong to different versions or features.
     """
-    bundle, card = sealed(folder, MODEL), ModelCard.from_dict(sealed(folder, CARD))
-    if content_version(bundle["symbols"]) != card.version:
+    bundle, card = read_bundle(folder), read_card(folder)
+    if set(bundle) != BUNDLE_PARTS:
+        raise ModelUntrusted(f"{folder.name}: {MODEL} has exactly these parts: {', '.join(sorted(BUNDLE_PARTS))}")
+    if bundle["version"] != card.version:
         raise ModelUntrusted(f"{folder.name}: the arrays belong to another version")
+    if not bundle["feature_schema"] == card.feature_schema == FEATURE_SCHEMA:
+        raise ModelUntrusted(f"{folder.name}: its features are not those of the schema {FEATURE_SCHEMA}")
     return bundle, card
+
+
+def read_bundle(folder: Path) -> dict[str, Any]:
+    """Return the arrays of a version with what the engine asks to know of them.
+
+    Raises:
+        ModelUntrusted: as ``read_model_folder``.
+    """
+    bundle = sealed(folder, MODEL)
+    if not isinstance(bundle.get("symbols"), dict):
+        raise ModelUntrusted(f"{folder.name}: {MODEL} holds no models by symbol")
+    try:
+        version = content_version(bundle["symbols"])
+    except ValueError as error:
+        raise ModelUntrusted(f"{folder.name}: {MODEL} holds a value that is not finite") from error
+    if version != bundle.get("version"):
+        raise ModelUntrusted(f"{folder.name}: the arrays belong to another version")
+    return bundle
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Return the card of a version.
+
+    Raises:
+        ModelUntrusted: as ``read_model_folder``.
+    """
+    raw = sealed(folder, CARD)
+    try:
+        return ModelCard.from_dict(raw)
+    except (KeyError, TypeError) as error:
+        raise ModelUntrusted(f"{folder.name}: {CARD} is no model card") from error
 
 
 def sealed(folder: Path, name: str) -> dict[str, Any]:
@@ -57,7 +95,7 @@ def sealed(folder: Path, name: str) -> dict[str, Any]:
         seal = json.loads(_read_bounded(folder / SEAL))
         is_sealed = seal[name] == hashlib.sha256(content).hexdigest()
         parsed = json.loads(content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelUntrusted(f"{folder.name}: {name} cannot be read: {error}") from error
     if not is_sealed or not isinstance(parsed, dict):
         raise ModelUntrusted(f"{folder.name}: {name} does not match its seal")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from governance.model_card import ModelCard, content_version
-from governance.model_folder import CARD, MODEL, ModelUntrusted, sealed, write_durably, write_model
+from governance.model_folder import ModelUntrusted, read_bundle, read_card, write_durably, write_model
 
 __all__ = ["ModelRegistry", "ModelUnknown", "ModelUntrusted", "NoChampion", "Promotion"]
 
@@ -103,7 +103,7 @@ class ModelRegistry:
             ModelUnknown: it is not registered.
             ModelUntrusted: its files do not match their seal.
         """
-        return ModelCard.from_dict(self._sealed(version, CARD))
+        return read_card(self._version(version))
 
     def bundle(self, version: str) -> dict[str, Any]:
         """Return a version's arrays as they are sent to the engine.
@@ -112,8 +112,8 @@ class ModelRegistry:
             ModelUnknown: it is not registered.
             ModelUntrusted: its files do not match their seal.
         """
-        bundle = self._sealed(version, MODEL)
-        if content_version(bundle["symbols"]) != version:
+        bundle = read_bundle(self._version(version))
+        if bundle["version"] != version:
             raise ModelUntrusted(f"{version}: the arrays belong to another version")
         return bundle
 
@@ -170,11 +170,11 @@ class ModelRegistry:
 
     # --- details ------------------------------------------------------------------------------------------------
 
-    def _sealed(self, version: str, name: str) -> dict[str, Any]:
+    def _version(self, version: str) -> Path:
         folder = self._versions / version
         if not _VERSION.fullmatch(version) or not folder.is_dir() or folder.is_symlink():
             raise ModelUnknown(f"no model {version[:64]!r} is registered")
-        return sealed(folder, name)
+        return folder
 
     def _point(self, history: list[Promotion]) -> None:
         entries = [

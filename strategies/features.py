@@ -6,6 +6,7 @@ streaming form keeps the last bars it needs; both call the same window functions
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -24,6 +25,8 @@ SLOPE_WINDOW = 20
 #: A bar that did not move still has a range: a hundredth of a basis point keeps its logarithm finite.
 RANGE_FLOOR = 1e-6
 TINY = 1e-12
+#: An opening this far from the close before it (natural logarithm; half again) is a split or a re-denomination.
+SPLIT_JUMP = 0.4
 #: Symbols of a panel worked on at a time: their bars stay in the processor's cache from one feature to the next.
 BLOCK = 8
 
@@ -117,16 +120,26 @@ def _volume_ratio(volume: Array) -> Array:
 
 
 class FeatureStream:
-    """The same features one bar at a time; keeps the last ``WARM_UP`` bars."""
+    """The same features one bar at a time; keeps the last ``WARM_UP`` bars. After a gap or a split it begins anew."""
 
     def __init__(self) -> None:
         self._bars: deque[tuple[float, float, float, float, float]] = deque(maxlen=WARM_UP)
+        self._last: Bar | None = None
 
     def push(self, bar: Bar) -> Array | None:
         """Take the next closed bar; return its feature row, shape (7,), or ``None`` during warm-up."""
+        if self._last is not None and _is_apart(self._last, bar):
+            self._bars.clear()
+        self._last = bar
         self._bars.append((bar.open, bar.high, bar.low, bar.close, bar.volume))
         if len(self._bars) < WARM_UP:
             return None
         open_, high, low, close, volume = np.array(self._bars).T
         row: Array = compute(open_, high, low, close, volume)[-1]
         return row
+
+
+def _is_apart(before: Bar, bar: Bar) -> bool:
+    """True where a bar is missing between two, or the price jumped as no trade moves it: windows never reach across."""
+    missing = 2 * (bar.open_at_ms - before.close_at_ms) > bar.close_at_ms - bar.open_at_ms
+    return missing or abs(math.log(bar.open / before.close)) > SPLIT_JUMP

@@ -29,8 +29,8 @@ def regime_exposures(model: RegimeModel, options: PolicyOptions) -> tuple[float,
     """Return the exposure each regime deserves, -1 to 1.
 
     A regime's gain is its expected return per bar times its expected dwell 1 / (1 - a_kk). Exposure is that gain over
-    twice the round trip's cost, clipped, and zero where the mean is not told from zero (|t| below the minimum, with
-    the standard error of a mean over the bars spent in the regime).
+    twice the round trip's cost, clipped, and zero where the gain does not pay the round trip, or where the mean is not
+    told from zero (|t| below the minimum, with the standard error of a mean over the bars spent in the regime).
     """
     exposures = []
     cost = options.round_trip_cost_bps / 10_000.0
@@ -41,7 +41,8 @@ def regime_exposures(model: RegimeModel, options: PolicyOptions) -> tuple[float,
         certain = error > 0 and abs(mean) / error >= options.min_t_statistic
         dwell = 1.0 / max(1e-6, 1.0 - float(model.transmat[regime, regime]))
         gain = mean * dwell
-        exposures.append(max(-1.0, min(1.0, gain / (2.0 * cost))) if certain and cost > 0 else 0.0)
+        pays = certain and abs(gain) > cost > 0
+        exposures.append(max(-1.0, min(1.0, gain / (2.0 * cost))) if pays else 0.0)
     return tuple(exposures)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.policy_path import held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.filtering import filter_batch
 from strategies.regimes.model import JUMP, RegimeModel
@@ -78,23 +79,7 @@ def stress(model: RegimeModel, recorded: Array, policy: PolicyOptions, options: 
 
 def exposures_on(model: RegimeModel, rows: Array, policy: PolicyOptions, bar_ms: int) -> Array:
     """Return the exposure held after each bar, (N, T), on feature rows (N, T, 7): the live policy, path by path."""
-    posteriors = _posteriors(model, rows)
-    wanted = posteriors @ np.array(regime_exposures(model, policy))
-    sure = posteriors.max(axis=2) >= policy.confidence_gate
-    patience = math.ceil(policy.cooldown_s * 1000 / bar_ms)
-    held = np.empty(wanted.shape)
-    now = np.zeros(len(wanted))
-    acted = np.full(len(wanted), -patience)
-    for bar in range(wanted.shape[1]):
-        target = wanted[:, bar]
-        moved = sure[:, bar] & (np.abs(target - now) >= policy.hysteresis)
-        # Leaving is never delayed; only new exposure waits for the cooldown.
-        leaving = (np.abs(target) < np.abs(now)) & (target * now >= 0)
-        moved &= leaving | (bar - acted >= patience)
-        now = np.where(moved, target, now)
-        acted = np.where(moved, bar, acted)
-        held[:, bar] = now
-    return held
+    return held_exposures(_posteriors(model, rows), np.array(regime_exposures(model, policy)), policy, bar_ms)
 
 
 def net_returns(held: Array, log_returns: Array, cost_bps: float) -> Array:

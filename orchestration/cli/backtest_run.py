@@ -24,7 +24,9 @@ from engine_service.backtest.signals import wishes_for
 from engine_service.backtest.vector_path import FundsShort, trade_crossings
 from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
-from strategies.regimes.bar_table import SPLIT_JUMP
+from strategies.features import SPLIT_JUMP
+from strategies.regime_policy import PolicyOptions
+from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
 
 VENUE = "BINANCE"
@@ -96,7 +98,7 @@ def run(options: RunOptions) -> Done:
         traded=traded,
         at_open=options.fill_at == "open",
         figures={**figures, "seconds": seconds},
-        notes=tuple(_notes(series, names)),
+        notes=(*_notes(series, names), *_idle(choice, figures)),
     )
 
 
@@ -286,6 +288,16 @@ def _notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterato
             yield f"ENDED_EARLY: {name} ends {early} ms before the others; it is held at its last price"
         if columns.open_at[0] > first:
             yield f"LISTED_LATE: {name} begins {int(columns.open_at[0]) - first} ms after the others"
+
+
+def _idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:
+    if figures["orders"]:
+        return
+    idle = [symbol for symbol, model in choice.models.items() if not exposures_of(model, PolicyOptions()).any()]
+    if idle:
+        yield f"NO_EXPOSURE: no regime of {', '.join(idle)} pays its costs beyond doubt, so nothing was traded"
+    else:
+        yield "NO_ORDERS: the strategy asked for no change of exposure"
 
 
 def _first_jump(columns: BarSeries) -> int | None:

@@ -68,7 +68,7 @@ def judge_table(
 ) -> tuple[str, Sequence[Judged], dict[str, str]]:
     """Return one symbol, everyone judged on it, and the reasons of those that could not be."""
     from strategies.regime_policy import PolicyOptions  # noqa: PLC0415  # as above
-    from strategies.regimes.options import FitOptions  # noqa: PLC0415  # as above
+    from strategies.regimes.options import FitOptions, FitRefused  # noqa: PLC0415  # as above
     from strategies.research.economics import judge  # noqa: PLC0415  # as above
     from strategies.research.walk_forward import WalkForwardOptions  # noqa: PLC0415  # as above
 
@@ -76,7 +76,7 @@ def judge_table(
     policy = PolicyOptions(round_trip_cost_bps=2 * cost_bps)
     try:
         judged, refused = judge(table.features(), table.open_ms, table.bar_ms, FitOptions(), policy, walk)
-    except ValueError as error:
+    except FitRefused as error:
         return symbol, (), {symbol: str(error)}
     return symbol, judged, {f"{symbol} {kind}": reason for kind, reason in refused.items()}
 
@@ -121,8 +121,9 @@ def _row(judged: Judged, year: float) -> dict[str, Any]:
 
 
 def _show(result: dict[str, Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415  # as above
     from rich.table import Table  # noqa: PLC0415  # as above
+
+    from orchestration.cli.train_report import table_console  # noqa: PLC0415  # as above
 
     table = Table(
         "symbol", "strategy", "Sharpe", "return", "drawdown", "turnover/y", "edge/y", "nats/bar", "lag", "dwell"
@@ -140,7 +141,7 @@ def _show(result: dict[str, Any]) -> None:
             f"{row['lag_bars']:.1f}" if "lag_bars" in row else "",
             f"{row['dwell_bars']:.1f}" if "dwell_bars" in row else "",
         )
-    console = Console(stderr=True, highlight=False)
+    console = table_console()
     console.print(table)
     for name, reason in result["refused"].items():
         console.print(f"{name}: {reason}")

@@ -31,27 +31,31 @@ def lookahead(
     names = [name for name in bundle["symbols"] if symbol is None or name.casefold() == symbol.casefold()]
     if not names:
         raise Refused(f"SYMBOL_UNKNOWN: the model holds {', '.join(bundle['symbols'])}", Exit.USAGE)
-    checked, leaks = 0, []
+    checked, leaks, untold = 0, [], []
     for name in names:
-        found, rows = _prove(name, bundle["symbols"][name], bars, cuts)
+        found, rows, told = _prove(name, bundle["symbols"][name], bars, cuts)
         checked += found
         leaks += rows
-    print(json.dumps({"checked": checked, "leaks": leaks}) if as_json else _sentence(checked, leaks), flush=True)
+        untold += [] if told else [name]
+    result = {"checked": checked, "leaks": leaks, "scaler_not_checked": untold}
+    print(json.dumps(result) if as_json else _sentence(checked, leaks, untold), flush=True)
     if leaks:
         raise typer.Exit(Exit.FAILED)
 
 
-def _prove(symbol: str, values: dict[str, Any], path: Path, cuts: int) -> tuple[int, list[dict[str, Any]]]:
+def _prove(symbol: str, values: dict[str, Any], path: Path, cuts: int) -> tuple[int, list[dict[str, Any]], bool]:
     from orchestration.cli.bar_files import read_bars, table_of  # noqa: PLC0415  # as above
     from strategies.regimes.hierarchy import read_model  # noqa: PLC0415  # as above
     from strategies.regimes.model import ModelRefused  # noqa: PLC0415  # as above
     from strategies.regimes.options import FitRefused  # noqa: PLC0415  # as above
-    from strategies.research.lookahead_proof import pipeline_of, prove  # noqa: PLC0415  # as above
+    from strategies.research.lookahead_proof import pipeline_of, prove, scaler_leaks  # noqa: PLC0415  # as above
 
     frame = read_bars(path, (symbol,), None, None)
     try:
         table, _ = table_of(frame, drop_dead_tail=False)
-        proof = prove(table, pipeline_of(read_model(values)), cuts)
+        model = read_model(values)
+        proof = prove(table, pipeline_of(model), cuts)
+        scaler = scaler_leaks(table, model)
     except (ModelRefused, FitRefused, ValueError) as refused:
         raise Refused(f"{symbol}: {refused}") from refused
     rows = [
@@ -62,13 +66,14 @@ def _prove(symbol: str, values: dict[str, Any], path: Path, cuts: int) -> tuple[
             # A value that appears or goes away with the future has no finite difference.
             "difference": leak.difference if math.isfinite(leak.difference) else None,
         }
-        for leak in proof.leaks
+        for leak in (*proof.leaks, *(scaler or ()))
     ]
-    return proof.checked, rows
+    return proof.checked, rows, scaler is not None
 
 
-def _sentence(checked: int, leaks: list[dict[str, Any]]) -> str:
+def _sentence(checked: int, leaks: list[dict[str, Any]], untold: list[str]) -> str:
     if not leaks:
-        return f"{checked:,} values computed again without their future: none differs"
+        asked = f"; these bars cannot tell whose scaler that of {', '.join(untold)} is" if untold else ""
+        return f"{checked:,} values computed again without their future: none differs{asked}"
     lines = [f"  {leak['symbol']} {leak['column']} at {leak['at']}: {leak['difference']}" for leak in leaks[:SHOWN]]
     return "\n".join([f"{len(leaks)} leaks in {checked:,} values:", *lines])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -75,15 +76,61 @@ def train(
     )
 
 
-def evaluate(home: HomeOption = None) -> None:
-    """Walk the candidate forward out of sample, against buy-and-hold, net of costs."""
-    _materialise(home, "evaluation")
-    _report("evaluation", home)
+def evaluate(
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="With --bars: folder made by nhmm train.")
+    ] = None,
+    bars: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Judge a folder on this Parquet file of bars instead."),
+    ] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="With --bars: symbol, again for more (all).")] = None,
+    folds: Annotated[int, typer.Option(min=1, max=50, help="With --bars: walk-forward folds.")] = 3,
+    cost_bps: Annotated[float, typer.Option(min=0, max=1000, help="With --bars: cost per unit of turnover.")] = 12.0,
+    report: Annotated[Path | None, typer.Option(help="With --bars: HTML page to write.")] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="With --bars: make it a candidate in the data folder, for nhmm promote.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --bars: the result as JSON on the last line.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Walk the candidate forward out of sample, against buy-and-hold, net of costs; or a folder on a file of bars."""
+    if bars is None:
+        if model or symbol or report or register or as_json:
+            raise typer.BadParameter("--model, --symbol, --report, --register and --json go with --bars")
+        _materialise(home, "evaluation")
+        _report("evaluation", home)
+        return
+    from orchestration.cli import evaluate_files  # noqa: PLC0415  # loads data frames only when asked
+
+    if model is None:
+        raise typer.BadParameter("--bars needs --model, a folder made by nhmm train")
+    raise typer.Exit(
+        evaluate_files.run(
+            evaluate_files.EvaluateOptions(
+                model=model,
+                bars=bars,
+                symbols=tuple(symbol or ()),
+                folds=folds,
+                cost_bps=cost_bps,
+                report=report,
+                register=Home.resolve(home) if register else None,
+                as_json=as_json,
+            )
+        )
+    )
 
 
-def promote(home: HomeOption = None) -> None:
+def promote(
+    version: Annotated[str, typer.Option(help="An evaluated version (the one evaluated last).")] = "",
+    approved_by: Annotated[str, typer.Option(help="Who approves, where the gates ask for a person; recorded.")] = "",
+    home: HomeOption = None,
+) -> None:
     """Put the candidate through the gates and, when it passes, hand it to the engine."""
-    _materialise(home, "promotion")
+    if version or approved_by:
+        _execute(home, "promotion_job", {"promotion": {"config": {"version": version, "approved_by": approved_by}}})
+    else:
+        _materialise(home, "promotion")
     _report("promotion", home)
 
 
@@ -93,11 +140,7 @@ def rollback(
     home: HomeOption = None,
 ) -> None:
     """Make the previous champion the champion again, in the engine and in the registry."""
-    config = {"ops": {"roll_back": {"config": {"by": by, "reason": reason}}}}
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-        file.write(json.dumps(config))  # every JSON document is YAML, which Dagster reads
-        file.flush()
-        _dagster(home, ["job", "execute", "-j", "rollback_job", "--config", file.name])
+    _execute(home, "rollback_job", {"roll_back": {"config": {"by": by, "reason": reason}}})
 
 
 def _report(what: str, given: Path | None) -> None:
@@ -118,6 +161,14 @@ def _day(text: str | None, option: str) -> str | None:
 def _materialise(given: Path | None, selection: str, days: str | None = None) -> None:
     """Materialise assets."""
     _dagster(given, ["asset", "materialize", "--select", selection, *(["--partition-range", days] if days else [])])
+
+
+def _execute(given: Path | None, job: str, ops: Mapping[str, Any]) -> None:
+    """Execute a job with its configuration."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(json.dumps({"ops": ops}))  # every JSON document is YAML, which Dagster reads
+        file.flush()
+        _dagster(given, ["job", "execute", "-j", job, "--config", file.name])
 
 
 def _dagster(given: Path | None, words: list[str]) -> None:

@@ -21,10 +21,12 @@ from orchestration.cli.layout import Exit, Refused
 from orchestration.cli.train_report import Trained, print_report, progress
 from orchestration.environment import code_commit
 from strategies.features import FEATURE_SCHEMA
+from strategies.regime_policy import PolicyOptions
 from strategies.regimes.fit import FitReport
 from strategies.regimes.model import MAX_REGIMES
 from strategies.regimes.options import FitOptions, FitRefused
 from strategies.regimes.training import KINDS, HierarchyOptions, train
+from strategies.research.after_training import exposures_of
 
 AUTO_STATES = (2, 3, 4)
 UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
@@ -169,6 +171,12 @@ def figures(report: FitReport) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
+def tried(report: FitReport | None) -> list[dict[str, float | None]]:
+    """Return one row per number of regimes that was tried, as JSON values; what was not measured is empty."""
+    rows = report.tried if report is not None else ()
+    return [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in rows]
+
+
 def _file_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -196,6 +204,8 @@ def _result(
                 "from": _iso(fit.model.trained_from_ms),
                 "to": _iso(fit.model.trained_to_ms),
                 **card.fits[fit.symbol],
+                "exposures": exposures_of(fit.model, PolicyOptions()).tolist(),
+                "tried": tried(fit.report),
                 "dropped": dict(card.bars_dropped[fit.symbol]),
             }
             for fit in made

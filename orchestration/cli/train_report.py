@@ -29,12 +29,22 @@ class Trained:
     refused: str = ""
 
 
+#: Columns of a table that goes to a file: no cell of ours is cut there.
+FILE_WIDTH = 150
+
+
+def table_console() -> Console:
+    """Return the console for progress and tables on the error output, wide where that is no terminal."""
+    console = Console(stderr=True, highlight=False)
+    return console if console.is_terminal else Console(stderr=True, highlight=False, width=FILE_WIDTH)
+
+
 @contextmanager
-def progress(console: Console) -> Iterator[Callable[[Sequence[str]], Iterable[str]]]:
+def progress(console: Console, doing: str = "training") -> Iterator[Callable[[Sequence[str]], Iterable[str]]]:
     """Give a function that passes symbols on and shows how many are done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        yield lambda symbols: bar.track(symbols, description="training")
+        yield lambda symbols: bar.track(symbols, description=doing)
 
 
 def print_report(console: Console, made: Sequence[Trained], result: dict[str, Any]) -> None:
@@ -42,7 +52,9 @@ def print_report(console: Console, made: Sequence[Trained], result: dict[str, An
     for fit in made:
         if fit.model is None or fit.report is None:
             continue
-        table = Table("regime", "name", "return bps/bar", "volatility bps", "occupancy", "dwell bars", title=fit.symbol)
+        shown = result["symbols"][fit.symbol]
+        names = ("regime", "name", "return bps/bar", "volatility bps", "occupancy", "dwell bars", "exposure")
+        table = Table(*names, title=fit.symbol)
         pays = np.asarray(fit.model.expected_return), np.asarray(fit.model.volatility)
         for number, label in enumerate(fit.model.labels):
             table.add_row(
@@ -52,15 +64,31 @@ def print_report(console: Console, made: Sequence[Trained], result: dict[str, An
                 f"{pays[1][number] * 1e4:.1f}",
                 f"{fit.report.occupancy[number]:.1%}",
                 f"{fit.report.dwell_bars[number]:.1f}",
+                f"{shown['exposures'][number]:+.2f}",
             )
         console.print(table)
-        shown = result["symbols"][fit.symbol]
         agreement = shown.get("refit_agreement")
         told = "-" if agreement is None else f"{agreement:.2f}"
         console.print(
             f"{shown['bars']} bars, {shown['from']} to {shown['to']}; converged: {bool(shown['converged'])}; "
             f"two refits agree by {told} (adjusted Rand); left out or odd: {shown['dropped'] or 'nothing'}"
         )
+        if chosen := _choice(shown["tried"]):
+            console.print(chosen)
+        if not any(shown["exposures"]):
+            console.print(
+                "No regime's mean return pays its costs and is told from zero: by this model nothing is traded."
+            )
     for symbol, reason in result["refused"].items():
         console.print(f"[bold]{symbol}[/bold] was refused: {reason}")
     console.print(f"model {result['version']} ({result['kind']}) is in {result['out']}; {result['seconds']} s")
+
+
+def _choice(tried: Sequence[dict[str, float | None]]) -> str:
+    """Say which numbers of regimes were tried and how they did; empty where there was no choice."""
+    if len(tried) < 2 or any(row.get("bic") is None for row in tried):
+        return ""
+    told = [
+        f"{row['regimes']:.0f} (BIC {row['bic']:,.0f}{'' if row['stable'] else ', floors not kept'})" for row in tried
+    ]
+    return f"numbers of regimes tried: {', '.join(told)}"

@@ -9,15 +9,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.features import FEATURES, WARM_UP, compute
+from strategies.features import FEATURES, SPLIT_JUMP, WARM_UP, compute
 from strategies.regimes.options import FitRefused
 
 Array = NDArray[np.float64]
 Times = NDArray[np.int64]
 
 PRICES = ("open", "high", "low", "close")
-#: An opening this far from the close before it (natural logarithm; half again) is a split or a re-denomination.
-SPLIT_JUMP = 0.4
 #: So many bars in a row without volume and movement at the end: the symbol has died.
 DEAD_BARS = 2 * WARM_UP
 #: Where fewer of the distances between bars than this are the usual one, there is no bar length.

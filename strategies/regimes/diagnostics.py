@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +101,8 @@ def lag(model: RegimeModel, *, paths: int = 8, bars: int = 1_000, seed: int = 7)
     for path, truth in zip(drawn.rows, drawn.regimes, strict=True):
         named = filter_batch(model, path)[0].argmax(axis=1)
         agreements.append(adjusted_rand(named, truth))
-        changes = np.flatnonzero(np.diff(truth) != 0) + 1
-        for first, last in zip(changes, [*changes[1:].tolist(), len(truth)], strict=True):
+        changes = (np.flatnonzero(np.diff(truth) != 0) + 1).tolist()
+        for first, last in pairwise([*changes, len(truth)]):
             noticed = np.flatnonzero(named[first:last] == truth[first])
             missed += not len(noticed)
             delays += [int(noticed[0])] if len(noticed) else []

@@ -41,26 +41,60 @@ def _emission(means: Array, covars: Array, centre: Array, scale: Array) -> Emiss
     )
 
 
+def factors(gaussians: Emission) -> Array:
+    """Return, (K, D), by how much a squared distance from the centre counts, where features move on their own."""
+    found: Array = np.diagonal(gaussians.whiten, axis1=1, axis2=2) ** 2
+    return found
+
+
+def offsets(gaussians: Emission) -> Array:
+    """Return the whitened centres, (K, D)."""
+    found: Array = np.einsum("kde,ke->kd", gaussians.whiten, gaussians.centre)
+    return found
+
+
 def log_density(model: RegimeModel, rows: Array) -> Array:
     """Return log b_k(x_t) of the standardised features, shape (T, K), for feature rows of shape (T, 7)."""
-    return _log_density(emission(model), rows[:, model.columns])
+    return _log_density(emission(model), rows[:, model.columns], full=model.full_covariance)
 
 
 def standard_log_density(means: Array, covars: Array, standard: Array) -> Array:
     """Return log b_k(x_t), (T, K), of standardised rows (T, D) under means (K, D) and covariances as in a model."""
     width = means.shape[1]
-    return _log_density(_emission(means, covars, np.zeros(width), np.ones(width)), standard)
+    gaussians = _emission(means, covars, np.zeros(width), np.ones(width))
+    return _log_density(gaussians, standard, full=covars.ndim == 3)
 
 
-def _log_density(gaussians: Emission, values: Array) -> Array:
-    distance = values[:, None, :] - gaussians.centre
-    spread = np.einsum("kde,tke->tkd", gaussians.whiten, distance)
-    density: Array = gaussians.constant - (spread * spread).sum(axis=2)
+def _log_density(gaussians: Emission, values: Array, *, full: bool) -> Array:
+    """Feature by feature, in the order of the live filter: the same operations give the same bits."""
+    count, width = gaussians.centre.shape
+    density = np.broadcast_to(gaussians.constant, (len(values), count)).copy()
+    if not full:
+        factor = factors(gaussians)
+        for at in range(width):
+            distance = values[:, at, None] - gaussians.centre[:, at]
+            density -= factor[:, at] * distance * distance
+        return density
+    offset = offsets(gaussians)
+    for at in range(width):
+        whitened = gaussians.whiten[:, at, 0] * values[:, 0, None]
+        for other in range(1, width):
+            whitened = whitened + gaussians.whiten[:, at, other] * values[:, other, None]
+        distance = whitened - offset[:, at]
+        density -= distance * distance
     return density
 
 
 def jump_cost(model: RegimeModel, rows: Array) -> Array:
     """Return half the squared distance to each regime's centre in standard units, (T, K), for rows (T, 7)."""
-    standard = (rows[:, model.columns] - model.scaler_mean) / model.scaler_scale
-    cost: Array = 0.5 * ((standard[:, None, :] - model.means) ** 2).sum(axis=2)
+    centres, weights = jump_centres(model)
+    cost = np.zeros((len(rows), model.count))
+    for at, column in enumerate(model.columns):
+        distance = rows[:, column, None] - centres[:, at]
+        cost += weights[at] * distance * distance
     return cost
+
+
+def jump_centres(model: RegimeModel) -> tuple[Array, Array]:
+    """Return the regimes' centres over raw features, (K, D), and what a squared distance from one costs, (D,)."""
+    return model.means * model.scaler_scale + model.scaler_mean, 0.5 / model.scaler_scale**2

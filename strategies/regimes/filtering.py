@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.regimes.emission import emission, log_density
+from strategies.regimes.emission import emission, factors, log_density, offsets
 from strategies.regimes.jump_filter import JumpFilter, jump_filter_batch
 from strategies.regimes.model import JUMP, RegimeModel
 
@@ -103,10 +103,9 @@ def advance(
 def _diagonal_logs(model: RegimeModel) -> Callable[[list[float]], list[float]]:
     """Return log b_k of one bar's features, for regimes whose features move on their own."""
     gaussians = emission(model)
-    factors = np.diagonal(gaussians.whiten, axis1=1, axis2=2) ** 2
     regimes: Diagonal = tuple(
         (float(constant), tuple(zip(centre.tolist(), factor.tolist(), strict=True)))
-        for constant, centre, factor in zip(gaussians.constant, gaussians.centre, factors, strict=True)
+        for constant, centre, factor in zip(gaussians.constant, gaussians.centre, factors(gaussians), strict=True)
     )
 
     def logs(values: list[float]) -> list[float]:
@@ -124,10 +123,9 @@ def _diagonal_logs(model: RegimeModel) -> Callable[[list[float]], list[float]]:
 def _full_logs(model: RegimeModel) -> Callable[[list[float]], list[float]]:
     """Return log b_k of one bar's features, for regimes whose features move together."""
     gaussians = emission(model)
-    offsets = np.einsum("kde,ke->kd", gaussians.whiten, gaussians.centre)
     regimes: Full = tuple(
         (float(constant), tuple((float(at), tuple(row)) for at, row in zip(offset, whiten.tolist(), strict=True)))
-        for constant, offset, whiten in zip(gaussians.constant, offsets, gaussians.whiten, strict=True)
+        for constant, offset, whiten in zip(gaussians.constant, offsets(gaussians), gaussians.whiten, strict=True)
     )
 
     def logs(values: list[float]) -> list[float]:
@@ -169,8 +167,9 @@ def filter_densities(logs: Array, startprob: Array, transmat: Array) -> tuple[Ar
     posteriors = np.empty_like(logs)
     state: tuple[float, ...] | None = None
     totals = []
-    for at, densities in enumerate(np.exp(logs - highest).tolist()):
-        state, total = advance(state, densities, start, transitions)
+    exp = math.exp  # the live filter's: NumPy's differs in the last bit
+    for at, row in enumerate((logs - highest).tolist()):
+        state, total = advance(state, [exp(log) for log in row], start, transitions)
         posteriors[at] = state
         totals.append(total)
     return posteriors, float(np.log(totals).sum() + highest.sum())

@@ -31,8 +31,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-#: More stretches than this are fitted as one: their edges are too many to matter alone, and each costs time.
-MOST_STRETCHES = 200
+#: More stretches than this are fitted as one, and the report says so: each costs time.
+MOST_STRETCHES = 1_000
 DEFAULT_OPTIONS = FitOptions()
 
 
@@ -63,7 +63,10 @@ class FitReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
-    """What a fit sees: complete rows (T, 7), their open times (T,), standardised features (T, D) and the scaler."""
+    """What a fit sees: complete rows (T, 7), their open times (T,), standardised features (T, D) and the scaler.
+
+    ``gaps`` counts the breaks in time; ``lengths`` are those of the stretches between them, unless those are too many.
+    """
 
     rows: Array
     open_at_ms: NDArray[np.int64]
@@ -72,6 +75,12 @@ class Sample:
     scale: Array
     lengths: tuple[int, ...]
     dropped: int
+    gaps: int = 0
+
+    @property
+    def joined(self) -> dict[str, float]:
+        """What a report says where there were too many gaps to keep apart; else nothing."""
+        return {"gaps_joined": float(self.gaps)} if self.gaps >= len(self.lengths) else {}
 
     @property
     def returns(self) -> Array:
@@ -98,7 +107,7 @@ def sample(rows: Array, open_at_ms: NDArray[np.int64], bar_ms: int, options: Fit
     if (scale < 1e-12).any():
         raise FitRefused("CONSTANT_FEATURE", "a feature does not vary; a halted or dead symbol has no regimes")
     breaks = np.flatnonzero(np.diff(times) != bar_ms) + 1
-    edges = [0, *breaks.tolist(), len(times)] if len(breaks) < MOST_STRETCHES else [0, len(times)]
+    edges = [0, *(breaks.tolist() if len(breaks) < MOST_STRETCHES else ()), len(times)]
     return Sample(
         rows=used,
         open_at_ms=times,
@@ -107,6 +116,7 @@ def sample(rows: Array, open_at_ms: NDArray[np.int64], bar_ms: int, options: Fit
         scale=scale,
         lengths=tuple(np.diff(edges).tolist()),
         dropped=len(rows) - len(used),
+        gaps=len(breaks),
     )
 
 
@@ -119,7 +129,8 @@ def fit(
 ) -> tuple[RegimeModel, FitReport]:
     """Fit feature rows of shape (T, 7), in time order, whose bars opened at ``open_at_ms`` (T,).
 
-    Incomplete rows (warm-up) are left out; across a gap no transition is learned. With ``previous``, regimes keep its
+    Incomplete rows (warm-up) are left out; across a gap no transition is learned (across one of more than
+    ``MOST_STRETCHES`` it is, and ``extra`` says ``gaps_joined``). With ``previous``, regimes keep its
     order as far as they continue its regimes.
 
     Raises:
@@ -139,7 +150,8 @@ def fit(
         tried=tried_rows(tried),
         refit_agreement=chosen.agreement,
         dropped_rows=seen.dropped,
-        gaps=len(seen.lengths) - 1,
+        gaps=seen.gaps,
+        extra=seen.joined,
     )
     return model, report
 

@@ -106,21 +106,29 @@ class HierarchicalModel:
             raise ModelRefused("MODEL_INVALID", "a part of the hierarchy has the wrong type")
         return cls(
             factor=values["factor"],
-            macro=RegimeModel.from_dict(values["macro"]),
-            micro=tuple(RegimeModel.from_dict(model) for model in micro),
+            macro=_read_regimes(values["macro"]),
+            micro=tuple(_read_regimes(model) for model in micro),
         )
 
 
 AnyModel = RegimeModel | HierarchicalModel
 
 
-def read_model(values: Mapping[str, Any]) -> AnyModel:
+def read_model(values: Any) -> AnyModel:
     """Return a model of any kind from its JSON values.
 
     Raises:
         ModelRefused: it is none.
     """
-    return HierarchicalModel.from_dict(values) if values.get("kind") == H2 else RegimeModel.from_dict(values)
+    if isinstance(values, Mapping) and values.get("kind") == H2:
+        return HierarchicalModel.from_dict(values)
+    return _read_regimes(values)
+
+
+def _read_regimes(values: Any) -> RegimeModel:
+    if not isinstance(values, Mapping):
+        raise ModelRefused("MODEL_INVALID", "a model is an object of named parts")
+    return RegimeModel.from_dict(values)
 
 
 def posteriors_of(model: AnyModel, bars: BarTable) -> Array:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.regimes.emission import jump_cost, log_density
+from strategies.regimes.emission import jump_centres, jump_cost, log_density
 from strategies.regimes.model import RegimeModel
 
 Array = NDArray[np.float64]
@@ -26,8 +26,9 @@ class JumpFilter:
 
     def __init__(self, model: RegimeModel) -> None:
         self._columns = tuple(model.columns)
-        self._centres = tuple(map(tuple, (model.means * model.scaler_scale + model.scaler_mean).tolist()))
-        self._factors = tuple((0.5 / model.scaler_scale**2).tolist())
+        centres, factors = jump_centres(model)
+        self._centres = tuple(map(tuple, centres.tolist()))
+        self._factors = tuple(factors.tolist())
         self._penalty = model.jump_penalty
         self._temperature = model.jump_temperature
         self._costs = (0.0,) * model.count

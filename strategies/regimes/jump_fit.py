@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies.regimes.agreement import adjusted_rand
+from strategies.regimes.diagnostics import Score, one_step_log_likelihood, score
 from strategies.regimes.expectation_maximisation import floored
 from strategies.regimes.filtering import filter_batch
 from strategies.regimes.fit import FitReport, Sample, data_hash, dwell, moments, sample
@@ -78,15 +79,20 @@ def fit_jump(
         tried=tried,
         refit_agreement=agreement,
         dropped_rows=seen.dropped,
-        gaps=len(seen.lengths) - 1,
+        gaps=seen.gaps,
+        extra=seen.joined,
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
-    """A penalty with the centres (K, D) it led to and its held-out score in nats per bar."""
+    """A penalty with the centres (K, D) it led to and its held-out score in nats per bar.
+
+    ``gain`` is what that is above one Gaussian of the bars before.
+    """
 
     score: float
+    gain: Score
     penalty: float
     centres: Array
 
@@ -98,7 +104,9 @@ def _choose(
     tried: list[dict[str, float]] = []
     for each in scored:
         found = _descend(seen.standard, seen.lengths, each.centres, each.penalty)
-        stable = _keeps_floors(found, options)
+        # Where the number is to be chosen it must beat one regime beyond the error: in noise there is nothing to find.
+        tells = len(options.candidates) == 1 or len(each.centres) == 1 or each.gain.nats_per_bar > 2 * each.gain.error
+        stable = tells and _keeps_floors(found, options)
         agreement = _refit_agreement(seen, found) if stable else math.nan
         tried.append(
             {
@@ -111,7 +119,7 @@ def _choose(
         )
         if stable and agreement >= options.min_refit_agreement:
             return found, agreement, tuple(tried)
-    raise FitRefused("NO_STABLE_REGIMES", "no number of regimes and no penalty keeps the floors")
+    raise FitRefused("NO_STABLE_REGIMES", "no number of regimes and no penalty keeps the floors and beats one regime")
 
 
 def _scores(seen: Sample, bar_ms: int, count: int, options: FitOptions) -> list[_Scored]:
@@ -123,15 +131,22 @@ def _scores(seen: Sample, bar_ms: int, count: int, options: FitOptions) -> list[
     starts = [begin(standard[:known], count, number, options.seed, full=False).means for _, number in grid]
     penalties = np.array([penalty for penalty, _ in grid])
     centres, paths, objective = _descend_many(standard[:known], np.stack(starts), penalties)
+    single = _one_gaussian(standard[:known], standard[known:], options.covariance_floor)
     scored: list[_Scored] = []
     for penalty in options.jump_penalties:
         lane = min((at for at, (price, _) in enumerate(grid) if price == penalty), key=lambda at: objective[at])
         found = _Jump(centres[lane], paths[lane], penalty, True, 0)
         model = _dress(found, _part(seen, newest.start, newest.start + known), bar_ms, options, None)
-        rows = seen.rows[newest]
-        score = filter_batch(model, rows)[1] - filter_batch(model, rows[:known])[1]
-        scored.append(_Scored(score / max(1, len(standard) - known), penalty, centres[lane]))
+        nats = one_step_log_likelihood(model, seen.rows[newest])[known:]
+        scored.append(_Scored(float(nats.mean()), score(nats - single), penalty, centres[lane]))
     return scored
+
+
+def _one_gaussian(known: Array, unseen: Array, floor: float) -> Array:
+    """Return the log density, (T,), of unseen standardised rows (T, D) under one Gaussian of the known ones."""
+    variance = np.maximum(known.var(axis=0), floor)
+    found: Array = -0.5 * (np.log(2.0 * math.pi * variance) + (unseen - known.mean(axis=0)) ** 2 / variance).sum(axis=1)
+    return found
 
 
 def _part(seen: Sample, first: int, last: int) -> Sample:

@@ -14,6 +14,10 @@ from strategies.features import FEATURE_SCHEMA, FEATURES
 Array = NDArray[np.float64]
 
 MAX_REGIMES = 8
+#: No parameter is larger, and no scale or variance smaller than its inverse: squares stay within what a float holds.
+LARGEST = 1e30
+#: The last moment that a date can name, UTC ms.
+LAST_MS = 253_402_300_799_999
 SUM_TOLERANCE = 1e-6
 GAUSSIAN_HMM = "gaussian_hmm"
 JUMP = "jump"
@@ -147,8 +151,14 @@ def _texts(values: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _validate(model: RegimeModel) -> None:
-    if model.feature_schema != FEATURE_SCHEMA or not set(model.features) <= set(FEATURES) or not model.features:
-        raise ModelRefused("MODEL_SCHEMA", f"features must be of the schema {FEATURE_SCHEMA}")
+    named = set(model.features)
+    if (
+        model.feature_schema != FEATURE_SCHEMA
+        or not named <= set(FEATURES)
+        or len(named) != len(model.features)
+        or not named
+    ):
+        raise ModelRefused("MODEL_SCHEMA", f"features must be of the schema {FEATURE_SCHEMA}, each once")
     regimes, width = model.startprob.size, len(model.features)
     if not 1 <= regimes <= MAX_REGIMES:
         raise ModelRefused("MODEL_INVALID", f"a model has 1 to {MAX_REGIMES} regimes")
@@ -164,8 +174,10 @@ def _validate(model: RegimeModel) -> None:
     }
     for name, shape in shapes.items():
         array = getattr(model, name)
-        if array.shape != shape or not np.isfinite(array).all():
-            raise ModelRefused("MODEL_INVALID", f"{name} must be finite and of shape {shape}")
+        if array.shape != shape or not (np.abs(array) <= LARGEST).all():
+            raise ModelRefused(
+                "MODEL_INVALID", f"{name} must hold finite numbers within reason and be of shape {shape}"
+            )
     if len(model.labels) != regimes:
         raise ModelRefused("MODEL_INVALID", "every regime needs a label")
     if not _spreads_are_positive(model):
@@ -176,17 +188,17 @@ def _validate(model: RegimeModel) -> None:
         array = getattr(model, name)
         if (array < 0).any() or (abs(array.sum(axis=-1) - 1.0) > SUM_TOLERANCE).any():
             raise ModelRefused("MODEL_INVALID", f"{name} must hold probabilities that sum to 1")
-    if not 0 <= model.trained_from_ms < model.trained_to_ms:
+    if not 0 <= model.trained_from_ms < model.trained_to_ms <= LAST_MS or model.bars < 1:
         raise ModelRefused("MODEL_INVALID", "the training span must not be empty")
 
 
 def _spreads_are_positive(model: RegimeModel) -> bool:
-    if (model.scaler_scale <= 0).any() or (model.volatility < 0).any():
+    if (model.scaler_scale < 1.0 / LARGEST).any() or (model.volatility < 0).any():
         return False
     if not model.full_covariance:
-        return bool((model.covars > 0).all())
+        return bool((model.covars >= 1.0 / LARGEST).all())
     symmetric = np.allclose(model.covars, model.covars.transpose(0, 2, 1), rtol=1e-9, atol=1e-12)
-    return symmetric and bool((np.linalg.eigvalsh(model.covars) > 0).all())
+    return symmetric and bool((np.linalg.eigvalsh(model.covars) >= 1.0 / LARGEST).all())
 
 
 def _jumps_are_priced(model: RegimeModel) -> bool:

@@ -68,9 +68,12 @@ def best_of_starts(
 def choose(standard: Array, lengths: Sequence[int], options: FitOptions) -> tuple[Candidate, tuple[Candidate, ...]]:
     """Return the candidate with the lowest BIC that keeps every floor, and all candidates.
 
+    Where the number is to be chosen, it must also beat one regime, asked for or not: in noise there is nothing to find.
+
     Raises:
         FitRefused: ``NO_STABLE_REGIMES``.
     """
+    one = one_regime_bic(standard, options) if len(options.candidates) > 1 else math.inf
     candidates = [
         _candidate(standard, lengths, count, options)
         for count in options.candidates
@@ -78,20 +81,23 @@ def choose(standard: Array, lengths: Sequence[int], options: FitOptions) -> tupl
     ]
     judged: dict[int, Candidate] = {candidate.count: candidate for candidate in candidates}
     for candidate in sorted(candidates, key=lambda candidate: candidate.bic):
-        if not candidate.keeps_floors:
+        if not candidate.keeps_floors or (candidate.count > 1 and candidate.bic >= one):
             continue
-        agreement = refit_agreement(standard, lengths, candidate.count, options)
+        asked = options.min_refit_agreement > 0
+        agreement = refit_agreement(standard, lengths, candidate.count, options) if asked else math.nan
         checked = Candidate(candidate.count, candidate.fitted, candidate.bic, True, agreement)
         judged[candidate.count] = checked
-        if agreement >= options.min_refit_agreement:
+        if not asked or agreement >= options.min_refit_agreement:
             return checked, tuple(judged.values())
-    shown = "; ".join(_reason(candidate) for candidate in judged.values())
+    shown = "; ".join(_reason(candidate, one) for candidate in judged.values())
     raise FitRefused("NO_STABLE_REGIMES", f"no number of regimes keeps the floors ({shown})")
 
 
-def _reason(candidate: Candidate) -> str:
+def _reason(candidate: Candidate, one: float) -> str:
     if not candidate.keeps_floors:
         return f"{candidate.count}: occupancy or dwell"
+    if candidate.count > 1 and candidate.bic >= one:
+        return f"{candidate.count}: one regime explains the bars as well"
     return f"{candidate.count}: two refits agree by {candidate.agreement:.2f}"
 
 
@@ -119,6 +125,15 @@ def bic(log_likelihood: float, parameters: int, rows: int) -> float:
     return -2.0 * log_likelihood + parameters * math.log(rows)
 
 
+def one_regime_bic(standard: Array, options: FitOptions) -> float:
+    """Return the criterion of one Gaussian, at its likeliest, for standardised rows (T, D)."""
+    rows, width = standard.shape
+    spread = np.cov(standard, rowvar=False, bias=True).reshape(width, width)
+    volume = float(np.linalg.slogdet(spread)[1] if options.covariance == "full" else np.log(np.diag(spread)).sum())
+    likelihood = -0.5 * rows * (width * (math.log(2.0 * math.pi) + 1.0) + volume)
+    return bic(likelihood, options.parameters(1), rows)
+
+
 def _keeps_floors(parameters: Parameters, standard: Array, options: FitOptions) -> bool:
     occupancy = filtered(parameters, standard).mean(axis=0)
     dwell = 1.0 / np.maximum(1.0 - np.diag(parameters.transmat), 1e-9)
@@ -130,7 +145,7 @@ def refit_agreement(standard: Array, lengths: Sequence[int], count: int, options
 
     It is the adjusted Rand index of the likeliest filtered regimes: 1 the same, about 0 by chance.
     """
-    if options.min_refit_agreement <= 0 or count == 1:
+    if count == 1:
         return 1.0
     rows = len(standard)
     first, last = int(rows * REFIT_SHARE), rows - int(rows * REFIT_SHARE)

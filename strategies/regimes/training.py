@@ -87,5 +87,5 @@ def _train_hierarchy(
         report,
         occupancy=tuple(np.nanmean(posteriors_of(model, bars), axis=0).tolist()),
         dwell_bars=tuple(stay for each in model.micro for stay in dwell(each.transmat)),
-        extra=extra,
+        extra=report.extra | extra,
     )

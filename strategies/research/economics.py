@@ -20,7 +20,7 @@ from strategies.regime_policy import PolicyOptions
 from strategies.regimes.agreement import adjusted_rand
 from strategies.regimes.diagnostics import Lag, Score, lag, one_step_log_likelihood, realised_dwell, score
 from strategies.regimes.filtering import filter_batch
-from strategies.regimes.fit import FitOptions, FitReport, fit
+from strategies.regimes.fit import FitOptions, FitRefused, FitReport, fit
 from strategies.regimes.jump_fit import fit_jump
 from strategies.regimes.model import GAUSSIAN_HMM, JUMP, RegimeModel
 from strategies.research.baseline import BuyAndHold, VolatilityTarget
@@ -90,15 +90,16 @@ def judge(
     """Return everyone that could be judged on feature rows (T, 7) of one symbol, and why a kind of model could not.
 
     Raises:
-        ValueError: there are too few bars for one fold.
+        FitRefused: there are too few bars for one fold.
     """
+    next(folds(len(rows), options))
     walks: dict[str, tuple[WalkForwardReport, Trust]] = {}
     refused: dict[str, str] = {}
     for kind, fitter in FITTERS.items():
         recorder = _Recorder(fitter)
         try:
             report = walk_forward(rows, open_at_ms, bar_ms, fit_options, policy, options, recorder)
-        except ValueError as error:
+        except FitRefused as error:
             refused[kind] = str(error)
             continue
         walks[kind] = (report, _trust(rows, report, recorder.made))
@@ -215,7 +216,7 @@ def _trust(rows: Array, report: WalkForwardReport, made: Mapping[int, tuple[Regi
         model, how = made[fold.train_to]
         test = rows[fold.test_from : fold.test_to]
         test = test[np.isfinite(test).all(axis=1)]
-        gains.append(one_step_log_likelihood(model, test) - _one_gaussian(model, test))
+        gains.append(one_step_log_likelihood(model, test) - one_gaussian_log_density(model, test))
         named.append(filter_batch(model, test)[0].argmax(axis=1))
         if before is not None:
             agreements.append(adjusted_rand(filter_batch(before, test)[0].argmax(axis=1), named[-1]))
@@ -229,7 +230,7 @@ def _trust(rows: Array, report: WalkForwardReport, made: Mapping[int, tuple[Regi
     )
 
 
-def _one_gaussian(model: RegimeModel, rows: Array) -> Array:
+def one_gaussian_log_density(model: RegimeModel, rows: Array) -> Array:
     """Return the log density, (T,), of one Gaussian over all training bars, in the same standard units."""
     standard = (rows[:, model.columns] - model.scaler_mean) / model.scaler_scale
     found: Array = -0.5 * (math.log(2.0 * math.pi) + standard**2).sum(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies.features import FEATURES, WARM_UP
+from strategies.policy_path import held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.bar_table import BarTable
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
@@ -17,6 +19,10 @@ from strategies.research.lookahead import Leak, find_leaks
 from strategies.sizing import RISK_BARS, size_share
 
 Array = NDArray[np.float64]
+
+PLACES_PER_CUT = 8
+#: In units of the scaler: what rounding leaves between two ways to sum some thousand bars.
+SCALER_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +53,22 @@ def pipeline_of(model: AnyModel, options: PolicyOptions | None = None) -> Pipeli
     policy = options or PolicyOptions()
     parts = model.micro if isinstance(model, HierarchicalModel) else (model,)
     exposures = np.concatenate([regime_exposures(part, policy) for part in parts])
+    # The proof knows posteriors and not how long a bar is: a cooldown is one bar, as it is for bars longer than it.
+    bar_ms = math.ceil(policy.cooldown_s * 1000) or 1
     return Pipeline(
         features=lambda bars: bars.features(),
         scale=lambda rows: _scaled(parts[0], rows),
         posterior=lambda bars: posteriors_of(model, bars),
-        target=lambda posteriors: _targets(posteriors, exposures, policy),
+        target=lambda posteriors: held_exposures(posteriors, exposures, policy, bar_ms),
         size=_sizes,
     )
 
 
 def prove(bars: BarTable, pipeline: Pipeline, cuts: int = 12) -> Proof:
     """Compute every column on the first n bars, for ``cuts`` values of n, and compare with all bars.
+
+    A leak that opens only at some bars is looked for at ``PLACES_PER_CUT`` times as many places, in short windows; of
+    a column that is known to leak nothing more is told.
 
     Raises:
         ValueError: there are fewer bars than two cuts need.
@@ -66,7 +77,21 @@ def prove(bars: BarTable, pipeline: Pipeline, cuts: int = 12) -> Proof:
     if count < 2 * WARM_UP or cuts < 1:
         raise ValueError(f"{count} bars; at least {2 * WARM_UP} are needed")
     # Away from the regular grid: a leak that looks a fixed number of bars ahead meets a cut wherever it stands.
-    lengths = sorted({int(n) for n in np.linspace(WARM_UP, count - 1, cuts)} | {count})
+    lengths = sorted({int(n) for n in np.linspace(WARM_UP, count - 1, cuts)})
+    checked, leaks = _compare(bars, pipeline, lengths)
+    for place in sorted({int(n) for n in np.linspace(2 * WARM_UP, count - 1, cuts * PLACES_PER_CUT)}):
+        begin = max(0, place - 2 * WARM_UP)
+        window = part(bars, begin, min(count, place + WARM_UP))
+        more, found = _compare(window, pipeline, [place - begin])
+        checked += more
+        known = {leak.column for leak in leaks}
+        moved = [replace(leak, at=leak.at + begin, cut=leak.cut + begin) for leak in found]
+        leaks += [leak for leak in moved if leak.column not in known]
+    return Proof(checked=checked, leaks=tuple(leaks))
+
+
+def _compare(bars: BarTable, pipeline: Pipeline, lengths: Sequence[int]) -> tuple[int, list[Leak]]:
+    """Return how many values were computed again on the first bars alone, and those that are others with all bars."""
     names: list[str] = []
 
     def columns(rows: int) -> Array:
@@ -74,22 +99,55 @@ def prove(bars: BarTable, pipeline: Pipeline, cuts: int = 12) -> Proof:
         names[:] = list(named)
         return np.column_stack(list(named.values()))
 
+    count = len(bars.open_ms)
     width = columns(count).shape[1]
-    leaks = find_leaks(columns, tuple(names), lengths)
-    return Proof(checked=sum(lengths[:-1]) * width, leaks=tuple(leaks))
+    return sum(lengths) * width, find_leaks(columns, tuple(names), [*lengths, count])
+
+
+def scaler_leaks(bars: BarTable, model: AnyModel) -> list[Leak] | None:
+    """Return the features whose scaler is not that of training bars, or ``None`` where these bars cannot tell.
+
+    The scaler of a fit is the mean and spread of all its bars, that of a model which learned on since of the first of
+    them; whatever else it is, it knew bars that the card does not own up to. ``cut`` is where training ended.
+    """
+    rows = bars.features()
+    used = np.isfinite(rows).all(axis=1)
+    if not isinstance(model, RegimeModel):
+        return None
+    used &= (bars.open_ms >= model.trained_from_ms) & (bars.open_ms < model.trained_to_ms)
+    times = bars.open_ms[used]
+    spans = len(times) and (int(times[0]), int(times[-1]) + bars.bar_ms) == (model.trained_from_ms, model.trained_to_ms)
+    if not spans or len(times) != model.bars:
+        return None
+    values = (rows[used][:, model.columns] - model.scaler_mean) / model.scaler_scale
+    bars_so_far = np.arange(1, len(values) + 1)[:, None]
+    mean = values.cumsum(axis=0) / bars_so_far
+    spread = np.sqrt(np.maximum((values * values).cumsum(axis=0) / bars_so_far - mean * mean, 0.0))
+    away = np.abs(mean) + np.abs(spread - 1.0)
+    ended = int(used.nonzero()[0][-1])
+    return [
+        Leak(column=f"scaler:{name}", at=ended, cut=ended + 1, difference=float(away[-1, at]))
+        for at, name in enumerate(model.features)
+        if away[:, at].min() > SCALER_TOLERANCE
+    ]
 
 
 def cut(bars: BarTable, rows: int) -> BarTable:
     """Return the first ``rows`` bars."""
+    return part(bars, 0, rows)
+
+
+def part(bars: BarTable, first: int, last: int) -> BarTable:
+    """Return the bars from number ``first`` to before ``last``."""
+    columns = ("open_ms", "open", "high", "low", "close", "volume")
     return replace(
         bars,
-        open_ms=bars.open_ms[:rows],
-        open=bars.open[:rows],
-        high=bars.high[:rows],
-        low=bars.low[:rows],
-        close=bars.close[:rows],
-        volume=bars.volume[:rows],
-        stretches=tuple(slice(part.start, min(part.stop, rows)) for part in bars.stretches if part.start < rows),
+        **{name: getattr(bars, name)[first:last] for name in columns},
+        stretches=tuple(
+            slice(max(each.start, first) - first, min(each.stop, last) - first)
+            for each in bars.stretches
+            if each.start < last and each.stop > first
+        ),
     )
 
 
@@ -109,19 +167,6 @@ def _columns(bars: BarTable, pipeline: Pipeline) -> dict[str, Array]:
 def _scaled(model: RegimeModel, rows: Array) -> Array:
     scaled: Array = (rows[:, model.columns] - model.scaler_mean) / model.scaler_scale
     return scaled
-
-
-def _targets(posteriors: Array, exposures: Array, policy: PolicyOptions) -> Array:
-    """Return the exposure held after each bar: hysteresis and confidence gate as the live policy has them."""
-    held = np.empty(len(posteriors))
-    now = 0.0
-    wanted = posteriors @ exposures
-    confident = posteriors.max(axis=1, initial=0.0) >= policy.confidence_gate
-    for bar, (target, sure) in enumerate(zip(wanted.tolist(), confident.tolist(), strict=True)):
-        if sure and abs(target - now) >= policy.hysteresis:
-            now = target
-        held[bar] = now
-    return held
 
 
 def _sizes(bars: BarTable) -> Array:

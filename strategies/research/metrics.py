@@ -38,7 +38,8 @@ def performance(returns: Array, positions: Array, bars_per_year: float) -> Perfo
     The standard error of the Sharpe ratio is Lo (2002), independent returns: sqrt((1 + s^2 / 2) / T) per bar.
     """
     spread = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
-    per_bar = float(np.mean(returns)) / spread if spread > 0 else 0.0
+    # Rounding leaves a whisker of spread in returns that are all the same.
+    per_bar = float(np.mean(returns)) / spread if spread > 1e-15 else 0.0
     scale = math.sqrt(bars_per_year)
     error = math.sqrt((1.0 + 0.5 * per_bar**2) / max(1, len(returns)))
     return Performance(

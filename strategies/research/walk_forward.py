@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strategies.features import FEATURES
+from strategies.policy_path import held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.filtering import filter_batch
 from strategies.regimes.fit import FitOptions, FitRefused, FitReport, fit
@@ -64,12 +65,12 @@ def folds(rows: int, options: WalkForwardOptions) -> Iterator[Fold]:
     """Yield expanding folds over ``rows`` bars.
 
     Raises:
-        ValueError: there are too few rows for one fold.
+        FitRefused: ``TOO_FEW_BARS`` for so many folds.
     """
     first_test = int(rows * options.train_share)
     width = (rows - first_test) // options.folds
-    if width <= options.purge:
-        raise ValueError("too few bars to walk forward")
+    if min(width, first_test) <= options.purge:
+        raise FitRefused("TOO_FEW_BARS", f"too few bars to walk forward: {rows} for {options.folds} folds")
     for number in range(options.folds):
         start = first_test + number * width
         stop = rows if number == options.folds - 1 else start + width
@@ -88,13 +89,13 @@ def walk_forward(
     """Judge the regime policy out of sample on feature rows (T, 7) of one symbol.
 
     The exposure decided at the close of bar t earns the return of bar t+1; its change pays ``cost_bps``. ``fitter``
-    makes the models.
+    makes the models. A bar whose windows are not whole, as after a gap, is judged for nobody; a fold that could not be
+    fitted holds nothing.
 
     Raises:
-        FitRefused: no fold could be fitted.
-        ValueError: there are too few bars.
+        FitRefused: there are too few bars, or no fold could be fitted.
     """
-    parts: list[tuple[NDArray[np.int64], Array, Array]] = []
+    parts: list[_Part] = []
     likelihood = 0.0
     judged = 0
     refused: list[str] = []
@@ -113,8 +114,12 @@ def walk_forward(
         index = np.arange(warm_from, fold.test_to)[complete]
         posteriors, found = filter_batch(model, test[complete])
         kept = index >= fold.test_from
+        if not kept.any():
+            refused.append("NO_WHOLE_WINDOW")
+            continue
         exposures = np.array(regime_exposures(model, policy))
-        parts.append((index[kept], posteriors[kept], _hysteresis(posteriors[kept] @ exposures, policy)))
+        held = held_exposures(posteriors[kept], exposures, policy, bar_ms)
+        parts.append(_Part(fold, index[kept], posteriors[kept], held))
         likelihood += found
         judged += len(index)
     if not parts:
@@ -122,34 +127,56 @@ def walk_forward(
     return _report(rows, parts, likelihood / max(1, judged), plan, tuple(refused), options)
 
 
-def _hysteresis(wanted: Array, policy: PolicyOptions) -> Array:
-    held = np.empty_like(wanted)
-    now = 0.0
-    for bar, target in enumerate(wanted):
-        if abs(target - now) >= policy.hysteresis:
-            now = float(target)
-        held[bar] = now
-    return held
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """One fold's judged rows (N,), posteriors (N, K) and the exposure held after each bar (N,)."""
+
+    fold: Fold
+    index: NDArray[np.int64]
+    posteriors: Array
+    positions: Array
+
+    def follows(self, before: _Part) -> bool:
+        """True where nothing lies between two parts, so that a position is carried over."""
+        return before.fold.test_to == self.fold.test_from
+
+
+def _held_and_turnover(parts: Sequence[_Part]) -> tuple[Array, Array]:
+    """Return the exposure held in each bar, decided at the close before, and how much of it changed at its close."""
+    held: list[Array] = []
+    turnover: list[Array] = []
+    before: _Part | None = None
+    for part in parts:
+        carried = 0.0
+        if before is not None and part.follows(before):
+            carried = before.positions[-1]
+        elif before is not None:
+            turnover[-1][-1] += abs(before.positions[-1])
+        path = np.concatenate([[carried], part.positions])
+        held.append(path[:-1])
+        turnover.append(np.abs(np.diff(path)))
+        before = part
+    return np.concatenate(held), np.concatenate(turnover)
 
 
 def _report(
     rows: Array,
-    parts: list[tuple[NDArray[np.int64], Array, Array]],
+    parts: Sequence[_Part],
     held_out: float,
     plan: tuple[Fold, ...],
     refused: tuple[str, ...],
     options: WalkForwardOptions,
 ) -> WalkForwardReport:
-    index = np.concatenate([part[0] for part in parts])
-    positions = np.concatenate([part[2] for part in parts])
-    width = max(part[1].shape[1] for part in parts)
-    posteriors = np.concatenate([np.pad(part[1], ((0, 0), (0, width - part[1].shape[1]))) for part in parts])
+    index = np.concatenate([part.index for part in parts])
+    positions = np.concatenate([part.positions for part in parts])
+    width = max(part.posteriors.shape[1] for part in parts)
+    posteriors = np.concatenate(
+        [np.pad(part.posteriors, ((0, 0), (0, width - part.posteriors.shape[1]))) for part in parts]
+    )
     market = np.expm1(np.nan_to_num(rows[:, FEATURES.index("log_return")]))
     earned = market[index]
-    # What is decided at a bar's close earns from the next bar on.
-    held = np.concatenate([[0.0], positions[:-1]])
-    cost = np.abs(np.diff(positions, prepend=0.0)) * options.cost_bps / 10_000.0
-    returns = held * earned - cost
+    held, turnover = _held_and_turnover(parts)
+    returns = held * earned - turnover * options.cost_bps / 10_000.0
     return WalkForwardReport(
         index=index,
         positions=positions,

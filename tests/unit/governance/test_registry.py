@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +140,16 @@ def test_decisions_are_kept_in_order_and_a_torn_line_is_left_out(tmp_path: Path)
     log.append("allocation", 2, {"strategy": "a"})
     assert [decision["at_ms"] for decision in log.read()] == [1, 2]
     assert [decision["at_ms"] for decision in log.read("allocation")] == [2]
+
+
+@pytest.mark.parametrize(("name", "text"), [("model.json", "{}"), ("card.json", '{"kind": 1}'), ("card.json", "{}")])
+def test_nonsense_under_a_fresh_seal_is_untrusted(
+    registry: ModelRegistry, tmp_path: Path, name: str, text: str
+) -> None:
+    version = registered(registry, 1)
+    folder = tmp_path / "versions" / version
+    (folder / name).write_text(text)
+    seal = {each: hashlib.sha256((folder / each).read_bytes()).hexdigest() for each in ("model.json", "card.json")}
+    (folder / "seal.json").write_text(json.dumps(seal))
+    with pytest.raises(ModelUntrusted):
+        registry.bundle(version) if name == "model.json" else registry.card(version)

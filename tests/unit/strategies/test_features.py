@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from strategies.contracts import Bar
 from strategies.features import FEATURES, WARM_UP, FeatureStream, compute
+from strategies.regimes.bar_table import PRICES, check_bars
 from strategies.research.lookahead import find_leaks
-from tests.unit.strategies.series import regime_series
+from tests.unit.strategies.series import BAR_MS, regime_series
 
 
 def _matrix(length: int, seed: int) -> np.ndarray:
@@ -29,6 +31,25 @@ def test_streaming_and_batch_agree_to_a_trillionth(seed: int, length: int) -> No
             assert index < WARM_UP - 1
             continue
         np.testing.assert_allclose(row, batch[index], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("closing", [0, 1])
+def test_after_a_gap_and_after_a_split_the_stream_begins_anew_as_the_batch_does(closing: int) -> None:
+    """``closing``: some venues call a bar closed at its last millisecond, others at the next bar's first."""
+    series = regime_series(300, 5)
+    kept = np.delete(np.arange(300), slice(100, 103))
+    factor = np.where(np.arange(300) >= 200, 0.1, 1.0)[kept]
+    prices = {name: getattr(series, name)[kept] * factor for name in PRICES}
+    table, counts = check_bars(series.open_at_ms[kept], prices, series.volume[kept])
+    assert (counts["gaps"], counts["splits"]) == (1, 1)
+    stream = FeatureStream()
+    for index, expected in enumerate(table.features()):
+        at = int(table.open_ms[index])
+        values = {name: float(getattr(table, name)[index]) for name in (*PRICES, "volume")}
+        row = stream.push(Bar(symbol="X", open_at_ms=at, close_at_ms=at + BAR_MS - closing, **values))
+        assert (row is None) == (not np.isfinite(expected).all())
+        if row is not None:
+            np.testing.assert_array_equal(row, expected)
 
 
 def test_rows_are_complete_exactly_after_warm_up() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from strategies.brackets import BracketOptions, levels
@@ -15,6 +17,7 @@ from strategies.ma_cross import MovingAverageCross
 from strategies.regime_policy import PolicyOptions, RegimePolicy, regime_exposures
 from strategies.regimes.fit import FitOptions, fit
 from strategies.sizing import volatility_scale
+from tests.unit.strategies.regimes.models import gaussian_model
 from tests.unit.strategies.series import BAR_MS, regime_series
 
 
@@ -105,3 +108,14 @@ def test_a_regime_whose_mean_is_noise_gets_no_exposure() -> None:
     rows = compute(series.open, series.high, series.low, series.close, series.volume)
     model, _ = fit(rows, series.open_at_ms, BAR_MS, FitOptions(candidates=(3,), starts=1))
     assert regime_exposures(model, PolicyOptions(min_t_statistic=1e9)) == (0.0, 0.0, 0.0)
+
+
+def test_a_regime_that_does_not_pay_its_round_trip_gets_no_exposure() -> None:
+    model = replace(
+        gaussian_model(2, stay=0.9), expected_return=np.array([-9e-5, 11e-5]), volatility=np.full(2, 1e-4), bars=10_000
+    )
+    # Ten bars of 0.9 bps lose 9 bps of a short's 10; ten of 1.1 bps earn 11.
+    falling, rising = regime_exposures(model, PolicyOptions(round_trip_cost_bps=10.0))
+    assert falling == 0.0
+    assert rising == pytest.approx(0.55)
+    assert regime_exposures(model, PolicyOptions(round_trip_cost_bps=8.0))[0] == pytest.approx(-9 / 16)

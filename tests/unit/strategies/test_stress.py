@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from strategies.features import FEATURES, compute
-from strategies.regime_policy import PolicyOptions, RegimePolicy
+from strategies.policy_path import held_exposures
+from strategies.regime_policy import PolicyOptions, RegimePolicy, regime_exposures
+from strategies.regimes.filtering import filter_batch
 from strategies.regimes.model import RegimeModel
 from strategies.stress import (
     BOOTSTRAP,
@@ -143,6 +145,11 @@ def test_the_policy_on_a_path_is_the_live_policy() -> None:
     expected = np.array(held)[complete]
     assert len(set(expected.round(6))) > 10
     np.testing.assert_allclose(path, expected, atol=1e-9)
+    shares, deserved = filter_batch(model, used)[0], np.array(regime_exposures(model, policy))
+    alone = held_exposures(shares, deserved, policy, BAR_MS)
+    np.testing.assert_allclose(alone, expected, atol=1e-9)
+    beside = held_exposures(np.stack([shares, shares[::-1]]), deserved, policy, BAR_MS)
+    np.testing.assert_array_equal(beside[0], alone)
 
 
 def test_the_same_seed_gives_the_same_tail_and_another_another() -> None:

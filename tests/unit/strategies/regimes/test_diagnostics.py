@@ -114,3 +114,10 @@ def test_the_drift_alarm_rings_after_a_change_and_not_before() -> None:
     rung = alarm.first_alarm(one_step_log_likelihood(model, np.vstack([calm[:500], changed])))
     assert rung is not None
     assert 500 <= rung < 650
+
+
+def test_a_chain_that_never_changes_has_no_lag_and_misses_nothing() -> None:
+    found = lag(gaussian_model(2, stay=1.0 - 1e-12), paths=2, bars=200)
+    assert np.isnan(found.bars)
+    assert found.missed_frac == 0.0
+    assert lag(gaussian_model(1), paths=1, bars=50).missed_frac == 0.0

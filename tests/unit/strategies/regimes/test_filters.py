@@ -34,6 +34,23 @@ def test_streaming_and_batch_agree_to_the_last_digits(kind: str) -> None:
     np.testing.assert_allclose(_streamed(MODELS[kind], rows), filter_batch(MODELS[kind], rows)[0], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("scale", [1.0, 40.0])
+def test_streaming_and_batch_agree_bit_for_bit(kind: str, scale: float) -> None:
+    model = MODELS[kind]
+    rows = draw(model, 2_000, 31)[0] * scale
+    np.testing.assert_array_equal(_streamed(model, rows), filter_batch(model, rows)[0])
+
+
+@pytest.mark.parametrize("regimes", range(1, 7))
+def test_so_they_do_for_one_to_six_regimes(regimes: int) -> None:
+    model = gaussian_model(regimes)
+    rows, _ = draw(model, 500, 32)
+    posteriors = filter_batch(model, rows)[0]
+    np.testing.assert_array_equal(_streamed(model, rows), posteriors)
+    np.testing.assert_allclose(posteriors.sum(axis=1), 1.0, rtol=0, atol=1e-12)
+
+
 def test_the_newest_posterior_and_the_likelihood_are_those_of_hmmlearn() -> None:
     model = gaussian_model()
     rows, _ = draw(model, 300, 4)

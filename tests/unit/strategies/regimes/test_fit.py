@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from hmmlearn.hmm import GaussianHMM
 
+from strategies.features import FEATURES
 from strategies.regimes.agreement import adjusted_rand
 from strategies.regimes.expectation_maximisation import Prior, floored, run
 from strategies.regimes.filtering import filter_batch
 from strategies.regimes.fit import FitOptions, FitRefused, fit, sample
+from strategies.regimes.jump_fit import fit_jump
 from strategies.regimes.labels import match
-from strategies.regimes.selection import best_of_starts, choose, refit_agreement
+from strategies.regimes.selection import best_of_starts, choose, one_regime_bic, refit_agreement
 from strategies.regimes.starts import begin
+from strategies.research.walk_forward import Fitter
 from tests.unit.strategies.regimes.models import Array, correlated_model, draw, gaussian_model
 from tests.unit.strategies.series import BAR_MS
 
@@ -113,6 +116,41 @@ def test_regimes_that_fit_noise_are_refused_because_refits_do_not_agree() -> Non
         fit(rows, _times(rows), BAR_MS, FitOptions(candidates=(2,), min_occupancy_frac=0.0, min_dwell_bars=1.0))
     assert refusal.value.code == "NO_STABLE_REGIMES"
     assert "agree" in refusal.value.detail
+
+
+@pytest.mark.parametrize("fitter", [fit, fit_jump])
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_in_noise_no_number_of_regimes_beats_one(fitter: Fitter, seed: int) -> None:
+    rows = np.random.default_rng(seed).standard_normal((3_000, len(FEATURES)))
+    with pytest.raises(FitRefused, match=r"NO_STABLE_REGIMES.*one regime"):
+        fitter(rows, _times(rows), BAR_MS, FitOptions())
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_the_criterion_of_one_regime_is_that_of_a_fit_of_one(covariance: str) -> None:
+    standard = _standard(draw(gaussian_model(2, separation=1.0), 800, 41)[0])
+    options = FitOptions(candidates=(1,), covariance=covariance, covariance_floor=1e-9)
+    assert one_regime_bic(standard, options) == pytest.approx(choose(standard, [800], options)[0].bic, rel=1e-6)
+
+
+def test_where_refits_are_not_asked_for_none_is_claimed_to_agree() -> None:
+    rows, _ = draw(gaussian_model(2, separation=3.0), 800, 42)
+    report = fit(rows, _times(rows), BAR_MS, FitOptions(candidates=(2,), min_refit_agreement=0.0))[1]
+    assert math.isnan(report.refit_agreement)
+
+
+def test_gaps_are_counted_also_where_they_are_too_many_to_keep_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = draw(gaussian_model(2, separation=3.0), 1_000, 43)
+    times = _times(rows)
+    times[200:] += BAR_MS
+    times[400:] += BAR_MS
+    times[600:] += BAR_MS
+    options = FitOptions(candidates=(2,))
+    report = fit(rows, times, BAR_MS, options)[1]
+    assert (report.gaps, report.extra) == (3, {})
+    monkeypatch.setattr("strategies.regimes.fit.MOST_STRETCHES", 3)
+    report = fit(rows, times, BAR_MS, options)[1]
+    assert (report.gaps, report.extra) == (3, {"gaps_joined": 3.0})
 
 
 def test_refits_of_real_regimes_agree_and_of_one_gaussian_do_not() -> None:

@@ -14,7 +14,8 @@ from strategies.regimes.bar_table import BarTable, check_bars
 from strategies.regimes.fit import FitOptions, fit
 from strategies.regimes.hierarchy import HierarchicalModel
 from strategies.regimes.model import RegimeModel
-from strategies.research.lookahead_proof import Pipeline, Proof, cut, pipeline_of, prove
+from strategies.regimes.online import OnlineOptions, learn
+from strategies.research.lookahead_proof import Pipeline, Proof, cut, pipeline_of, prove, scaler_leaks
 
 Array = NDArray[np.float64]
 T = 400
@@ -238,6 +239,68 @@ def test_a_size_by_the_volatility_to_come_is_named(honest: Pipeline, ahead: int)
         return np.append(steps[ahead:], np.zeros(ahead))
 
     assert names(prove(market(), replace(honest, size=size))) == {"size:share"}
+
+
+def next_value_on_busy_bars(bars: BarTable, column: Array) -> Array:
+    """The next bar's value where volume is the largest of twenty bars: one bar in twenty knows its future."""
+    busy = [at for at in range(20, len(column) - 1) if bars.volume[at] == bars.volume[at - 19 : at + 1].max()]
+    spoilt = column.copy()
+    spoilt[busy] = column[np.array(busy, dtype=np.int64) + 1]
+    return spoilt
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_leak_that_opens_at_one_bar_in_twenty_is_found_all_the_same(honest: Pipeline, seed: int) -> None:
+    proof = prove(market(900, seed), with_feature("zscore_30", next_value_on_busy_bars)(honest))
+    assert [leak.column for leak in proof.leaks] == ["feature:zscore_30"]
+    assert proof.leaks[0].cut - 1 == proof.leaks[0].at
+
+
+def test_a_slow_bar_that_counts_before_it_has_closed_is_named(model: RegimeModel) -> None:
+    two_levels = HierarchicalModel(factor=5, macro=model, micro=(model, model))
+    known = pipeline_of(two_levels)
+
+    def posterior(bars: BarTable) -> Array:
+        # The posterior of a slow bar from its first quick bar on: it is known only at its last.
+        return np.roll(known.posterior(bars), -4, axis=0)
+
+    assert "posterior:0" in names(prove(market(), replace(known, posterior=posterior)))
+
+
+def test_a_label_of_the_next_return_is_named(honest: Pipeline) -> None:
+    def label(bars: BarTable, column: Array) -> Array:
+        return np.where(np.append(bars.close[1:], bars.close[-1]) > bars.close, column + 1.0, column)
+
+    assert names(prove(market(), with_feature("slope_20", label)(honest))) == {"feature:slope_20"}
+
+
+def test_the_scaler_of_the_training_bars_is_no_leak_and_neither_is_that_of_their_first_part(
+    model: RegimeModel,
+) -> None:
+    bars = market(2000, seed=1)
+    assert scaler_leaks(bars, model) == []
+    rows, half = bars.features(), 1_000
+    early, _ = fit(rows[:half], bars.open_ms[:half], bars.bar_ms, FitOptions(candidates=(2,)))
+    later, _ = learn(early, rows[half:], bars.open_ms[half:], bars.bar_ms, OnlineOptions())
+    assert later.trained_to_ms == model.trained_to_ms
+    assert scaler_leaks(bars, later) == []
+
+
+def test_a_scaler_that_knew_later_bars_is_named() -> None:
+    bars, half = market(2000, seed=1), 1_000
+    rows = bars.features()
+    early, _ = fit(rows[:half], bars.open_ms[:half], bars.bar_ms, FitOptions(candidates=(2,)))
+    used = rows[np.isfinite(rows).all(axis=1)][:, early.columns]
+    knowing = replace(early, scaler_mean=used.mean(axis=0), scaler_scale=used.std(axis=0))
+    found = scaler_leaks(bars, knowing)
+    assert found is not None
+    assert {leak.column for leak in found} == {f"scaler:{name}" for name in early.features}
+    assert all(leak.difference > 1e-3 for leak in found)
+
+
+def test_bars_of_another_span_cannot_tell_whose_scaler_it_is(model: RegimeModel) -> None:
+    assert scaler_leaks(market(1_500, seed=1), model) is None
+    assert scaler_leaks(market(2_000, seed=1), replace(model, bars=model.bars - 1)) is None
 
 
 def test_a_leak_says_where_and_how_much(honest: Pipeline) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from strategies.research.metrics import SharpeEstimate, deflated_sharpe, expected_best, sharpe_estimate
+from strategies.research.metrics import SharpeEstimate, deflated_sharpe, expected_best, performance, sharpe_estimate
 
 PER_DAY = math.sqrt(250)
 
@@ -61,3 +61,10 @@ def test_one_trial_is_not_deflated() -> None:
 @pytest.mark.parametrize("returns", [[], [0.01], [0.01] * 50, [0.0] * 50])
 def test_returns_that_do_not_vary_have_no_ratio(returns: list[float]) -> None:
     assert sharpe_estimate(np.array(returns)).per_bar == 0.0
+
+
+@pytest.mark.parametrize("each", [0.0, 0.001, -0.003])
+def test_returns_that_never_vary_have_no_sharpe_ratio(each: float) -> None:
+    found = performance(np.full(1_001, each), np.ones(1_001), 8_760.0)
+    assert found.sharpe == 0.0
+    assert found.total_return == pytest.approx((1.0 + each) ** 1_001 - 1.0)

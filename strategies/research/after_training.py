@@ -1,0 +1,81 @@
+"""A finished model on bars that came after its training: what its owner would have got, net of costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.features import FEATURES
+from strategies.policy_path import held_exposures
+from strategies.regime_policy import PolicyOptions, regime_exposures
+from strategies.regimes.bar_table import BarTable
+from strategies.regimes.diagnostics import Score, one_step_log_likelihood, score
+from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
+from strategies.regimes.model import RegimeModel
+from strategies.research.economics import one_gaussian_log_density
+from strategies.research.metrics import Performance, performance
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AfterTraining:
+    """Arrays are aligned over the judged bars (N,): opens, net returns, the market's and the exposure after each bar.
+
+    ``gain`` is what unseen bars are likelier under the model than under one Gaussian of its training, in nats per bar;
+    a hierarchy has none.
+    """
+
+    open_ms: NDArray[np.int64]
+    returns: Array
+    market_returns: Array
+    positions: Array
+    posteriors: Array
+    strategy: Performance
+    buy_and_hold: Performance
+    gain: Score | None
+
+
+def exposures_of(model: AnyModel, policy: PolicyOptions) -> Array:
+    """Return what each regime of a model of any kind deserves, (K,), -1 to 1."""
+    parts = model.micro if isinstance(model, HierarchicalModel) else (model,)
+    return np.concatenate([regime_exposures(part, policy) for part in parts])
+
+
+def judge_after_training(
+    model: AnyModel, bars: BarTable, policy: PolicyOptions, cost_bps: float, bars_per_year: float
+) -> AfterTraining | None:
+    """Judge a model on the bars that opened at or after its training ended; ``None`` where there are fewer than two.
+
+    The filter runs over the bars before as well, so that it is warm. Nothing is held before the first judged bar; what
+    is decided at a bar's close earns from the next bar on, and its change pays ``cost_bps``.
+    """
+    rows = bars.features()
+    posteriors = posteriors_of(model, bars)
+    judged = np.isfinite(posteriors).all(axis=1) & (bars.open_ms >= model.trained_to_ms)
+    if judged.sum() < 2:
+        return None
+    shares = posteriors[judged]
+    positions = held_exposures(shares, exposures_of(model, policy), policy, bars.bar_ms)
+    market = np.expm1(rows[judged, FEATURES.index("log_return")])
+    held = np.concatenate([[0.0], positions[:-1]])
+    returns = held * market - np.abs(np.diff(positions, prepend=0.0)) * cost_bps / 10_000.0
+    return AfterTraining(
+        open_ms=bars.open_ms[judged],
+        returns=returns,
+        market_returns=market,
+        positions=positions,
+        posteriors=shares,
+        strategy=performance(returns, held, bars_per_year),
+        buy_and_hold=performance(market, np.ones(len(market)), bars_per_year),
+        gain=_gain(model, rows[np.isfinite(rows).all(axis=1)], int(judged.sum())),
+    )
+
+
+def _gain(model: AnyModel, rows: Array, judged: int) -> Score | None:
+    if not isinstance(model, RegimeModel):
+        return None
+    nats = one_step_log_likelihood(model, rows) - one_gaussian_log_density(model, rows)
+    return score(nats[-judged:])

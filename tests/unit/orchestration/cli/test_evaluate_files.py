@@ -1,0 +1,151 @@
+"""``nhmm evaluate --bars``: a folder judged on bars it never saw, and made a candidate that the gates can judge."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from assets.promotion import WrongInterval, check_interval, judge
+from governance.promotion import Verdict
+from governance.registry import ModelRegistry
+from orchestration.cli.app import app
+from orchestration.cli.bar_files import read_bars, table_of
+from orchestration.cli.layout import Home, Refused
+from orchestration.environment import load
+from strategies.regime_policy import PolicyOptions
+from strategies.regimes.bar_table import PRICES
+from strategies.regimes.hierarchy import HierarchicalModel, read_model
+from strategies.research.after_training import judge_after_training
+from tests.unit.strategies.series import regime_series
+from warehouse.store import Warehouse
+
+SYMBOL = "BTCUSDT"
+BARS, TRAINED = 3_200, 2_400
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    series = regime_series(BARS, 61)
+    path = tmp_path_factory.mktemp("bars") / "bars.parquet"
+    columns = {name: getattr(series, name) for name in (*PRICES, "volume")}
+    pl.DataFrame({"symbol": [SYMBOL] * BARS, "ts": series.open_at_ms, **columns}).write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "first"
+    last = int(regime_series(BARS, 61).open_at_ms[TRAINED])
+    result = CliRunner().invoke(app, ["train", "--bars", str(file), "--out", str(out), "--to", str(last)])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def evaluate(model: Path, file: Path, *arguments: str) -> Any:
+    return CliRunner().invoke(
+        app, ["evaluate", "--model", str(model), "--bars", str(file), "--cost-bps", "1", "--json", *arguments]
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def said(model: Path, file: Path, home: Path) -> dict[str, Any]:
+    result = evaluate(model, file, "--register", "--home", str(home), "--report", str(home / "page.html"))
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout.strip().splitlines()[-1]))
+
+
+def test_it_is_judged_on_folds_of_its_training_and_on_what_came_after(said: dict[str, Any]) -> None:
+    found = said["symbols"][SYMBOL]
+    assert found["leaks"] == []
+    assert found["walk_forward"]["folds"] == 3
+    assert found["after_training"]["bars"] == BARS - TRAINED
+    for way in ("walk_forward", "after_training"):
+        assert found[way]["sharpe_se"] > 0
+        assert found[way]["likelihood_gain"] > 0.1
+    # The market was made of regimes that pay: whoever sees them earns, after costs.
+    assert found["after_training"]["total_return"] > found["after_training"]["hold_return"]
+
+
+def test_the_page_holds_a_picture_of_regimes_and_of_equity_for_both_ways(said: dict[str, Any], home: Path) -> None:
+    page = (home / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert "walk forward" in page
+    assert "after training" in page
+
+
+def test_the_candidate_is_registered_under_the_engines_name_and_the_gates_can_judge_it(
+    said: dict[str, Any], home: Path
+) -> None:
+    where = Home.resolve(home)
+    registry, warehouse = ModelRegistry(where.registry), Warehouse(where.warehouse)
+    card = registry.card(said["registered"])
+    assert card.symbols == (f"{SYMBOL}.BINANCE",)
+    settings = load({"NHMM_HOME": str(home)}).research
+    decision = judge(warehouse, registry, settings, approved=False)
+    assert decision.candidate == said["registered"]
+    assert decision.verdict is Verdict.PROMOTE, decision.summary
+    check_interval(registry, settings, decision.candidate)
+    with pytest.raises(WrongInterval, match="1m"):
+        check_interval(registry, replace(settings, interval="1h"), decision.candidate)
+
+
+def test_bars_of_another_length_and_a_missing_half_are_refused(model: Path, file: Path, tmp_path: Path) -> None:
+    hourly = pl.read_parquet(file).with_columns(pl.col("ts") * 60)
+    hourly.write_parquet(tmp_path / "hourly.parquet")
+    result = evaluate(model, tmp_path / "hourly.parquet")
+    assert isinstance(result.exception, Refused)
+    assert "BARS_INTERVAL" in str(result.exception)
+    assert CliRunner().invoke(app, ["evaluate", "--bars", str(file)]).exit_code == 2
+    assert CliRunner().invoke(app, ["evaluate", "--model", str(model)]).exit_code == 2
+
+
+def test_a_file_that_ends_with_the_training_has_nothing_later_to_judge(model: Path, file: Path, tmp_path: Path) -> None:
+    pl.read_parquet(file).head(TRAINED).write_parquet(tmp_path / "short.parquet")
+    result = evaluate(model, tmp_path / "short.parquet", "--folds", "1")
+    assert json.loads(result.stdout.strip().splitlines()[-1])["symbols"][SYMBOL]["after_training"] is None
+
+
+def test_what_a_model_would_have_got_is_its_exposure_times_the_market_less_its_turnover(
+    model: Path, file: Path
+) -> None:
+    table, _ = table_of(read_bars(file, (SYMBOL,), None, None), drop_dead_tail=False)
+    bundle = json.loads((model / "model.json").read_text())
+    found = judge_after_training(
+        read_model(bundle["symbols"][SYMBOL]), table, PolicyOptions(round_trip_cost_bps=2.0), 1.0, 525_600
+    )
+    assert found is not None
+    closes = table.close[TRAINED - 1 :]
+    held = np.concatenate([[0.0], found.positions[:-1]])
+    paid = np.abs(np.diff(found.positions, prepend=0.0)) * 1e-4
+    np.testing.assert_allclose(found.returns, held * (closes[1:] / closes[:-1] - 1.0) - paid, atol=1e-12)
+    assert found.buy_and_hold.total_return == pytest.approx(closes[-1] / closes[0] - 1.0)
+
+
+def test_a_hierarchy_is_judged_after_training_without_a_likelihood_of_its_own(model: Path, file: Path) -> None:
+    table, _ = table_of(read_bars(file, (SYMBOL,), None, None), drop_dead_tail=False)
+    one = read_model(json.loads((model / "model.json").read_text())["symbols"][SYMBOL])
+    assert not isinstance(one, HierarchicalModel)
+    slow = replace(one, trained_to_ms=int(table.open_ms[TRAINED]))
+    two = HierarchicalModel(factor=5, macro=replace(slow, **_one_regime(slow)), micro=(slow,))
+    found = judge_after_training(two, table, PolicyOptions(), 1.0, 525_600)
+    assert found is not None
+    assert found.gain is None
+    assert found.open_ms[0] == table.open_ms[TRAINED]
+    assert len(found.returns) == BARS - TRAINED
+
+
+def _one_regime(model: Any) -> dict[str, Any]:
+    cut = {name: getattr(model, name)[:1] for name in ("means", "covars", "expected_return", "volatility", "labels")}
+    return {**cut, "startprob": np.ones(1), "transmat": np.ones((1, 1))}

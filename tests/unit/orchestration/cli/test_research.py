@@ -1,0 +1,49 @@
+"""``nhmm promote``: the candidate evaluated last, or a named one with a named person behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestration.cli import research
+from orchestration.cli.app import app
+
+Started = list[tuple[list[str], dict[str, Any]]]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """What Dagster would have been asked to do: its words, and the configuration file they name."""
+    found: Started = []
+
+    def record(_home: Path | None, words: list[str]) -> None:
+        config = json.loads(Path(words[-1]).read_text()) if "--config" in words else {}
+        found.append((words, config))
+
+    monkeypatch.setattr(research, "_dagster", record)
+    return found
+
+
+def test_the_candidate_evaluated_last_needs_no_words(started: Started, tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["promote", "--home", str(tmp_path)]).exit_code == 0
+    assert started == [(["asset", "materialize", "--select", "promotion"], {})]
+
+
+def test_a_person_can_approve_a_version_by_name(started: Started, tmp_path: Path) -> None:
+    words = ["promote", "--version", "rm-0123456789ab", "--approved-by", "ann", "--home", str(tmp_path)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    ((asked, config),) = started
+    assert asked[:4] == ["job", "execute", "-j", "promotion_job"]
+    assert config == {"ops": {"promotion": {"config": {"version": "rm-0123456789ab", "approved_by": "ann"}}}}
+
+
+def test_a_roll_back_says_who_and_why(started: Started, tmp_path: Path) -> None:
+    words = ["rollback", "--reason", "worse than before", "--by", "ann", "--home", str(tmp_path)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    ((asked, config),) = started
+    assert asked[3] == "rollback_job"
+    assert config == {"ops": {"roll_back": {"config": {"by": "ann", "reason": "worse than before"}}}}
