@@ -1,7 +1,8 @@
 """Changing a working order: in place where the venue can, else a cancel and a new order in one request.
 
-The replacing order is an order of its own, judged by every rail, so a replaced order can never slip past a cap; its
-outcome and the old one's are settled apart, because a venue can do the one and fail at the other.
+What a change would leave working is judged by every rail, unless it only makes the order smaller, so that nothing can
+grow past a cap. A replacing order is an order of its own; its outcome and the old one's are settled apart, because a
+venue can do the one and fail at the other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
 from engine_service.risk.context import CONDITIONAL, RiskRefused
+from engine_service.risk.gate import Approved
 from engine_service.venues.port import (
     Accepted,
     AmendRequest,
@@ -79,8 +81,11 @@ async def amend(
         return _asked_again(core, client_order_id, made, limit_price)
     order = _amendable(core, client_order_id)
     request = _request(core, order, limit_price, quantity)
-    in_place = order.market is Market.FUTURES or _only_shrinks(order, request)
-    replacement = None if in_place else _replacement(core, order, request, key)
+    replacement = None
+    if not _only_shrinks(order, request):
+        judged = _judged(core, order, request)
+        if order.market is not Market.FUTURES:
+            replacement = order_of(core, judged.context, _replacement_id(core, order, key), judged.reservation)
     await core.commit(
         e.OrderPendingUpdate(
             at_ms=core.clock.now_ms(),
@@ -135,8 +140,12 @@ def _only_shrinks(order: Order, request: AmendRequest) -> bool:
     return request.limit_price is None and request.quantity is not None and request.quantity < (order.quantity or 0)
 
 
-def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str) -> Order:
-    """Judge the order that would take the old one's place, by what remains of it."""
+def _judged(core: EngineCore, order: Order, request: AmendRequest) -> Approved:
+    """Have the rails judge what the change would leave working, whether in place or as an order of its own.
+
+    Raises:
+        Refused: a rail said no; the order works on as it is.
+    """
     quantity = (request.quantity or order.quantity or Decimal(0)) - order.filled_quantity
     ctx = risk_context(
         core,
@@ -166,7 +175,7 @@ def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str
         core.state.exposure.reserve(order)
     if isinstance(verdict, RiskRefused):
         raise Refused(verdict.code, verdict.reason, numbers=verdict.numbers)
-    return order_of(core, ctx, _replacement_id(core, order, key), verdict.reservation)
+    return verdict
 
 
 def _replacement_id(core: EngineCore, order: Order, key: str) -> str:
@@ -216,6 +225,9 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
         if replacement is not None:
             await _never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
         return
+    if core.state.halted and not order.reduce_only:
+        await _stopped(core, cid, replacement)
+        return
     new_id = "" if replacement is None else replacement.client_order_id
     asked = AmendRequest(
         order=order,
@@ -235,6 +247,14 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await _settle_in_place(core, asked, outcome)
         else:
             await _settle_legs(core, order, new_id, outcome)
+
+
+async def _stopped(core: EngineCore, cid: str, replacement: Order | None) -> None:
+    """Trading was halted while the change was being written down: nothing of it leaves."""
+    stopped = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
+    if replacement is not None:
+        await _never_sent(core, replacement.client_order_id, stopped.code, stopped.reason)
+    await _put_back(core, cid, stopped)
 
 
 async def _settle_in_place(core: EngineCore, asked: AmendRequest, outcome: SubmitOutcome) -> None:
