@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from engine_service.api.problems import problem
+from engine_service.api.refusals import refuse, whatever
 from engine_service.api.routes import ROUTES, Access
 from engine_service.api.tokens import Principal, TokenBook
 from engine_service.domain.errors import (
@@ -33,6 +33,7 @@ from engine_service.domain.errors import (
 )
 
 MAX_HEADER_BYTES = 8 * 1024
+MAX_ADDRESS_BYTES = 8 * 1024
 MAX_HEADERS = 64
 BODY_DEADLINE_S = 10.0
 FAILURES_PER_MINUTE = 10
@@ -40,6 +41,8 @@ ONCE = frozenset(
     {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
 )
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+#: A crowd at the door does not keep anybody from stopping the engine.
+_ALWAYS_HEARD = "/control/halt"
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +94,7 @@ class Gate:
             await self._admit(scope, headers, access, receive)
             await self._call(route, scope, receive, counted)
         except EngineError as error:
-            await problem(error, request_id)(scope, receive, counted)
+            await refuse(error, scope, receive, counted)
         finally:
             self._running -= not streaming
             self.observe(template, status)
@@ -100,7 +103,10 @@ class Gate:
         if self.stopping() and access.scope is not None:
             raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
         if scope["method"] in WITH_BODY or scope["method"] == "DELETE":
-            scope["state"]["body"] = await self._body(scope, headers, access, receive)
+            if access.any_body:
+                scope["state"]["body"] = await whatever(receive, access.max_body)
+            else:
+                scope["state"]["body"] = await self._body(scope, headers, access, receive)
 
     async def _call(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the endpoint and send its answer; a defect becomes 500 with an id that the log has too."""
@@ -121,8 +127,10 @@ class Gate:
         Raises:
             InvalidRequest: as the codes say.
         """
-        if self._running > self.max_concurrent:
+        if self._running > self.max_concurrent and scope["path"] != _ALWAYS_HEARD:
             raise Unavailable("OVERLOADED", "Too many requests at once.", retry_after_s=1)
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
+            raise InvalidRequest("URI_TOO_LONG", f"At most {MAX_ADDRESS_BYTES} bytes.")
         raw: list[tuple[bytes, bytes]] = scope["headers"]
         if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
             raise InvalidRequest("HEADERS_TOO_LARGE", f"At most {MAX_HEADERS} headers, {MAX_HEADER_BYTES} bytes.")
@@ -133,6 +141,8 @@ class Gate:
             if not value.isascii() or not value.replace(b"\t", b" ").decode("ascii").isprintable():
                 raise InvalidRequest("HEADER_INVALID", "Header values are visible ASCII.")
             headers[name] = value
+        if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+            raise InvalidRequest("EXPECTATION_FAILED", "Expect can be 100-continue only.")
         host = headers.get(b"host", b"").decode("ascii")
         if host.rpartition(":")[0] not in self.allowed_hosts and host not in self.allowed_hosts:
             raise InvalidRequest("HOST_NOT_ALLOWED", "Call the engine by its own address.")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import select
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from engine_service.api.problems import problem
+from engine_service.domain.errors import InvalidRequest
+
 HEAD_DEADLINE_S = 10.0
+#: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
+LONGEST_ADDRESS = 8 * 1024
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -44,6 +51,16 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._leaving:
             self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request as every other refusal is answered, and end the connection."""
+        too_long = len(self.url or b"") > LONGEST_ADDRESS
+        code = "URI_TOO_LONG" if too_long else "REQUEST_INVALID"
+        response = problem(InvalidRequest(code, "The bytes received are no HTTP request."), secrets.token_hex(8))
+        lines = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
+        lines += [name + b": " + value for name, value in response.raw_headers]
+        self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", bytes(response.body)]))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()

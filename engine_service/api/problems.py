@@ -34,6 +34,8 @@ def problem(error: EngineError, request_id: str, *, instance: str = "") -> Respo
         headers["Retry-After"] = str(error.retry_after_s)
     elif spec.status in (429, 503):
         headers["Retry-After"] = "1"
+    if error.location:
+        headers["Location"] = error.location
     if spec.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):

@@ -17,10 +17,14 @@ ADVICE_BODY = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call a route (``scope`` ``None``: anyone on this machine) and how large its body may be."""
+    """Who may call a route (``scope`` ``None``: anyone on this machine) and how large its body may be.
+
+    ``any_body``: whatever comes with the request, it is carried out; what is too much of it is not read.
+    """
 
     scope: Scope | None
     max_body: int = SMALL_BODY
+    any_body: bool = False
 
 
 OPEN = Access(None)
@@ -68,7 +72,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/reconcile"): TRADE,
     ("POST", "/reconcile/manual"): TRADE,
     ("POST", "/strategy/signal"): TRADE,
-    ("POST", "/control/halt"): READ,
+    ("POST", "/control/halt"): Access(Scope.READ, any_body=True),
     ("POST", "/control/flatten"): TRADE,
     ("POST", "/control/resume"): ADMIN,
     ("POST", "/strategy/promote"): Access(Scope.ADMIN, MODEL_BODY),
