@@ -22,6 +22,7 @@ from engine_service.api import (
     stream,
 )
 from engine_service.api.description import describe
+from engine_service.api.event_socket import EventSocket
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
 from engine_service.api.routes import ROUTES
@@ -74,7 +75,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
             counter = counters[(route, status)] = requests.labels(route, str(status))
         counter.inc()
 
-    return Gate(
+    gate = Gate(
         app,
         routes,
         tokens,
@@ -83,6 +84,8 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
         observe,
         lambda: engine.stopping,
     )
+    gate.sockets = EventSocket(engine, gate.identify, gate.allowed_hosts)
+    return gate
 
 
 def routes_of(app: FastAPI) -> tuple[Route, ...]:

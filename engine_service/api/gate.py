@@ -19,7 +19,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine_service.api.refusals import refuse, whatever
 from engine_service.api.routes import ROUTES, Access
@@ -58,6 +58,7 @@ class Gate:
     max_concurrent: int
     observe: Callable[[str, int], None]
     stopping: Callable[[], bool]
+    sockets: ASGIApp | None = None
     _instance: str = field(default_factory=lambda: secrets.token_hex(4))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _running: int = 0
@@ -70,7 +71,10 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            if self.sockets is None:
+                await send({"type": "websocket.close"})
+            else:
+                await self.sockets(scope, receive, send)
             return
         request_id = f"{self._instance}{next(self._numbers):08x}"
         scope.setdefault("state", {})["request_id"] = request_id
@@ -98,6 +102,14 @@ class Gate:
         finally:
             self._running -= not streaming
             self.observe(template, status)
+
+    def identify(self, token: str, peer: str) -> Principal:
+        """Return whose token this is; failures count against ``peer`` as those over HTTP do.
+
+        Raises:
+            InvalidRequest: nobody's.
+        """
+        return self._principal({b"authorization": b"Bearer " + token.encode("ascii", "replace")}, peer)
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> None:
         if self.stopping() and access.scope is not None:

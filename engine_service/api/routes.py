@@ -32,6 +32,9 @@ READ = Access(Scope.READ)
 TRADE = Access(Scope.TRADE)
 ADMIN = Access(Scope.ADMIN)
 
+#: The one route of another protocol: it tells events and takes no orders.
+SOCKETS: Mapping[str, Access] = {"/ws": READ}
+
 #: (method, route template) -> access.
 ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/healthz"): OPEN,
