@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -127,6 +128,9 @@ class Gate:
             response = await route.endpoint(Request(scope, receive, send), **scope["path_params"])
         except (EngineError, ClientDisconnect):
             raise
+        except sqlite3.Error as error:
+            _log.error("the journal cannot be read", request_id=scope["state"]["request_id"], reason=str(error))
+            raise Unavailable("JOURNAL_UNAVAILABLE", "The journal cannot be read; nothing was sent.") from error
         except Exception as error:  # the last guard: no defect may end the connection without a word
             request_id = scope["state"]["request_id"]
             _log.error("request failed", request_id=request_id, route=route.path, exc_info=error)

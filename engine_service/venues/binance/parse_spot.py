@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
-from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.venues.binance.outcomes import failure_of
@@ -22,6 +20,8 @@ from engine_service.venues.binance.parse import (
     error_fields,
     identity,
     mapping,
+    named,
+    positive,
     price_or_none,
     rows,
     side,
@@ -50,7 +50,7 @@ def placed(payload: Payload, order: Order) -> Accepted:
     Raises:
         ParseError: the answer lacks the order id or a fill cannot be read.
     """
-    venue_order_id = identity(payload, "orderId")
+    venue_order_id = identity(named(payload, order.client_order_id), "orderId")
     at = at_ms(payload, "transactTime")
     fills = tuple(_answer_fill(row, order, venue_order_id, at) for row in rows(payload.get("fills", [])))
     return replace(settled(payload), fills=fills)
@@ -77,7 +77,7 @@ def canceled(payload: Payload, order: Order) -> Accepted:
         ParseError: the answer lacks the order.
     """
     if "orderReports" not in payload:
-        return settled(payload)
+        return settled(named(payload, order.client_order_id, "origClientOrderId"))
     return settled(_own_report(payload, order, "origClientOrderId"))
 
 
@@ -140,8 +140,8 @@ def trade(payload: Payload, client_order_id: str) -> Fill:
         client_order_id=client_order_id,
         venue_order_id=identity(payload, "orderId"),
         side=side({"side": "BUY" if buyer else "SELL"}, "side"),
-        price=decimal(payload, "price"),
-        quantity=decimal(payload, "qty"),
+        price=positive(payload, "price"),
+        quantity=positive(payload, "qty"),
         fee=decimal_or(payload, "commission"),
         fee_asset=_asset(payload, "commissionAsset"),
         at_ms=at_ms(payload, "time"),
@@ -254,8 +254,8 @@ def _stream_fill(payload: Payload, report: OrderReport) -> Fill:
         client_order_id=report.client_order_id,
         venue_order_id=report.venue_order_id,
         side=report.side,
-        price=decimal(payload, "L"),
-        quantity=decimal(payload, "l"),
+        price=positive(payload, "L"),
+        quantity=positive(payload, "l"),
         fee=decimal_or(payload, "n"),
         fee_asset=_asset(payload, "N"),
         at_ms=report.at_ms,
@@ -284,20 +284,13 @@ def _answer_fill(row: Payload, order: Order, venue_order_id: str, at: int) -> Fi
         client_order_id=order.client_order_id,
         venue_order_id=venue_order_id,
         side=order.side,
-        price=_positive(row, "price"),
-        quantity=_positive(row, "qty"),
+        price=positive(row, "price"),
+        quantity=positive(row, "qty"),
         fee=decimal_or(row, "commission"),
         fee_asset=_asset(row, "commissionAsset"),
         at_ms=at,
         liquidity="",
     )
-
-
-def _positive(row: Payload, name: str) -> Decimal:
-    value = decimal(row, name)
-    if value <= ZERO:
-        raise ParseError(f"{name} is not positive")
-    return value
 
 
 def _asset(payload: Payload, name: str) -> str:
