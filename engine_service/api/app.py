@@ -84,7 +84,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
         observe,
         lambda: engine.stopping,
     )
-    gate.sockets = EventSocket(engine, gate.identify, gate.allowed_hosts)
+    gate.sockets = EventSocket(engine, gate.identify, tokens.still_holds, gate.allowed_hosts)
     return gate
 
 

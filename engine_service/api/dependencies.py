@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 
 from engine_service.api.body import MAX_DEPTH, MAX_LIST_LENGTH, read_object
+from engine_service.api.grants import Principal
 from engine_service.api.order_bodies import Home
-from engine_service.api.tokens import Principal
 from engine_service.domain.errors import Unavailable
 from engine_service.runtime.engine import Engine
 

@@ -17,9 +17,10 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine_service.api.body import read_object
+from engine_service.api.callers import LOOK_EVERY_S
 from engine_service.api.event_subscription import Subscription, send_events
+from engine_service.api.grants import Principal
 from engine_service.api.routes import SOCKETS
-from engine_service.api.tokens import Principal
 from engine_service.domain.errors import EngineError
 from engine_service.runtime.engine import Engine
 
@@ -37,10 +38,14 @@ Identify = Callable[[str, str], Principal]
 
 @dataclass(slots=True)
 class EventSocket:
-    """The ASGI application behind the one WebSocket route. ``identify(token, peer)`` raises for a stranger."""
+    """The ASGI application behind the one WebSocket route.
+
+    ``identify(token, peer)`` raises for a stranger; ``still_holds`` tells whether who was let in would be let in now.
+    """
 
     engine: Engine
     identify: Identify
+    still_holds: Callable[[Principal], bool]
     allowed_hosts: frozenset[str]
     _open: Counter[str] = field(default_factory=Counter)
     _strangers: int = 0
@@ -75,7 +80,7 @@ class EventSocket:
             return
         self._open[principal.name] += 1
         try:
-            await self._converse(socket, Subscription(after=_resumed(first, headers, self.engine)))
+            await self._converse(socket, principal, Subscription(after=_resumed(first, headers, self.engine)))
         finally:
             self._open[principal.name] -= 1
 
@@ -96,23 +101,33 @@ class EventSocket:
             return None
         return principal if SOCKETS["/ws"].scope in principal.scopes else None
 
-    async def _converse(self, socket: WebSocket, subscription: Subscription) -> None:
+    async def _converse(self, socket: WebSocket, principal: Principal, subscription: Subscription) -> None:
         hello = {"type": "ready", "seq": self.engine.core.journal.last_seq, "after": subscription.after}
         await socket.send_text(orjson.dumps(hello).decode())
-        hearing = asyncio.create_task(self._hear(socket, subscription))
+        others = {
+            asyncio.create_task(self._hear(socket, subscription)),
+            asyncio.create_task(self._watch(socket, principal)),
+        }
         try:
-            while await self._tell(socket, subscription, hearing):
+            while await self._tell(socket, subscription, others):
                 subscription.changed.clear()
         finally:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
-    async def _tell(self, socket: WebSocket, subscription: Subscription, hearing: asyncio.Task[None]) -> bool:
+    async def _watch(self, socket: WebSocket, principal: Principal) -> None:
+        """Show out a caller whose token has expired or was revoked."""
+        while self.still_holds(principal):  # noqa: ASYNC110  # a file and a clock, no event
+            await asyncio.sleep(LOOK_EVERY_S)
+        await socket.close(UNAUTHORISED, "the token counts no more")
+
+    async def _tell(self, socket: WebSocket, subscription: Subscription, others: set[asyncio.Task[None]]) -> bool:
         """Tell events until the caller or the engine ends it (``False``), or the caller wants them from elsewhere."""
         sending = asyncio.create_task(send_events(self.engine, socket, subscription))
         wish = asyncio.create_task(subscription.changed.wait())
         try:
-            done, _ = await asyncio.wait({sending, hearing, wish}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({sending, wish, *others}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {wish}:
                 task.result()
             return done == {wish}

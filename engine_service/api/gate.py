@@ -22,9 +22,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine_service.api.grants import Principal
 from engine_service.api.refusals import refuse, whatever
 from engine_service.api.routes import ROUTES, Access
-from engine_service.api.tokens import Principal, TokenBook
+from engine_service.api.tokens import TokenBook
 from engine_service.domain.errors import (
     EngineError,
     InvalidRequest,

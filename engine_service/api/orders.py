@@ -126,6 +126,7 @@ async def get_order(request: Request, client_order_id: str) -> Response:
 async def cancel_order(request: Request, client_order_id: str) -> Response:
     """Cancel one order; 202 while the outcome is not known."""
     Query(request)
+    optional_key(request)  # a cancel repeats itself without one; one that is wrong is a mistake all the same
     engine = cancelling_engine(request)
     found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name)
     body = {"order": order_view(found.order), "status": found.status.value}
@@ -137,6 +138,7 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
 @router.delete("/orders")
 async def cancel_orders(request: Request) -> Response:
     """Cancel every working order, of a symbol and a strategy where they are named."""
+    optional_key(request)
     engine = cancelling_engine(request)
     query = Query(request, "symbol", "strategy")
     found = await cancel_all(

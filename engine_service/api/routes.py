@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine_service.api.tokens import Scope
+from engine_service.api.grants import Scope
 
 SMALL_BODY = 16 * 1024
 MODEL_BODY = 4 * 1024 * 1024

@@ -60,6 +60,7 @@ ACCESS: Mapping[str, CodeSpec] = {
     **_codes(
         403,
         SCOPE_REQUIRED="The token's scopes do not cover this route.",
+        SECOND_PERSON_REQUIRED="Another person than the one who halted has to lift the halt.",
         ORIGIN_NOT_ALLOWED="Browser pages of other origins may not call the engine.",
     ),
     **_codes(429, RATE_LIMITED="Too many requests.", TOO_MANY_FAILURES="Too many failed logins from this address."),

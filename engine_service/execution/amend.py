@@ -15,9 +15,10 @@ from enum import StrEnum
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from engine_service.domain.ids import Market
-from engine_service.domain.ids import client_order_id as derived_id
+from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.amend_again import made_before, refuse_another_change, replacement_id
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
@@ -76,16 +77,17 @@ async def amend(
         Refused: a rail refused the changed order; the old one works on.
         Unavailable: the journal failed.
     """
-    made = _made_before(core, client_order_id, key)
+    made = made_before(core, client_order_id, key)
     if made is not None:
-        return _asked_again(core, client_order_id, made, limit_price)
+        refuse_another_change(core, made, limit_price, quantity)
+        return _result(core, client_order_id, made)
     order = _amendable(core, client_order_id)
     request = _request(core, order, limit_price, quantity)
     replacement = None
     if not _only_shrinks(order, request):
         judged = _judged(core, order, request)
         if order.market is not Market.FUTURES:
-            replacement = order_of(core, judged.context, _replacement_id(core, order, key), judged.reservation)
+            replacement = order_of(core, judged.context, replacement_id(core, order, key), judged.reservation)
     await core.commit(
         e.OrderPendingUpdate(
             at_ms=core.clock.now_ms(),
@@ -163,7 +165,11 @@ def _judged(core: EngineCore, order: Order, request: AmendRequest) -> Approved:
             strategy=order.strategy,
             tag=order.tag,
             leg=order.leg,
-            why={**order.why, "replaces": order.client_order_id},
+            why={
+                **order.why,
+                "replaces": order.client_order_id,
+                "quantity": plain(request.quantity or order.quantity or Decimal(0)),
+            },
             bracket=order.bracket,
         ),
     )
@@ -176,34 +182,6 @@ def _judged(core: EngineCore, order: Order, request: AmendRequest) -> Approved:
     if isinstance(verdict, RiskRefused):
         raise Refused(verdict.code, verdict.reason, numbers=verdict.numbers)
     return verdict
-
-
-def _replacement_id(core: EngineCore, order: Order, key: str) -> str:
-    return derived_id(
-        core.instance_key,
-        account=core.account,
-        venue=order.venue,
-        market=order.market,
-        scope=order.client_order_id,
-        key=key,
-        leg="r",
-    )
-
-
-def _made_before(core: EngineCore, client_order_id: str, key: str) -> Order | None:
-    """Return the order that a change of the same order under the same key has made."""
-    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
-    if order is None:
-        return None
-    cid = _replacement_id(core, order, key)
-    return core.state.order(cid) or core.journal.order(cid)
-
-
-def _asked_again(core: EngineCore, client_order_id: str, made: Order, limit_price: Decimal | None) -> AmendResult:
-    price = limit_price and core.instrument(made.symbol, made.market).round_price(limit_price, made.side)
-    if price is not None and price != made.limit_price:
-        raise InvalidRequest("IDEMPOTENCY_KEY_REUSED", "this key was used for another change of this order")
-    return _result(core, client_order_id, made)
 
 
 def _initial(core: EngineCore, order: Order) -> list[e.Event]:

@@ -28,6 +28,7 @@ from engine_service.risk.gate import Approved, Verdict
 from engine_service.storage.port import FillFilter, StoredAnswer
 
 IdempotencyContext = IdempotencyMark
+_Running = Future[StoredAnswer | None]
 
 SAME_REQUEST_WAIT_S = 2.0
 
@@ -305,19 +306,14 @@ def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:
         walk.answer.exception()
 
 
-async def _other_answer(
-    core: EngineCore, idem: IdempotencyMark, running: Future[StoredAnswer | None]
-) -> StoredAnswer | None:
+async def _other_answer(core: EngineCore, idem: IdempotencyMark, running: _Running) -> StoredAnswer | None:
     try:
         return await asyncio.wait_for(asyncio.shield(running), SAME_REQUEST_WAIT_S)
     except TimeoutError as error:
         begun = core.journal.answer(idem.scope, idem.key)
-        raise Conflict(
-            "IDEMPOTENCY_IN_PROGRESS",
-            "the same request is still running; ask again",
-            retry_after_s=1,
-            location="" if begun is None else f"/orders/{begun.client_order_id}",
-        ) from error
+        where = "" if begun is None else f"/orders/{begun.client_order_id}"
+        why = "the same request is still running"
+        raise Conflict("IDEMPOTENCY_IN_PROGRESS", why, retry_after_s=1, location=where) from error
 
 
 def _replayed(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
@@ -340,8 +336,7 @@ def present(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
     Raises:
         Unavailable: its order cannot be read.
     """
-    cid = answer.client_order_id
-    order = core.state.order(cid) or core.journal.order(cid)
+    order = core.state.order(cid := answer.client_order_id) or core.journal.order(cid)
     if order is None:
         raise Unavailable("JOURNAL_UNAVAILABLE", "the order of this key cannot be read")
     fills = core.state.fills_of(cid) or tuple(

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket as socket_module
 import struct
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
+from engine_service.api.callers import issue, revoke
 from tests.integration.engine.process import EngineProcess
 
 pytestmark = pytest.mark.anyio
@@ -140,6 +142,21 @@ async def test_what_is_not_known_is_said_and_nothing_ends(engine: EngineProcess,
                 while (heard := json.loads(await socket.recv()))["type"] == "event":
                     pass
             assert heard.get("code") == answer
+
+
+async def test_who_is_revoked_is_shown_out_and_refused_over_http(engine: EngineProcess) -> None:
+    path = engine.home / "engine" / "callers.json"
+    token = issue(path, "visitor", "read", 1, time.time_ns() // 1_000_000)
+    bearer = {"Authorization": f"Bearer {token}"}
+    await asyncio.sleep(1.1)
+    assert (await asyncio.to_thread(engine.call, "GET", "/portfolio", headers=bearer)).status_code == 200
+    assert (await asyncio.to_thread(engine.call, "POST", "/reconcile", headers=bearer)).status_code == 403
+    async with opened(engine) as socket:
+        await socket.send(json.dumps({"token": token}))
+        assert json.loads(await socket.recv())["type"] == "ready"
+        assert revoke(path, "visitor")
+        assert await code_of_close(socket) == 4401
+    assert (await asyncio.to_thread(engine.call, "GET", "/portfolio", headers=bearer)).status_code == 401
 
 
 async def raw(socket: ClientConnection, *frames: Frame) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Refused
+from engine_service.domain.errors import InvalidRequest, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend import AmendStatus, amend
@@ -119,3 +119,16 @@ async def test_a_halt_without_a_journal_takes_orders_off_the_market_all_the_same
     journal.full = True
     await halt(core, reason="the disk is full", principal="me")
     assert fake(core).cancels == [cid]
+
+
+async def test_a_change_asked_again_is_made_once_and_another_one_needs_another_key() -> None:
+    core = make_core()
+    cid = (await submit(core, limit_order("49000", "0.002"), mark_of())).order.client_order_id
+    first = await amend(core, cid, limit_price=D("49500"), quantity=D("0.003"), principal="tester", key="one-change")
+    await core.settle()
+    again = await amend(core, cid, limit_price=D("49500"), quantity=D("0.003"), principal="tester", key="one-change")
+    assert again.order.client_order_id == first.order.client_order_id
+    with pytest.raises(InvalidRequest) as other:
+        await amend(core, cid, limit_price=D("49500"), quantity=D("0.004"), principal="tester", key="one-change")
+    assert other.value.code == "IDEMPOTENCY_KEY_REUSED"
+    assert sum(order.is_open for order in core.state.open_orders.values()) == 1
