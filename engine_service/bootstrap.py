@@ -19,7 +19,7 @@ from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
-from engine_service.execution.risk_file import load_policy
+from engine_service.execution.risk_file import CEILINGS_FILE, load_ceilings, load_policy
 from engine_service.risk.gate import RiskGate
 from engine_service.risk.policy import RiskPolicy, parse
 from engine_service.runtime.bracket_keeper import BracketKeeper
@@ -178,6 +178,7 @@ def _assemble(
         strategies=configs,
         build={"version": VERSION, "git_sha": git_sha(), "config_hash": _config_hash(config_dir)},
         load_risk_file=lambda: load_policy(config_dir / "risk.yaml"),
+        load_ceilings=lambda: load_ceilings(config_dir / CEILINGS_FILE, core.gate.policy),
         cursor_key=hashlib.sha256(b"cursor" + core.instance_key).digest(),
         audit_key=opened.audit_key,
         anchors=opened.anchors,

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from engine_service.api.callers import CallerFile
 from engine_service.api.exporter_app import create_exporter_app
 from engine_service.api.server import listen, server_of
 from engine_service.api.tokens import TokenBook, load
@@ -84,7 +85,7 @@ async def _tokens(files: EngineFiles, stopping: asyncio.Event) -> TokenBook:
     deadline = loop.time() + TOKENS_WITHIN_S
     while not (files.tokens.exists() or stopping.is_set() or loop.time() > deadline):  # noqa: ASYNC110  # a file
         await asyncio.sleep(0.2)
-    return TokenBook(load(files.tokens))
+    return TokenBook(load(files.tokens), CallerFile(files.callers))
 
 
 def _explained(error: BaseException | None) -> int:

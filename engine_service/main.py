@@ -19,9 +19,12 @@ import structlog
 
 from engine_service import exporter
 from engine_service.api.app import create_app
+from engine_service.api.callers import CallerFile, issue, revoke
+from engine_service.api.callers import read as read_callers
 from engine_service.api.server import listen, server_of
 from engine_service.api.tokens import TokenBook, load, load_or_create
 from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration, check_home
+from engine_service.domain.clock import SystemClock
 from engine_service.domain.errors import EngineError
 from engine_service.domain.money import EXACT
 from engine_service.runtime.drain import drain
@@ -34,6 +37,7 @@ from observability.log_writer import drain as drain_log
 #: A venue that is down for longer is the supervisor's matter: the process ends, and may be started again.
 START_WITHIN_S = 45.0
 SWITCH_S = 0.0005
+CALLERS = "callers.json"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIGURATION = 4
@@ -50,13 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(_overrides(flags), os.environ, config_dir)
         check_configuration(config_dir)
-        if flags.check_config:
-            print("configuration ok", file=sys.stderr)
-            return 0
-        if flags.check_home:
-            return _check_home(settings)
+        done = _errand(settings, flags)
+        if done is not None:
+            return done
         configure("engine", settings.log_level)
-        tokens = TokenBook(load_or_create(settings.engine_folder / "tokens.json"))
+        read_callers(settings.engine_folder / CALLERS)
+        tokens = TokenBook(
+            load_or_create(settings.engine_folder / "tokens.json"), CallerFile(settings.engine_folder / CALLERS)
+        )
         listener = listen(settings.host, settings.port)
     except EngineError as error:
         _say(str(error))
@@ -77,6 +82,36 @@ def _say(what: str) -> None:
     print(f"engine: {what}", file=sys.stderr)
 
 
+def _errand(settings: EngineSettings, flags: argparse.Namespace) -> int | None:
+    """Do what needs no running engine and return the exit code; ``None`` where one is wanted.
+
+    Raises:
+        ConfigurationError, EngineError: what was looked at cannot be used.
+    """
+    if flags.check_config:
+        print("configuration ok", file=sys.stderr)
+        return 0
+    if flags.check_home:
+        return _check_home(settings)
+    if flags.issue_token or flags.revoke_token:
+        return _change_callers(settings.engine_folder / CALLERS, flags)
+    return None
+
+
+def _change_callers(path: Path, flags: argparse.Namespace) -> int:
+    """Issue or revoke a named caller's token; a running engine takes notice within a second.
+
+    Raises:
+        ConfigurationError: the name, the scope or the file cannot be.
+    """
+    if flags.revoke_token:
+        known = revoke(path, flags.revoke_token)
+        _say(f"{flags.revoke_token} is {'revoked' if known else 'not a caller here'}")
+        return 0 if known else EXIT_FAILED
+    print(issue(path, flags.issue_token, flags.scope, flags.days, SystemClock().now_ms()))
+    return 0
+
+
 def _check_home(settings: EngineSettings) -> int:
     """Look at what a start would need of the data folder; errors are those of a start.
 
@@ -86,6 +121,7 @@ def _check_home(settings: EngineSettings) -> int:
     path = settings.engine_folder / "tokens.json"
     if path.exists():
         load(path)
+    read_callers(path.with_name(CALLERS))
     check_home(settings)
     print("data folder ok", file=sys.stderr)
     return 0
@@ -186,6 +222,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, help="folder of the configuration files (config/)")
     parser.add_argument("--check-config", action="store_true", help="validate every file and stop")
     parser.add_argument("--check-home", action="store_true", help="look at the data folder as a start would, and stop")
+    parser.add_argument("--issue-token", metavar="NAME", help="print a new token of a named caller, and stop")
+    parser.add_argument("--scope", choices=("read", "trade", "admin"), default="read", help="what it may do")
+    parser.add_argument("--days", type=int, default=0, help="how long it counts (0: for ever)")
+    parser.add_argument("--revoke-token", metavar="NAME", help="let a named caller in no more, and stop")
     return parser.parse_args(arguments)
 
 
@@ -194,7 +234,8 @@ def _overrides(flags: argparse.Namespace) -> dict[str, Any]:
     values.pop("config")
     values.pop("check_config")
     values.pop("check_home")
-    values.pop("role")
+    for name in ("role", "issue_token", "revoke_token", "scope", "days"):
+        values.pop(name)
     return values
 
 

@@ -65,6 +65,9 @@ class EngineSettings(BaseModel):
         description="The venue cancels open orders after this many seconds without a word of the engine, where it can "
         "(USD-M); 0 is off, at least 5.",
     )
+    two_person_resume: bool = Field(
+        False, description="true: who halted trading cannot lift the halt; another caller with an admin token has to."
+    )
     submit_deadline_s: float = Field(2.5, ge=0.5, le=30, description="After this an order's answer is 202 IN_DOUBT.")
     max_concurrent_requests: int = Field(128, ge=8, le=1024, description="Beyond this the engine answers 503.")
     log_level: Literal["DEBUG", "INFO", "WARNING"] = Field("INFO", description="Least severe record that is written.")

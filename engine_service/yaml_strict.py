@@ -21,7 +21,7 @@ class YamlRefused(ValueError):
     """The text is not plain data. ``code`` is stable, ``line`` counts from 1 (0 where there is none)."""
 
     def __init__(self, code: str, detail: str, line: int = 0) -> None:
-        super().__init__(f"{detail}, line {line}" if line else detail)
+        super().__init__(f"{code}: {detail}, line {line}" if line else f"{code}: {detail}")
         self.code = code
         self.detail = detail
         self.line = line

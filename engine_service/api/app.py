@@ -21,6 +21,7 @@ from engine_service.api import (
     stream,
 )
 from engine_service.api.description import describe
+from engine_service.api.event_socket import EventSocket
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
 from engine_service.api.request_counts import RequestCounts
@@ -66,7 +67,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     describe(app)
 
     counts = app.state.request_counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
-    return Gate(
+    gate = Gate(
         app,
         routes,
         tokens,
@@ -75,6 +76,8 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
         counts.observe,
         lambda: engine.stopping,
     )
+    gate.sockets = EventSocket(engine, gate.identify, tokens.still_holds, gate.allowed_hosts)
+    return gate
 
 
 def routes_of(app: FastAPI) -> tuple[Route, ...]:

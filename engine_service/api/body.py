@@ -95,6 +95,9 @@ def read_strictly(
 def _decoded(body: bytes) -> str:
     if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise InvalidRequest("JSON_BOM", "Send UTF-8 without a byte order mark.")
+    if b"\0" in body[:4] and len(body) > 1:
+        # JSON begins with ASCII: a zero among its first bytes is half of a wider character.
+        raise InvalidRequest("BODY_NOT_UTF8", "Send UTF-8, not UTF-16 or UTF-32.")
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:

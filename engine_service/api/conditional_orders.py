@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.bracket_view import bracket_view
-from engine_service.api.dependencies import json_body, ready_engine
+from engine_service.api.dependencies import home_of, json_body, ready_engine
 from engine_service.api.idempotency import mark_of
 from engine_service.api.order_answers import answered
 from engine_service.api.order_bodies import bracket_order, stop_order
 from engine_service.api.order_schemas import BRACKET_SCHEMA, KEY_HEADER, STOP_SCHEMA
 from engine_service.api.queries import Query
+from engine_service.api.timeliness import refuse_untimely, take_timestamp
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderType
 from engine_service.execution.bracket_check import refuse_unplaceable
@@ -34,8 +35,11 @@ async def place_stop(request: Request) -> Response:
     """Place a stop or take-profit order, market or limit; its status is TRIGGERED once the stop price was reached."""
     Query(request)
     engine = ready_engine(request)
-    order = stop_order(json_body(request), engine.market)
+    body = json_body(request)
+    made_ms = take_timestamp(body)
+    order = stop_order(body, home_of(engine))
     mark = mark_of(request, "/orders/stop", order)
+    refuse_untimely(engine.core, mark, made_ms)
     return answered(request, await submit(engine.core, order, mark), mark)
 
 
@@ -50,8 +54,11 @@ async def place_bracket(request: Request) -> Response:
     Query(request)
     engine = ready_engine(request)
     core = engine.core
-    order = bracket_order(json_body(request), engine.market)
+    body = json_body(request)
+    made_ms = take_timestamp(body)
+    order = bracket_order(body, home_of(engine))
     mark = mark_of(request, "/orders/bracket", order)
+    refuse_untimely(core, mark, made_ms)
     if core.journal.answer(mark.scope, mark.key) is None:
         refuse_unplaceable(core, order)
     result = await submit(core, order, mark)

@@ -18,7 +18,7 @@ from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.schema_parts import MAX_REASON
 from engine_service.api.views import order_view, reconcile_view
-from engine_service.domain.errors import InvalidRequest
+from engine_service.domain.errors import InvalidRequest, Refused
 from engine_service.domain.events import IdempotencyMark
 from engine_service.execution.cancel import CancelResult
 from engine_service.execution.halt import flatten, halt, resume
@@ -43,6 +43,10 @@ async def post_resume(request: Request) -> Response:
     reason = _reason(optional_body(request))
     if not reason:
         raise wrong("reason", "REASON_REQUIRED", "Say why trading may go on.")
+    halted = engine.core.state.image.halt
+    same = halted is not None and halted.principal == principal_of(request).name
+    if same and engine.settings.two_person_resume:
+        raise Refused("SECOND_PERSON_REQUIRED", "Ask another caller with an admin token to lift it.")
     await resume(engine.core, reason=reason, principal=principal_of(request).name)
     return json_response({"halted": False})
 

@@ -7,7 +7,8 @@ from typing import Any
 from starlette.requests import Request
 
 from engine_service.api.body import MAX_DEPTH, MAX_LIST_LENGTH, read_object
-from engine_service.api.tokens import Principal
+from engine_service.api.grants import Principal
+from engine_service.api.order_bodies import Home
 from engine_service.domain.errors import Unavailable
 from engine_service.runtime.engine import Engine
 
@@ -29,7 +30,8 @@ def ready_engine(request: Request) -> Engine:
         raise Unavailable("JOURNAL_UNAVAILABLE", "The journal cannot be written; nothing is sent.")
     if not engine.core.ready:
         reasons = "; ".join(engine.core.not_ready_because) or engine.core.phase.value
-        raise Unavailable("NOT_READY", f"The engine is not ready: {reasons}.", retry_after_s=2)
+        code = "VENUE_NOT_READY" if reasons.startswith("venue ") else "NOT_READY"
+        raise Unavailable(code, f"The engine is not ready: {reasons}.", retry_after_s=2)
     return engine
 
 
@@ -41,6 +43,11 @@ def cancelling_engine(request: Request) -> Engine:
     """
     engine = engine_of(request)
     return engine if engine.core.journal.failed else ready_engine(request)
+
+
+def home_of(engine: Engine) -> Home:
+    """Return the market and the venue of an order that names none."""
+    return Home(engine.market, engine.core.default_venue)
 
 
 def principal_of(request: Request) -> Principal:

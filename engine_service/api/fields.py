@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from decimal import Decimal
 from enum import Enum
 from functools import cache, lru_cache
@@ -31,6 +31,19 @@ class Fields:
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = dict(values)
+
+    def expect(self, known: Set[str], required: Collection[str]) -> None:
+        """Look at the shape before any value: no field that is not known, none of the required ones missing.
+
+        Raises:
+            InvalidRequest: ``FIELD_UNKNOWN``, ``FIELD_MISSING``.
+        """
+        if not self._values.keys() <= known:
+            self._values = {name: value for name, value in self._values.items() if name not in known}
+            self.finish()
+        missing = [FieldError(name, "FIELD_MISSING") for name in required if self._values.get(name) is None]
+        if missing:
+            raise InvalidRequest("FIELD_MISSING", f"These are needed: {', '.join(required)}.", errors=missing)
 
     def finish(self) -> None:
         """Refuse unknown fields.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +20,14 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine_service.api.callers import Callers
+from engine_service.api.bearer import BearerCheck
+from engine_service.api.grants import Principal
 from engine_service.api.http_exchange import EXCHANGE
 from engine_service.api.problems import problem
-from engine_service.api.request_head import check_address, is_json, read_headers
+from engine_service.api.refusals import refuse, whatever
+from engine_service.api.request_head import check_address, check_target, is_json, read_headers
 from engine_service.api.routes import ROUTES, Access
 from engine_service.api.tokens import TokenBook
 from engine_service.domain.errors import (
@@ -37,6 +40,8 @@ from engine_service.domain.errors import (
 
 BODY_DEADLINE_S = 10.0
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+#: A crowd at the door does not keep anybody from stopping the engine.
+_ALWAYS_HEARD = "/control/halt"
 
 _log = structlog.get_logger(__name__)
 
@@ -52,14 +57,15 @@ class Gate:
     max_concurrent: int
     observe: Callable[[str, int], None]
     stopping: Callable[[], bool]
+    sockets: ASGIApp | None = None
     _instance: str = field(default_factory=lambda: secrets.token_hex(4))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _running: int = 0
-    _callers: Callers = field(init=False)
+    _bearers: BearerCheck = field(init=False)
     _exact: dict[tuple[str, str], tuple[Route, Access]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._callers = Callers(self.tokens)
+        self._bearers = BearerCheck(self.tokens)
         plain = [route for route in self.routes if "{" not in route.path]
         self._exact = {
             (method, route.path): (route, _access(method, route)) for route in plain for method in route.methods or ()
@@ -67,7 +73,10 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            if self.sockets is None:
+                await send({"type": "websocket.close"})
+            else:
+                await self.sockets(scope, receive, send)
             return
         state: dict[str, Any] = scope.setdefault("state", {})
         request_id = state["request_id"] = f"{self._instance}{next(self._numbers):08x}"
@@ -83,21 +92,25 @@ class Gate:
                 if access.scope is not None:
                     self._authorise(scope, headers, access)
                 if scope["method"] in WITH_BODY:
-                    _check_declared(headers, access.max_body)
-                    exchange = scope.get(EXCHANGE)
-                    body = None if exchange is None else exchange.whole_body
-                    if body is None:
-                        body = await _read_in_time(receive, access.max_body)
-                    _check_body(body, headers, access.max_body)
-                    state["body"] = body
+                    state["body"] = await _body(scope, headers, access, receive)
                 response = await self._called(route, scope, receive, send)
+                status = response.status_code
+                await response(scope, receive, send)
             except EngineError as error:
-                response = problem(error, request_id)
-            status = response.status_code
-            await response(scope, receive, send)
+                refusal = problem(error, request_id)
+                status = refusal.status_code
+                await refuse(refusal, scope, receive, send)
         finally:
             self._running -= not streaming
             self.observe(template, status)
+
+    def identify(self, token: str, peer: str) -> Principal:
+        """Return whose token this is; failures count against ``peer`` as those over HTTP do.
+
+        Raises:
+            InvalidRequest: nobody's.
+        """
+        return self._bearers.identify(b"Bearer " + token.encode("ascii", "replace"), peer)
 
     async def _called(self, route: Route, scope: Scope, receive: Receive, send: Send) -> Response:
         """Return what the endpoint answers; a defect becomes 500 with an id that the log has too."""
@@ -109,6 +122,9 @@ class Gate:
             )
         except (EngineError, ClientDisconnect):
             raise
+        except sqlite3.Error as error:
+            _log.error("the journal cannot be read", request_id=scope["state"]["request_id"], reason=str(error))
+            raise Unavailable("JOURNAL_UNAVAILABLE", "The journal cannot be read; nothing was sent.") from error
         except Exception as error:  # the last guard: no defect may end the connection without a word
             request_id = scope["state"]["request_id"]
             _log.error("request failed", request_id=request_id, route=route.path, exc_info=error)
@@ -121,8 +137,9 @@ class Gate:
         Raises:
             InvalidRequest, Unavailable: as the codes say.
         """
-        if self._running > self.max_concurrent:
+        if self._running > self.max_concurrent and scope["path"] != _ALWAYS_HEARD:
             raise Unavailable("OVERLOADED", "Too many requests at once.", retry_after_s=1)
+        check_target(scope["raw_path"], scope["query_string"])
         headers = read_headers(scope["headers"])
         check_address(headers, self.allowed_hosts)
         return headers
@@ -158,12 +175,29 @@ class Gate:
             InvalidRequest: nobody who may. Unavailable: the engine is stopping.
         """
         peer = (scope.get("client") or ("", 0))[0]
-        principal = self._callers.identify(headers.get(b"authorization", b""), peer)
+        principal = self._bearers.identify(headers.get(b"authorization", b""), peer)
         if access.scope not in principal.scopes:
             raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.scope}.")
         scope["state"]["principal"] = principal
         if self.stopping():
             raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
+
+
+async def _body(scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> bytes:
+    """Return the whole body within its limits; where it is all here already nobody waits for it.
+
+    Raises:
+        InvalidRequest: encoded, of another type, too large or too slow.
+    """
+    if access.any_body:
+        return await whatever(receive, access.max_body)
+    _check_declared(headers, access.max_body)
+    exchange = scope.get(EXCHANGE)
+    body: bytes | None = None if exchange is None else exchange.whole_body
+    if body is None:
+        body = await _read_in_time(receive, access.max_body)
+    _check_body(body, headers, access.max_body)
+    return body
 
 
 def _check_declared(headers: Mapping[bytes, bytes], limit: int) -> None:

@@ -34,7 +34,7 @@ async def readyz(request: Request) -> Response:
         "ready": ready,
         "phase": core.phase.value,
         "halted": halt is not None,
-        "reasons": list(core.not_ready_because),
+        "reasons": [*core.not_ready_because, *(["the engine is stopping"] if engine.stopping else [])],
     }
     return json_response(body, 200 if ready else 503)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import select
 import time
 import urllib.parse
 from asyncio import Future
 from collections import deque
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
@@ -24,11 +26,14 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from engine_service.api.http_exchange import EXCHANGE, Exchange
+from engine_service.api.problems import problem
+from engine_service.domain.errors import InvalidRequest
 
 HEAD_DEADLINE_S = 10.0
 _LONGEST_KEPT_TARGET: Final = 256
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-_REFUSAL: Final = b"Invalid HTTP request received."
+#: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
+_LONGEST_TARGET: Final = 8 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +56,8 @@ class DeadlineProtocol(asyncio.Protocol):
         self.is_full = False
         self.tasks = server_state.tasks
         self._app = config.loaded_app
+        self._config, self._app_state = config, app_state
+        self._socket_protocol: Any = config.ws_protocol_class
         self._keep_alive_s = config.timeout_keep_alive
         self._server_state = server_state
         self._connections: set[Any] = server_state.connections
@@ -63,6 +70,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._awaits_continue = False
+        self._socket_request = b""
         self._deadline = math.inf
         self._reading = True
         self._leaving = False
@@ -91,8 +99,9 @@ class DeadlineProtocol(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse()
         except httptools.HttpParserUpgrade:
-            # Nothing is offered to change to: the request itself is answered, what follows it is not HTTP.
-            pass
+            # Where nothing is offered to change to, the request itself is answered; what follows it is not HTTP.
+            if self._socket_request:
+                self._become_socket()
 
     def close_if_late(self, now_s: float) -> None:
         """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time."""
@@ -141,6 +150,10 @@ class DeadlineProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._deadline = math.inf
         parser = self._parser
+        if parser.should_upgrade() and self._asks_for_socket():
+            lines = [b"%b: %b\r\n" % pair for pair in self._headers]
+            self._socket_request = b"GET %b HTTP/1.1\r\n%b\r\n" % (self._url, b"".join(lines))
+            return
         version = parser.get_http_version()
         url = self._url
         path, raw_path, query = (_kept_target if len(url) <= _LONGEST_KEPT_TARGET else _target)(url)
@@ -175,6 +188,11 @@ class DeadlineProtocol(asyncio.Protocol):
             self.pause_reading()
             self._waiting.append((exchange, scope))
 
+    def _asks_for_socket(self) -> bool:
+        idle = self._exchange is None or self._exchange.answered
+        asked = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self._headers)
+        return idle and asked and self._socket_protocol is not None and self._parser.get_method() == b"GET"
+
     def on_body(self, body: bytes) -> None:
         if self._exchange is not None and not self._exchange.answered:
             self._exchange.body_came(body)
@@ -190,9 +208,20 @@ class DeadlineProtocol(asyncio.Protocol):
 
     def _refuse(self) -> None:
         _log.warning("bytes that are no HTTP request")
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
-        self.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(_REFUSAL), _REFUSAL))
+        code = "URI_TOO_LONG" if len(self._url) > _LONGEST_TARGET else "REQUEST_INVALID"
+        answer = problem(InvalidRequest(code, "The bytes received are no HTTP request."), secrets.token_hex(8))
+        status = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n".encode()
+        self.write(b"%b%bconnection: close\r\n\r\n%b" % (status, answer.head, bytes(answer.body)))
         self._transport.close()
+
+    def _become_socket(self) -> None:
+        """Hand the connection over to the WebSocket protocol, which reads the request's head once more."""
+        self._connections.discard(self)
+        self._deadline = math.inf
+        socket = self._socket_protocol(config=self._config, server_state=self._server_state, app_state=self._app_state)
+        socket.connection_made(self._transport)
+        socket.data_received(self._socket_request)
+        self._transport.set_protocol(socket)
 
     # --- what an exchange needs -----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,7 +15,8 @@ from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.schema_parts import MAX_REASON
 from engine_service.api.views import instrument_view, price_views
-from engine_service.domain.errors import Conflict, InvalidRequest
+from engine_service.domain.errors import ConfigurationError, Conflict, InvalidRequest
+from engine_service.domain.money import plain
 from engine_service.risk.policy import describe
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.risk_changes import change_limits, reload_limits
@@ -54,10 +56,16 @@ async def universe(request: Request) -> Response:
 async def limits(request: Request) -> Response:
     """Every limit with its value, its range and its meaning."""
     Query(request)
-    policy = engine_of(request).core.gate.policy
+    engine = engine_of(request)
+    policy, ceilings = engine.core.gate.policy, engine.load_ceilings()
     values = policy.as_text()
     described = {
-        key: {"value": values[key], "allowed": allowed, "meaning": meaning}
+        key: {
+            "value": values[key],
+            "allowed": allowed,
+            "meaning": meaning,
+            "ceiling": plain(ceilings[key]) if key in ceilings else None,
+        }
         for key, (allowed, meaning) in describe().items()
     }
     return json_response({"version": policy.version, "limits": described})
@@ -82,7 +90,7 @@ async def put_risk_config(request: Request) -> Response:
     if not values:
         raise InvalidRequest("FIELD_MISSING", "Name at least one limit; GET /limits lists them.")
     _check_version(request, engine)
-    await change_limits(engine.core, values, principal_of(request).name, reason)
+    await change_limits(engine.core, values, principal_of(request).name, reason, engine.load_ceilings())
     return _config(engine)
 
 
@@ -91,7 +99,13 @@ async def reload(request: Request) -> Response:
     """Read config/risk.yaml again; a file with a mistake changes nothing."""
     engine = engine_of(request)
     Query(request)
-    await reload_limits(engine.core, engine.load_risk_file(), principal_of(request).name)
+    try:
+        fresh = engine.load_risk_file()
+    except ConfigurationError as error:
+        # Where the files of this host lie is not a caller's business.
+        path, _, what = error.detail.partition(": ")
+        raise InvalidRequest(error.code, f"{Path(path).name}: {what}") from error
+    await reload_limits(engine.core, fresh, principal_of(request).name)
     return _config(engine)
 
 

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from engine_service.api.fields import Fields, wrong
+from engine_service.api.fields import Fields, read_symbol, wrong
 from engine_service.api.schema_parts import CLIENT_ID_PATTERN, NAME_PATTERN, VENUE_PATTERN
 from engine_service.domain.bracket import DEFAULT_STOP_LOSS_BPS, DEFAULT_TAKE_PROFIT_BPS, BracketPlan
 from engine_service.domain.ids import Market, venue_of
@@ -35,20 +36,29 @@ class StopKind(StrEnum):
 
 
 class CheckedType(StrEnum):
-    """What ``POST /orders/check`` can be asked about: the three routes' bodies."""
+    """What ``POST /orders/check`` can be asked about: the bodies of the four routes that place orders."""
 
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
+    BRACKET = "bracket"
 
 
-def market_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What an order means that does not say so: the market and the venue that this engine trades."""
+
+    market: Market
+    venue: str
+
+
+def market_order(body: dict[str, Any], home: Home) -> OrderRequest:
     """Read the body of ``POST /orders/market``.
 
     Raises:
         InvalidRequest: by field.
     """
-    fields = Fields(body)
+    fields = _of_shape(body, _MARKET_FIELDS)
     fields.forbid(("price",), "PRICE_NOT_ALLOWED", "A market order has no price.")
     quantity = fields.take_decimal("quantity", not_positive="QUANTITY_NOT_POSITIVE")
     quote = fields.take_decimal("quote", not_positive="QUANTITY_NOT_POSITIVE")
@@ -56,16 +66,16 @@ def market_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
         raise wrong("quantity", "QUANTITY_OR_QUOTE_REQUIRED", "Give quantity or quote.")
     if quantity is not None and quote is not None:
         raise wrong("quote", "QUANTITY_AND_QUOTE", "Give quantity or quote, not both.")
-    return _request(fields, OrderType.MARKET, default_market, quantity=quantity, quote=quote)
+    return _request(fields, OrderType.MARKET, home, quantity=quantity, quote=quote)
 
 
-def limit_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+def limit_order(body: dict[str, Any], home: Home) -> OrderRequest:
     """Read the body of ``POST /orders/limit``.
 
     Raises:
         InvalidRequest: by field.
     """
-    fields = Fields(body)
+    fields = _of_shape(body, _LIMIT_FIELDS)
     fields.forbid(("quote",), "QUANTITY_OR_QUOTE_REQUIRED", "A limit order is sized by quantity.")
     quantity = fields.take_decimal("quantity", not_positive="QUANTITY_NOT_POSITIVE")
     if quantity is None:
@@ -80,7 +90,7 @@ def limit_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     return _request(
         fields,
         OrderType.LIMIT,
-        default_market,
+        home,
         quantity=quantity,
         limit_price=price,
         time_in_force=time_in_force,
@@ -88,13 +98,13 @@ def limit_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     )
 
 
-def stop_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+def stop_order(body: dict[str, Any], home: Home) -> OrderRequest:
     """Read the body of ``POST /orders/stop``: with ``price`` a limit order once triggered, without one a market order.
 
     Raises:
         InvalidRequest: by field.
     """
-    fields = Fields(body)
+    fields = _of_shape(body, _STOP_FIELDS)
     fields.forbid(("quote",), "QUANTITY_OR_QUOTE_REQUIRED", "A conditional order is sized by quantity.")
     fields.forbid(("post_only",), "TIF_INVALID", "A conditional order cannot be post-only: it takes when it triggers.")
     quantity = fields.take_decimal("quantity", not_positive="QUANTITY_NOT_POSITIVE")
@@ -111,7 +121,7 @@ def stop_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     return _request(
         fields,
         _CONDITIONAL[kind, price is not None],
-        default_market,
+        home,
         quantity=quantity,
         limit_price=price,
         stop_price=stop_price,
@@ -119,13 +129,13 @@ def stop_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     )
 
 
-def bracket_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+def bracket_order(body: dict[str, Any], home: Home) -> OrderRequest:
     """Read the body of ``POST /orders/bracket``: a market or limit entry and what protects it once it has filled.
 
     Raises:
         InvalidRequest: by field.
     """
-    fields = Fields(body)
+    fields = _of_shape(body, _LIMIT_FIELDS | _BRACKET_FIELDS)
     plan = BracketPlan(
         take_profit=fields.take_decimal("take_profit_price", not_positive="PRICE_NOT_POSITIVE"),
         stop_loss=fields.take_decimal("stop_loss_price", not_positive="PRICE_NOT_POSITIVE"),
@@ -133,7 +143,7 @@ def bracket_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
         stop_loss_bps=_distance(fields, "stop_loss", DEFAULT_STOP_LOSS_BPS, body),
     )
     rest = {name: value for name, value in body.items() if name not in _BRACKET_FIELDS}
-    entry = (limit_order if rest.get("price") is not None else market_order)(rest, default_market)
+    entry = (limit_order if rest.get("price") is not None else market_order)(rest, home)
     if entry.reduce_only:
         raise wrong("reduce_only", "BRACKET_INVALID", "An entry that only reduces opens nothing to protect.")
     if entry.market is Market.SPOT and entry.side is OrderSide.SELL:
@@ -154,7 +164,7 @@ def _distance(fields: Fields, name: str, default: Decimal, body: dict[str, Any])
     return default if value is None else value
 
 
-def checked_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
+def checked_order(body: dict[str, Any], home: Home) -> OrderRequest:
     """Read the body of ``POST /orders/check``: a ``type``, and the fields of that type's own route.
 
     Raises:
@@ -163,7 +173,7 @@ def checked_order(body: dict[str, Any], default_market: Market) -> OrderRequest:
     fields = Fields(body)
     kind = fields.take_choice("type", CheckedType, "TYPE_INVALID")
     rest = {name: value for name, value in body.items() if name != "type"}
-    return _READERS[kind](rest, default_market)
+    return _READERS[kind](rest, home)
 
 
 def amendment(body: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
@@ -184,7 +194,7 @@ def amendment(body: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
 def _request(
     fields: Fields,
     kind: OrderType,
-    default_market: Market,
+    home: Home,
     *,
     quantity: Decimal | None,
     quote: Decimal | None = None,
@@ -193,10 +203,10 @@ def _request(
     time_in_force: TimeInForce = TimeInForce.GTC,
     post_only: bool = False,
 ) -> OrderRequest:
-    symbol = fields.take_symbol()
+    symbol = _symbol(fields, home)
     side = fields.take_choice("side", OrderSide, "SIDE_INVALID")
-    market = fields.take_choice("market", Market, "MARKET_INVALID", default=default_market)
-    reduce_only, strategy, tag, client_order_id = _COMMON if fields.is_empty else _rarer(fields, symbol)
+    market = fields.take_choice("market", Market, "MARKET_INVALID", default=home.market)
+    reduce_only, strategy, tag, client_order_id = _COMMON if fields.is_empty else _rarer(fields)
     request = OrderRequest(
         symbol=symbol,
         market=market,
@@ -217,14 +227,8 @@ def _request(
     return request
 
 
-def _rarer(fields: Fields, symbol: str) -> tuple[bool, str, str, str]:
+def _rarer(fields: Fields) -> tuple[bool, str, str, str]:
     """Read what every order may have and few have: whether it only reduces, its strategy, tag and own id."""
-    if fields.has("venue"):
-        venue = fields.take_text("venue")
-        if not _VENUE.fullmatch(venue):
-            raise wrong("venue", "VENUE_UNKNOWN", "There is no such venue.")
-        if venue != venue_of(symbol):
-            raise wrong("venue", "VENUE_MISMATCH", "The symbol names another venue.")
     reduce_only, strategy, tag, client_order_id = _COMMON
     if fields.has("reduce_only"):
         reduce_only = fields.take_flag("reduce_only")
@@ -237,11 +241,43 @@ def _rarer(fields: Fields, symbol: str) -> tuple[bool, str, str, str]:
     return reduce_only, strategy, tag, client_order_id
 
 
+def _of_shape(body: dict[str, Any], known: frozenset[str]) -> Fields:
+    fields = Fields(body)
+    fields.expect(known, ("symbol", "side"))
+    return fields
+
+
+def _symbol(fields: Fields, home: Home) -> str:
+    """Return the instrument: its venue is the one it names, else the ``venue`` field's, else this engine's own."""
+    text = fields.take_text("symbol")
+    venue = fields.take_text("venue") if fields.has("venue") else ""
+    if venue and not _VENUE.fullmatch(venue):
+        raise wrong("venue", "VENUE_UNKNOWN", "There is no such venue.")
+    if "." not in text:
+        return read_symbol("symbol", f"{text}.{venue or home.venue}")
+    symbol = read_symbol("symbol", text)
+    if venue and venue != venue_of(symbol):
+        raise wrong("venue", "VENUE_MISMATCH", "The symbol names another venue.")
+    return symbol
+
+
 _CONDITIONAL = {
     (StopKind.STOP, False): OrderType.STOP_MARKET,
     (StopKind.STOP, True): OrderType.STOP_LIMIT,
     (StopKind.TAKE_PROFIT, False): OrderType.TAKE_PROFIT_MARKET,
     (StopKind.TAKE_PROFIT, True): OrderType.TAKE_PROFIT_LIMIT,
 }
+_COMMON_FIELDS = frozenset(
+    {"symbol", "side", "quantity", "quote", "price", "venue", "market", "reduce_only", "strategy", "tag"}
+    | {"client_order_id"}
+)
+_MARKET_FIELDS = _COMMON_FIELDS
+_LIMIT_FIELDS = _COMMON_FIELDS | {"time_in_force", "post_only"}
+_STOP_FIELDS = _LIMIT_FIELDS | {"stop_price", "kind"}
 _BRACKET_FIELDS = frozenset({"take_profit_price", "stop_loss_price", "take_profit_bps", "stop_loss_bps"})
-_READERS = {CheckedType.MARKET: market_order, CheckedType.LIMIT: limit_order, CheckedType.STOP: stop_order}
+_READERS = {
+    CheckedType.MARKET: market_order,
+    CheckedType.LIMIT: limit_order,
+    CheckedType.STOP: stop_order,
+    CheckedType.BRACKET: bracket_order,
+}

@@ -9,11 +9,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine_service.api.dependencies import json_body, ready_engine
+from engine_service.api.dependencies import home_of, json_body, ready_engine
 from engine_service.api.order_bodies import checked_order
 from engine_service.api.order_schemas import CHECK_SCHEMA
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.api.timeliness import take_timestamp
 from engine_service.api.views import regime_view
 from engine_service.domain.money import plain, quantise
 from engine_service.execution.what_if import Rail, Slippage, WhatIf, what_if
@@ -28,7 +29,9 @@ async def check_order(request: Request) -> Response:
     """Ask every rail about an order, with its numbers, expected fee and slippage; nothing is sent or journaled."""
     Query(request)
     engine = ready_engine(request)
-    found = await what_if(engine.core, checked_order(json_body(request), engine.market))
+    body = json_body(request)
+    take_timestamp(body)
+    found = await what_if(engine.core, checked_order(body, home_of(engine)))
     return json_response(_view(engine, found))
 
 

@@ -18,7 +18,11 @@ from engine_service.api.schema_parts import (
 )
 
 _COMMON: Final[Schema] = {
-    "symbol": SYMBOL,
+    "symbol": {
+        **SYMBOL,
+        "pattern": r"^[A-Za-z0-9_-]{2,32}(\.[A-Za-z]{2,16})?$",
+        "description": "Without a venue of its own: the one of the field venue, else this engine's.",
+    },
     "side": {"type": "string", "enum": ["BUY", "SELL"]},
     "quantity": {**AMOUNT, "description": "Base units; exactly one of quantity and quote."},
     "venue": {"type": "string", "pattern": VENUE_PATTERN},
@@ -27,6 +31,11 @@ _COMMON: Final[Schema] = {
     "tag": NAME,
     "reduce_only": FLAG,
     "client_order_id": CLIENT_ID,
+    "timestamp": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "When the request was made, epoch ms; refused when older than 5 s or ahead by more than 1 s.",
+    },
 }
 _SIZES: Final[Schema] = {"quote": {**AMOUNT, "description": "Amount in the quote asset."}}
 _ONE_SIZE: Final[Schema] = {"oneOf": [{"required": ["quantity"]}, {"required": ["quote"]}]}
@@ -120,12 +129,15 @@ CHECK_SCHEMA: Final = json_body(
             _market(_of_type("market"), "type"),
             _limit(_of_type("limit"), "type"),
             _stop(_of_type("stop"), "type"),
+            _market({**_BRACKET, **_of_type("bracket")}, "type"),
+            _limit({**_BRACKET, **_of_type("bracket")}, "type"),
         ],
     },
     {
         "market": {"type": "market", **_MARKET},
         "limit": {"type": "limit", **_LIMIT},
         "stop": {"type": "stop", **_STOP},
+        "bracket": {"type": "bracket", **_MARKET},
     },
 )
 AMEND_SCHEMA: Final = json_body(

@@ -13,6 +13,7 @@ from engine_service.api.bracket_view import bracket_view
 from engine_service.api.dependencies import (
     cancelling_engine,
     engine_of,
+    home_of,
     json_body,
     principal_of,
     ready_engine,
@@ -29,6 +30,7 @@ from engine_service.api.order_schemas import (
 )
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
+from engine_service.api.timeliness import refuse_untimely, take_timestamp
 from engine_service.api.views import event_view, order_view
 from engine_service.domain.errors import InvalidRequest, NotFound
 from engine_service.domain.events import IdempotencyMark
@@ -49,16 +51,24 @@ _CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 async def place_market(request: Request) -> Response:
     """Place a market order of `quantity` (base) or for `quote`."""
     engine = ready_engine(request)
-    order = market_order(json_body(request), engine.market)
-    return await _submitted(request, engine, order, mark_of(request, "/orders/market", order))
+    body = json_body(request)
+    made_ms = take_timestamp(body)
+    order = market_order(body, home_of(engine))
+    mark = mark_of(request, "/orders/market", order)
+    refuse_untimely(engine.core, mark, made_ms)
+    return await _submitted(request, engine, order, mark)
 
 
 @router.post("/orders/limit", status_code=201, openapi_extra={**LIMIT_SCHEMA, **KEY_HEADER})
 async def place_limit(request: Request) -> Response:
     """Place a limit order: GTC, IOC, FOK or post-only."""
     engine = ready_engine(request)
-    order = limit_order(json_body(request), engine.market)
-    return await _submitted(request, engine, order, mark_of(request, "/orders/limit", order))
+    body = json_body(request)
+    made_ms = take_timestamp(body)
+    order = limit_order(body, home_of(engine))
+    mark = mark_of(request, "/orders/limit", order)
+    refuse_untimely(engine.core, mark, made_ms)
+    return await _submitted(request, engine, order, mark)
 
 
 @router.get("/orders")
@@ -72,11 +82,11 @@ async def list_orders(request: Request) -> Response:
         raise InvalidRequest("QUERY_INVALID", f"Allowed: {', '.join(OrderStatus)}.")
     filters = {
         "symbol": query.symbol(),
-        "strategy": query.text("strategy"),
+        "strategy": query.name("strategy"),
         "status": status,
         "open": str(query.flag("open")),
     }
-    cursors = Cursors(engine.cursor_key)
+    cursors = Cursors(engine.cursor_key, principal_of(request).name)
     rows = engine.core.journal.orders(
         OrderFilter(
             symbol=filters["symbol"],
@@ -116,6 +126,7 @@ async def get_order(request: Request, client_order_id: str) -> Response:
 async def cancel_order(request: Request, client_order_id: str) -> Response:
     """Cancel one order; 202 while the outcome is not known."""
     Query(request)
+    optional_key(request)  # a cancel repeats itself without one; one that is wrong is a mistake all the same
     engine = cancelling_engine(request)
     found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name)
     body = {"order": order_view(found.order), "status": found.status.value}
@@ -127,12 +138,13 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
 @router.delete("/orders")
 async def cancel_orders(request: Request) -> Response:
     """Cancel every working order, of a symbol and a strategy where they are named."""
+    optional_key(request)
     engine = cancelling_engine(request)
     query = Query(request, "symbol", "strategy")
     found = await cancel_all(
         engine.core,
         symbol=query.symbol(),
-        strategy=query.text("strategy"),
+        strategy=query.name("strategy"),
         principal=principal_of(request).name,
     )
     return json_response({"orders": [{"status": one.status.value, **order_view(one.order)} for one in found]})

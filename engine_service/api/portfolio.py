@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine_service.api.dependencies import engine_of, ready_engine
+from engine_service.api.dependencies import engine_of, principal_of, ready_engine
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
 from engine_service.api.views import fill_view, portfolio_view, position_views
@@ -40,8 +40,8 @@ async def fills(request: Request) -> Response:
     known = ("symbol", "strategy", "client_order_id", "since_ms", "until_ms", "after", "cursor", "limit")
     query = Query(request, *known)
     since_ms, until_ms = query.span_ms()
-    filters = {"symbol": query.symbol(), "strategy": query.text("strategy"), "order": query.text("client_order_id")}
-    cursors = Cursors(engine.cursor_key)
+    filters = {"symbol": query.symbol(), "strategy": query.name("strategy"), "order": query.name("client_order_id")}
+    cursors = Cursors(engine.cursor_key, principal_of(request).name)
     after = max(cursors.read(query.text("cursor"), "fills", filters), query.whole("after", 0, 10**18))
     rows = engine.core.journal.fills(
         FillFilter(

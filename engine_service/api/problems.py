@@ -40,12 +40,16 @@ class Answer(Response):
         exchange = scope.get(EXCHANGE)
         if exchange is not None and exchange.answer(self.status_code, self.head, self.body):
             return
-        pairs = [line.split(b": ", 1) for line in self.head.splitlines()]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": pairs})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.pairs()})
         await send({"type": "http.response.body", "body": self.body})
 
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers as ASGI wants them."""
+        split = (line.partition(b": ") for line in self.head.splitlines())
+        return [(name, value) for name, _, value in split]
 
-def problem(error: EngineError, request_id: str, *, instance: str = "") -> Response:
+
+def problem(error: EngineError, request_id: str, *, instance: str = "") -> Answer:
     """Return the answer to a refused request."""
     spec = spec_of(error.code)
     body: dict[str, Any] = {
@@ -66,6 +70,8 @@ def problem(error: EngineError, request_id: str, *, instance: str = "") -> Respo
         headers["Retry-After"] = str(error.retry_after_s)
     elif spec.status in (429, 503):
         headers["Retry-After"] = "1"
+    if error.location:
+        headers["Location"] = error.location
     if spec.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):

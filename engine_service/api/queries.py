@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from engine_service.api.body import is_plain_text
 from engine_service.api.fields import read_symbol, wrong
 from engine_service.domain.errors import FieldError, InvalidRequest
 
+_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 100
 MAX_RANGE_MS = 31 * 24 * 3600 * 1000
@@ -49,6 +51,17 @@ class Query:
     def text(self, name: str) -> str:
         """Return a text, empty when absent."""
         return self._values.get(name, "")
+
+    def name(self, name: str) -> str:
+        """Return the name of a strategy or the id of an order, empty when absent.
+
+        Raises:
+            InvalidRequest: ``QUERY_INVALID``.
+        """
+        value = self.text(name)
+        if value and not _NAME.fullmatch(value):
+            raise wrong(name, "QUERY_INVALID", "A name has letters, digits and . _ : / - only, at most 64.")
+        return value
 
     def symbol(self, name: str = "symbol") -> str:
         """Return an instrument key, empty when absent.
@@ -98,16 +111,17 @@ class Query:
         """
         since = self.whole("since_ms", 0, MAX_MS)
         until = self.whole("until_ms", 0, MAX_MS)
-        if since and until and until - since > MAX_RANGE_MS:
+        if {"since_ms", "until_ms"} <= self._values.keys() and until - since > MAX_RANGE_MS:
             raise wrong("until_ms", "RANGE_TOO_WIDE", "At most 31 days.")
         return since, until
 
 
 class Cursors:
-    """Opaque page marks: a sequence number under an HMAC that also names the list and its filters."""
+    """Opaque page marks: a sequence number under an HMAC that also names the caller, the list and its filters."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, principal: str) -> None:
         self._key = key
+        self._principal = principal
 
     def make(self, listing: str, filters: Mapping[str, str], seq: int) -> str:
         """Return the mark of a place in a list."""
@@ -128,5 +142,6 @@ class Cursors:
         return int(place)
 
     def _tag(self, listing: str, filters: Mapping[str, str], seq: int) -> str:
-        text = "|".join([listing, str(seq), *(f"{key}={value}" for key, value in sorted(filters.items()))])
+        named = (f"{key}={value}" for key, value in sorted(filters.items()))
+        text = "|".join([self._principal, listing, str(seq), *named])
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:24]

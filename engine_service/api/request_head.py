@@ -9,6 +9,7 @@ from engine_service.domain.errors import InvalidRequest
 
 MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 64
+MAX_TARGET_BYTES: Final = 8 * 1024
 ONCE: Final = frozenset(
     {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
 )
@@ -41,12 +42,24 @@ def _read_each(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return headers
 
 
-def check_address(headers: Mapping[bytes, bytes], allowed_hosts: Collection[str]) -> None:
-    """Refuse what is meant for another host, or comes from a page of another origin.
+def check_target(path: bytes, query: bytes) -> None:
+    """Refuse a path and query that are too long together.
 
     Raises:
-        InvalidRequest: ``HOST_NOT_ALLOWED`` or ``ORIGIN_NOT_ALLOWED``.
+        InvalidRequest: ``URI_TOO_LONG``.
     """
+    if len(path) + len(query) > MAX_TARGET_BYTES:
+        raise InvalidRequest("URI_TOO_LONG", f"At most {MAX_TARGET_BYTES} bytes.")
+
+
+def check_address(headers: Mapping[bytes, bytes], allowed_hosts: Collection[str]) -> None:
+    """Refuse what is meant for another host, comes from a page of another origin, or expects what is not done here.
+
+    Raises:
+        InvalidRequest: ``EXPECTATION_FAILED``, ``HOST_NOT_ALLOWED`` or ``ORIGIN_NOT_ALLOWED``.
+    """
+    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+        raise InvalidRequest("EXPECTATION_FAILED", "Expect can be 100-continue only.")
     host = headers.get(b"host", b"").decode("ascii")
     if host not in allowed_hosts and host.rpartition(":")[0] not in allowed_hosts:
         raise InvalidRequest("HOST_NOT_ALLOWED", "Call the engine by its own address.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine_service.api.tokens import Scope
+from engine_service.api.grants import Scope
 
 SMALL_BODY = 16 * 1024
 MODEL_BODY = 4 * 1024 * 1024
@@ -17,16 +17,23 @@ ADVICE_BODY = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call a route (``scope`` ``None``: anyone on this machine) and how large its body may be."""
+    """Who may call a route (``scope`` ``None``: anyone on this machine) and how large its body may be.
+
+    ``any_body``: whatever comes with the request, it is carried out; what is too much of it is not read.
+    """
 
     scope: Scope | None
     max_body: int = SMALL_BODY
+    any_body: bool = False
 
 
 OPEN = Access(None)
 READ = Access(Scope.READ)
 TRADE = Access(Scope.TRADE)
 ADMIN = Access(Scope.ADMIN)
+
+#: The one route of another protocol: it tells events and takes no orders.
+SOCKETS: Mapping[str, Access] = {"/ws": READ}
 
 #: (method, route template) -> access.
 ROUTES: Mapping[tuple[str, str], Access] = {
@@ -68,7 +75,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/reconcile"): TRADE,
     ("POST", "/reconcile/manual"): TRADE,
     ("POST", "/strategy/signal"): TRADE,
-    ("POST", "/control/halt"): READ,
+    ("POST", "/control/halt"): Access(Scope.READ, any_body=True),
     ("POST", "/control/flatten"): TRADE,
     ("POST", "/control/resume"): ADMIN,
     ("POST", "/strategy/promote"): Access(Scope.ADMIN, MODEL_BODY),

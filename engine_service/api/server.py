@@ -12,6 +12,7 @@ import uvicorn
 
 from engine_service.api.gate import Gate
 from engine_service.api.http_protocol import DeadlineProtocol
+from engine_service.api.socket_protocol import LONGEST_MESSAGE, BoundedSocket
 
 #: For so long connections that stand are still answered after the last one was let in.
 FAREWELL_S = 0.3
@@ -54,7 +55,9 @@ def server_of(app: Gate) -> Server:
         uvicorn.Config(
             app,
             http=DeadlineProtocol,
-            ws="none",
+            ws=BoundedSocket,
+            ws_max_size=LONGEST_MESSAGE,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             access_log=False,

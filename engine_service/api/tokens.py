@@ -1,4 +1,8 @@
-"""Bearer tokens: random, made once, kept in a file only the owner can read, compared in constant time."""
+"""Bearer tokens: random, made once, kept in a file only the owner can read, compared in constant time.
+
+The engine's own three are for the programs of this machine, which read them from that file; everyone else is a named
+caller (``callers``), of whom only a digest is kept.
+"""
 
 from __future__ import annotations
 
@@ -9,43 +13,20 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
+from engine_service.api.callers import CallerFile
+from engine_service.api.grants import GRANTS, Principal
 from engine_service.domain.errors import ConfigurationError
 
 MIN_TOKEN_LENGTH = 32
 
 
-class Scope(StrEnum):
-    """What a token may do. Every known caller may halt trading."""
-
-    READ = "read"
-    TRADE = "trade"
-    ADMIN = "admin"
-
-
-#: A file token's scopes: whoever may trade may look, whoever administers may do both.
-GRANTS: Mapping[str, frozenset[Scope]] = {
-    "read": frozenset({Scope.READ}),
-    "trade": frozenset({Scope.READ, Scope.TRADE}),
-    "admin": frozenset(Scope),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who calls: the token's name and what it may do."""
-
-    name: str
-    scopes: frozenset[Scope]
-
-
 class TokenBook:
-    """Known tokens by digest; the tokens themselves are not kept."""
+    """Known tokens by digest; the tokens themselves are not kept. ``callers`` are asked after the engine's own."""
 
-    def __init__(self, tokens: Mapping[str, str]) -> None:
+    def __init__(self, tokens: Mapping[str, str], callers: CallerFile | None = None) -> None:
+        self._callers = callers
         self._known = [
             (hashlib.sha256(token.encode()).digest(), Principal(name, GRANTS[name]))
             for name, token in sorted(tokens.items())
@@ -58,7 +39,17 @@ class TokenBook:
         for known, principal in self._known:
             if hmac.compare_digest(known, digest):
                 found = principal
+        if found is None and self._callers is not None:
+            for caller in self._callers.valid():
+                if hmac.compare_digest(caller.digest, digest):
+                    found = caller.principal
         return found
+
+    def still_holds(self, principal: Principal) -> bool:
+        """Tell whether a caller who was let in would be let in now: not expired, not revoked, no less allowed."""
+        own = any(known == principal for _, known in self._known)
+        named = [] if self._callers is None else self._callers.valid()
+        return own or any(caller.principal == principal for caller in named)
 
 
 def load_or_create(path: Path) -> dict[str, str]:

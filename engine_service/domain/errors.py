@@ -36,6 +36,7 @@ class EngineError(Exception):
         errors: Sequence[FieldError] = (),
         numbers: Mapping[str, str] | None = None,
         retry_after_s: int | None = None,
+        location: str = "",
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
@@ -43,6 +44,7 @@ class EngineError(Exception):
         self.errors = tuple(errors)
         self.numbers = dict(numbers or {})
         self.retry_after_s = retry_after_s
+        self.location = location
 
 
 class InvalidRequest(EngineError):

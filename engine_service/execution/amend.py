@@ -1,7 +1,8 @@
 """Changing a working order: in place where the venue can, else a cancel and a new order in one request.
 
-The replacing order is an order of its own, judged by every rail, so a replaced order can never slip past a cap; its
-outcome and the old one's are settled apart, because a venue can do the one and fail at the other.
+What a change would leave working is judged by every rail, unless it only makes the order smaller, so that nothing can
+grow past a cap. A replacing order is an order of its own; its outcome and the old one's are settled apart, because a
+venue can do the one and fail at the other.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from enum import StrEnum
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from engine_service.domain.ids import Market
-from engine_service.domain.ids import client_order_id as derived_id
+from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.amend_again import made_before, refuse_another_change, replacement_id
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
 from engine_service.risk.context import CONDITIONAL, RiskRefused
+from engine_service.risk.gate import Approved
 from engine_service.venues.port import (
     Accepted,
     AmendRequest,
@@ -74,13 +77,17 @@ async def amend(
         Refused: a rail refused the changed order; the old one works on.
         Unavailable: the journal failed.
     """
-    made = _made_before(core, client_order_id, key)
+    made = made_before(core, client_order_id, key)
     if made is not None:
-        return _asked_again(core, client_order_id, made, limit_price)
+        refuse_another_change(core, made, limit_price, quantity)
+        return _result(core, client_order_id, made)
     order = _amendable(core, client_order_id)
     request = _request(core, order, limit_price, quantity)
-    in_place = order.market is Market.FUTURES or _only_shrinks(order, request)
-    replacement = None if in_place else _replacement(core, order, request, key)
+    replacement = None
+    if not _only_shrinks(order, request):
+        judged = _judged(core, order, request)
+        if order.market is not Market.FUTURES:
+            replacement = order_of(core, judged.context, replacement_id(core, order, key), judged.reservation)
     await core.commit(
         e.OrderPendingUpdate(
             at_ms=core.clock.now_ms(),
@@ -135,8 +142,12 @@ def _only_shrinks(order: Order, request: AmendRequest) -> bool:
     return request.limit_price is None and request.quantity is not None and request.quantity < (order.quantity or 0)
 
 
-def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str) -> Order:
-    """Judge the order that would take the old one's place, by what remains of it."""
+def _judged(core: EngineCore, order: Order, request: AmendRequest) -> Approved:
+    """Have the rails judge what the change would leave working, whether in place or as an order of its own.
+
+    Raises:
+        Refused: a rail said no; the order works on as it is.
+    """
     quantity = (request.quantity or order.quantity or Decimal(0)) - order.filled_quantity
     ctx = risk_context(
         core,
@@ -154,7 +165,11 @@ def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str
             strategy=order.strategy,
             tag=order.tag,
             leg=order.leg,
-            why={**order.why, "replaces": order.client_order_id},
+            why={
+                **order.why,
+                "replaces": order.client_order_id,
+                "quantity": plain(request.quantity or order.quantity or Decimal(0)),
+            },
             bracket=order.bracket,
         ),
     )
@@ -166,35 +181,7 @@ def _replacement(core: EngineCore, order: Order, request: AmendRequest, key: str
         core.state.exposure.reserve(order)
     if isinstance(verdict, RiskRefused):
         raise Refused(verdict.code, verdict.reason, numbers=verdict.numbers)
-    return order_of(core, ctx, _replacement_id(core, order, key), verdict.reservation)
-
-
-def _replacement_id(core: EngineCore, order: Order, key: str) -> str:
-    return derived_id(
-        core.instance_key,
-        account=core.account,
-        venue=order.venue,
-        market=order.market,
-        scope=order.client_order_id,
-        key=key,
-        leg="r",
-    )
-
-
-def _made_before(core: EngineCore, client_order_id: str, key: str) -> Order | None:
-    """Return the order that a change of the same order under the same key has made."""
-    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
-    if order is None:
-        return None
-    cid = _replacement_id(core, order, key)
-    return core.state.order(cid) or core.journal.order(cid)
-
-
-def _asked_again(core: EngineCore, client_order_id: str, made: Order, limit_price: Decimal | None) -> AmendResult:
-    price = limit_price and core.instrument(made.symbol, made.market).round_price(limit_price, made.side)
-    if price is not None and price != made.limit_price:
-        raise InvalidRequest("IDEMPOTENCY_KEY_REUSED", "this key was used for another change of this order")
-    return _result(core, client_order_id, made)
+    return verdict
 
 
 def _initial(core: EngineCore, order: Order) -> list[e.Event]:
@@ -216,6 +203,9 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
         if replacement is not None:
             await _never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
         return
+    if core.state.halted and not order.reduce_only:
+        await _stopped(core, cid, replacement)
+        return
     new_id = "" if replacement is None else replacement.client_order_id
     asked = AmendRequest(
         order=order,
@@ -235,6 +225,14 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await _settle_in_place(core, asked, outcome)
         else:
             await _settle_legs(core, order, new_id, outcome)
+
+
+async def _stopped(core: EngineCore, cid: str, replacement: Order | None) -> None:
+    """Trading was halted while the change was being written down: nothing of it leaves."""
+    stopped = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
+    if replacement is not None:
+        await _never_sent(core, replacement.client_order_id, stopped.code, stopped.reason)
+    await _put_back(core, cid, stopped)
 
 
 async def _settle_in_place(core: EngineCore, asked: AmendRequest, outcome: SubmitOutcome) -> None:

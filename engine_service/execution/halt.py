@@ -39,12 +39,11 @@ class FlattenResult:
 async def halt(core: EngineCore, *, reason: str, principal: str, cancel_orders: bool = True) -> HaltResult:
     """Halt: the state changes before the first ``await``, so nothing that was not on its way leaves any more.
 
-    Protective (reduce-only) orders stay. A dead journal does not stop the halt: it then lasts as long as the process.
+    Protective (reduce-only) orders stay. A dead journal does not stop the halt: no order leaves without one anyway, and
+    what works is cancelled all the same.
     """
     already = core.state.halted
-    if core.journal.failed:
-        return HaltResult(already=already)
-    if not already:
+    if not already and not core.journal.failed:
         durable = core.record(
             e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason or "halted by a person", principal=principal)
         )

@@ -20,7 +20,8 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.venues.port import NotFoundReport, OrderReport, QueryOutcome, ReadFailed
 
-FIRST_DELAYS_S: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+#: Read a quarter, half, one, two and four seconds after the doubt arose, then at the pace.
+FIRST_DELAYS_S: Final = (0.25, 0.25, 0.5, 1.0, 2.0)
 PACE_S: Final = 2.0
 WATCH_MS: Final = 72 * 3_600_000
 ALERT_AFTER_FENCE_MS: Final = 30_000

@@ -31,6 +31,7 @@ from engine_service.risk.gate import Approved, Verdict
 from engine_service.storage.port import FillFilter, StoredAnswer
 
 IdempotencyContext = IdempotencyMark
+_Running = Future[StoredAnswer | None]
 
 SAME_REQUEST_WAIT_S = 2.0
 
@@ -80,7 +81,7 @@ async def submit(core: EngineCore, request: OrderRequest, idem: IdempotencyConte
     """
     claimed = core.idempotency.claim(idem)
     if isinstance(claimed, Future):
-        claimed = await _other_answer(claimed)
+        claimed = await _other_answer(core, idem, claimed)
         if claimed is None:
             return await submit(core, request, idem)
     if isinstance(claimed, StoredAnswer):
@@ -182,7 +183,7 @@ def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark) -> _W
     # A derived id belongs to its key, and the key was looked up before; a caller's own id may be any old one.
     old = core.journal.order(client_order_id) if request.client_order_id else None
     if core.state.order(client_order_id) is not None or old is not None:
-        raise Conflict("CLIENT_ORDER_ID_USED", "an order with this client order id exists")
+        raise Conflict("CLIENT_ORDER_ID_EXISTS", "an order with this client order id exists")
     verdict = core.gate.check(ctx)
     answer: Future[SubmitResult] = asyncio.get_running_loop().create_future()
     if isinstance(verdict, RiskRefused):
@@ -305,13 +306,14 @@ def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:
         walk.answer.exception()
 
 
-async def _other_answer(running: Future[StoredAnswer | None]) -> StoredAnswer | None:
+async def _other_answer(core: EngineCore, idem: IdempotencyMark, running: _Running) -> StoredAnswer | None:
     try:
         return await asyncio.wait_for(asyncio.shield(running), SAME_REQUEST_WAIT_S)
     except TimeoutError as error:
-        raise Conflict(
-            "IDEMPOTENCY_IN_PROGRESS", "the same request is still running; ask again", retry_after_s=1
-        ) from error
+        begun = core.journal.answer(idem.scope, idem.key)
+        where = "" if begun is None else f"/orders/{begun.client_order_id}"
+        why = "the same request is still running"
+        raise Conflict("IDEMPOTENCY_IN_PROGRESS", why, retry_after_s=1, location=where) from error
 
 
 def _replayed(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
@@ -334,8 +336,7 @@ def present(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
     Raises:
         Unavailable: its order cannot be read.
     """
-    cid = answer.client_order_id
-    order = core.state.order(cid) or core.journal.order(cid)
+    order = core.state.order(cid := answer.client_order_id) or core.journal.order(cid)
     if order is None:
         raise Unavailable("JOURNAL_UNAVAILABLE", "the order of this key cannot be read")
     fills = core.state.fills_of(cid) or tuple(

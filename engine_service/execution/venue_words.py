@@ -5,6 +5,7 @@ One function for the stream, for answers to our own requests and for reads, so t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -122,9 +123,13 @@ def _contradiction(order: Order, words: Words) -> str:
     if words.venue_order_id and order.venue_order_id and words.venue_order_id != order.venue_order_id:
         replacing = order.status is OrderStatus.PENDING_UPDATE or order.doubt is Doubt.REPLACE
         return "" if replacing else "two venue orders have one client order id"
-    if words.executed < 0 or any(fill.side is not order.side or fill.symbol != order.symbol for fill in words.fills):
-        return "a trade does not fit the order"
-    return ""
+    return "the venue counts less than nothing" if words.executed < 0 else misfit(order, words.fills)
+
+
+def misfit(order: Order, fills: Iterable[Fill]) -> str:
+    """Return why trades cannot be the order's, empty where they can."""
+    fits = all(fill.side is order.side and fill.symbol == order.symbol for fill in fills)
+    return "" if fits else "a trade does not fit the order"
 
 
 def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from engine_service.domain.ids import Market
 from engine_service.execution.core import EngineCore
+from engine_service.risk.ceilings import Ceilings
 from engine_service.risk.policy import RiskPolicy
 from engine_service.runtime.bracket_keeper import BracketKeeper
 from engine_service.runtime.event_bus import EventBus
@@ -40,6 +41,7 @@ class Engine:
     strategies: Mapping[str, StrategyConfig]
     build: Mapping[str, str]
     load_risk_file: Callable[[], RiskPolicy]
+    load_ceilings: Callable[[], Ceilings]
     cursor_key: bytes
     audit_key: bytes
     anchors: Anchors

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from engine_service.domain import events as e
 from engine_service.execution.core import EngineCore
+from engine_service.risk.ceilings import Ceilings, refuse_above
 from engine_service.risk.policy import RiskPolicy, changed
 
+NO_CEILINGS: Final[Ceilings] = {}
 
-async def change_limits(core: EngineCore, changes: Mapping[str, object], principal: str, reason: str) -> None:
+
+async def change_limits(
+    core: EngineCore, changes: Mapping[str, object], principal: str, reason: str, ceilings: Ceilings = NO_CEILINGS
+) -> None:
     """Change some limits and leave the rest.
 
     Raises:
         InvalidRequest: a key is unknown or a value out of range; nothing changes.
+        Refused: one of the changed limits would be looser than its ceiling; nothing changes.
         Unavailable: the journal failed.
     """
     policy = changed(core.gate.policy, changes)
+    refuse_above(policy, {name: ceiling for name, ceiling in ceilings.items() if name in changes})
     await _put_in_force(core, policy, sorted(changes), principal, reason)
 
 

@@ -67,3 +67,8 @@ class EngineFiles:
     @property
     def tokens(self) -> Path:
         return self.folder / "tokens.json"
+
+    @property
+    def callers(self) -> Path:
+        """Named callers beside the engine's own tokens, by digest."""
+        return self.folder / "callers.json"

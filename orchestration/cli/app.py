@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli import audit, economics, lookahead, operate, regimes, replay, research
+from orchestration.cli import audit, economics, lookahead, operate, regimes, replay, research, token
 from orchestration.cli.backtest import backtest as backtest_command
 from orchestration.cli.layout import (
     CODE_SERVER_PORT,
@@ -36,6 +36,7 @@ app = typer.Typer(
 app.add_typer(audit.app, name="audit")
 app.add_typer(operate.risk_app, name="risk")
 app.add_typer(operate.config_app, name="config")
+app.add_typer(token.app, name="token")
 
 
 def _port(text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from engine_service.api.routes import ROUTES
+from engine_service.api.routes import ROUTES, SOCKETS
 from engine_service.contract.codes import CODES
 from engine_service.risk.policy import describe
 from engine_service.runtime.strategy_config import StrategyConfig
@@ -95,6 +95,8 @@ def _routes() -> Iterator[str]:
     yield ""
     yield "| method | route | scope |"
     yield "|---|---|---|"
+    for path, access in SOCKETS.items():
+        yield f"| WS | `{path}` | {access.scope.value if access.scope else 'none'} |"
     for (method, path), access in sorted(ROUTES.items(), key=lambda item: (item[0][1], item[0][0])):
         yield f"| {method} | `{path}` | {access.scope.value if access.scope else 'none'} |"
 

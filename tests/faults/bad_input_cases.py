@@ -13,6 +13,7 @@ from typing import Any, Final
 ORDER: Final = {"symbol": "BTCUSDT.BINANCE", "side": "BUY", "quantity": "0.001"}
 LIMIT: Final = {**ORDER, "price": "60000"}
 MARKET_PATH, LIMIT_PATH = "/orders/market", "/orders/limit"
+_PLACING: Final = (MARKET_PATH, LIMIT_PATH, "/orders/stop", "/orders/bracket")
 #: An answer is never longer than this, whatever was sent.
 LONGEST_ANSWER = 2_048
 
@@ -57,6 +58,7 @@ def _raw(name: str, raw: bytes, *statuses: int) -> Case:
 
 _NUMBER: Final = b'{"symbol":"BTCUSDT.BINANCE","side":"BUY","quantity":%b}'
 _HOST: Final = b"Host: 127.0.0.1\r\n"
+_H2C: Final = b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n\r\n"
 
 FRAMING: Final = (
     _body("a body of 17 KiB", {**ORDER, "tag": "x" * 17_000}, 413, "BODY_TOO_LARGE"),
@@ -69,7 +71,8 @@ FRAMING: Final = (
         headers={f"X-{number}": "1" for number in range(100)},
         body=b"{}",
     ),
-    _raw("a request line of 70 KB", b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n" + _HOST + b"\r\n", 400, 404, 414, 431),
+    _raw("a request line of 64 KB", b"GET /" + b"a" * 65_536 + b" HTTP/1.1\r\n" + _HOST + b"\r\n", 414),
+    _get("/" + "a" * 9_000, 414, "URI_TOO_LONG"),
     _raw(
         "two content lengths",
         b"POST /orders/market HTTP/1.1\r\n" + _HOST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
@@ -86,7 +89,12 @@ FRAMING: Final = (
     _raw("no host", b"GET /healthz HTTP/1.1\r\n\r\n", 400),
     _raw("bytes that are no HTTP", b"\x00\x01\x02\x03\r\n\r\n", 400),
     _raw("a method that is none", b"FOO / HTTP/1.1\r\n" + _HOST + b"\r\n", 400, 404, 405),
-    _raw("TRACE", b"TRACE /orders HTTP/1.1\r\n" + _HOST + b"\r\n", 400, 404, 405),
+    _raw("TRACE", b"TRACE /orders HTTP/1.1\r\n" + _HOST + b"\r\n", 405),
+    _raw("a line that ends without a return", b"GET /healthz HTTP/1.1\n" + _HOST + b"\r\n", 400),
+    _raw("a folded header", b"GET /healthz HTTP/1.1\r\n" + _HOST + b"X: 1\r\n 2\r\n\r\n", 400),
+    _raw("an upgrade to HTTP/2", b"GET /healthz HTTP/1.1\r\n" + _HOST + _H2C, 200),
+    _headers("an expectation nobody has", {"Expect": "a miracle"}, 417, "EXPECTATION_FAILED"),
+    _headers("too much, asked first", {"Expect": "100-continue", "Content-Length": "100000"}, 413, "BODY_TOO_LARGE"),
     _raw("NUL in a header", b"GET /portfolio HTTP/1.1\r\n" + _HOST + b"X-A: a\x00b\r\n\r\n", 400),
     _raw(
         "bytes above ASCII in a token",
@@ -116,7 +124,8 @@ FRAMING: Final = (
     _headers("two keys that differ", {"X-Idempotency-Key": "another-key-12"}, 400, "HEADER_CONFLICT"),
     Case(
         name="a preflight of a foreign page",
-        statuses=(403, 405),
+        statuses=(403,),
+        code="ORIGIN_NOT_ALLOWED",
         method="OPTIONS",
         headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
     ),
@@ -141,12 +150,17 @@ JSON: Final = (
     _order("a list for a number", {"quantity": []}, 422, "FIELD_TYPE"),
     _body("a key twice", b'{"quantity":"1","quantity":"1000000"}', 400, "JSON_DUPLICATE_KEY"),
     _order("an unknown field", {"admin": True}, 422, "FIELD_UNKNOWN"),
+    _body("an unknown field and nothing else", {"admin": True}, 422, "FIELD_UNKNOWN"),
     _order("a field of Python's", {"__class__": "x"}, 422, "FIELD_UNKNOWN"),
     _order("a field name of 10 KB", {"x" * 10_000: 1}, 422, "FIELD_UNKNOWN"),
     _body("depth 500", b"[" * 500 + b"]" * 500, 400, "JSON_TOO_DEEP"),
     _body("depth 7,000", b"[" * 7_000 + b"]" * 7_000, 400, "JSON_TOO_DEEP"),
     _body("a byte order mark", b"\xef\xbb\xbf{}", 400, "JSON_BOM"),
     _body("UTF-16 bytes", json.dumps(ORDER).encode("utf-16"), 400, "JSON_BOM"),
+    *(
+        _body(f"{encoding} without a mark", json.dumps(ORDER).encode(encoding), 400, "BODY_NOT_UTF8")
+        for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+    ),
     _body("invalid UTF-8", b'{"symbol":"\xff"}', 400, "BODY_NOT_UTF8"),
     _body("a lone surrogate", b'{"symbol":"\\ud800"}', 422, "STRING_INVALID"),
     *(
@@ -165,7 +179,13 @@ JSON: Final = (
 )
 
 ORDERS: Final = (
-    _body("nothing in it", {}, 422, "QUANTITY_OR_QUOTE_REQUIRED"),
+    *(_body(f"nothing in it, {path}", {}, 422, "FIELD_MISSING", path) for path in _PLACING),
+    _body("neither quantity nor quote", {k: ORDER[k] for k in ("symbol", "side")}, 422, "QUANTITY_OR_QUOTE_REQUIRED"),
+    *(
+        _order(f"made at {made}", {"timestamp": made}, 422, code)
+        for made, code in ((1_600_000_000_000, "REQUEST_STALE"), (9_000_000_000_000, "REQUEST_FROM_FUTURE"))
+    ),
+    *(_order(f"made at {made!r}", {"timestamp": made}, 422, "FIELD_TYPE") for made in ("1600000000000", -1, 1.5, True)),
     *(_order(f"quantity {n}", {"quantity": n}, 422, "QUANTITY_NOT_POSITIVE") for n in ("0", "0.000", "-1", "-0")),
     _order("quantity and quote", {"quote": "10"}, 422, "QUANTITY_AND_QUOTE"),
     _order("a quantity of 10^15", {"quantity": "1" + "0" * 15}, 422, "ORDER_SHAPE_INVALID"),
@@ -189,9 +209,12 @@ ORDERS: Final = (
             "BTC&side=SELL.BINANCE",
             "BTC%26side.BINANCE",
             "BTCUSDT.BINANCE?x",
-            "BTCUSDT",
+            "\u0412\u0422\u0421USDT",
         )
     ),
+    _order("no venue but this engine's", {"symbol": "BTCUSDT"}, 201, ""),
+    _order("a venue of its own field", {"symbol": "btcusdt", "venue": "BINANCE"}, 201, ""),
+    _order("an unknown venue of its own field", {"symbol": "BTCUSDT", "venue": "NOWHERE"}, 422, "VENUE_UNKNOWN"),
     _order("two venues", {"venue": "KRAKEN"}, 422, "VENUE_MISMATCH"),
     _order("an unknown venue", {"symbol": "BTCUSDT.NOWHERE"}, 422, "VENUE_UNKNOWN"),
     *(_order(f"time in force {t!r}", {"time_in_force": t}, 422, "TIF_INVALID", LIMIT_PATH) for t in ("GTX", "gtc", "")),
@@ -222,6 +245,9 @@ READS: Final = (
     _get("/orders?symbol=%27%20OR%201=1", 422, "SYMBOL_FORMAT"),
     _get("/orders?status=NOPE", 422, "QUERY_INVALID"),
     _get("/orders?since_ms=1&until_ms=9000000000000", 422, "RANGE_TOO_WIDE"),
+    _get("/fills?since_ms=0&until_ms=9000000000000", 422, "RANGE_TOO_WIDE"),
+    _get("/orders?strategy=%27%20OR%201=1", 422, "QUERY_INVALID"),
+    _get("/fills?client_order_id=%27%20OR%201=1", 422, "QUERY_INVALID"),
     _get("/symbol_info?symbol=NOPE.BINANCE", 404, "SYMBOL_UNKNOWN"),
     _get("/strategies/nope", 404, "STRATEGY_UNKNOWN"),
     *(
@@ -248,7 +274,14 @@ ADMIN: Final = (
         _admin(f"the model {str(m)[:30]}", "PUT", "/strategies/hmm_regime", {"model": m}, 422, "")
         for m in ({}, "text", {"version": "../x"}, {"version": "x\u0000"})
     ),
+    _admin("a limit beyond its ceiling", "PUT", "/risk/config", {"leverage_limit": "100"}, 403, "RAIL_ABOVE_CEILING"),
+    _admin("a comparison of ten years", "POST", "/reconcile", {"since_ms": 1}, 422, "FIELD_UNKNOWN"),
+    _admin("a new log level", "PUT", "/log/level", {"level": "TRACE"}, 404, "NOT_FOUND"),
     _admin("halt with a broken body", "POST", "/control/halt", b"{broken", 200, ""),
+    *(
+        Case(name=f"halt with {kind}", statuses=(200,), path="/control/halt", body=body, headers={"Content-Type": kind})
+        for kind, body in (("text/plain", b"stop"), ("application/json", b"x" * 20_000), ("image/png", b"\xff"))
+    ),
     _admin("resume", "POST", "/control/resume", {"reason": "the case is over"}, 200, ""),
 )
 

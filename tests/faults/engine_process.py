@@ -126,9 +126,13 @@ class Engine:
         """Wait until something else has ended it; return the exit code."""
         return await self._running().wait()
 
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for what comes of it."""
+        self._running().terminate()
+
     async def stop(self) -> int:
         """SIGTERM; return the exit code."""
-        self._running().terminate()
+        self.terminate()
         return await asyncio.wait_for(self._running().wait(), STOP_WITHIN_S)
 
     def token(self, name: str) -> str:

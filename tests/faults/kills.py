@@ -1,4 +1,5 @@
-"""Ways for an engine to die of SIGKILL: at a random moment, at the n-th system call, at a named place of its code."""
+"""Ways for an engine to die of SIGKILL: at a random moment, at the n-th system call, at one aimed at a file, at a named
+place of its code."""
 
 from __future__ import annotations
 
@@ -6,12 +7,15 @@ import asyncio
 import itertools
 import random
 import shutil
+from asyncio.subprocess import Process
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Final, Protocol
 
-from tests.faults.engine_process import Engine, EngineFailed
+from tests.faults.engine_process import READY_WITHIN_S, Engine, EngineFailed
 from tests.faults.failpoints import PLACES
 
+DATABASE, LOG = "journal.sqlite3", "journal.sqlite3-wal"
 #: From ready to a random kill. The mean keeps a lane's starts within the exchange's request weight.
 LIVES_S = (0.2, 5.0)
 #: Share of random kills that strike while the engine is still starting, and when.
@@ -21,6 +25,8 @@ REACHED_WITHIN_S = 8.0
 
 #: System calls that an order passes: the journal's writes, its disk barrier, its locks; sockets in and out; waiting.
 SYSCALLS = ("pwrite64", "fdatasync", "write", "read", "fcntl", "epoll_pwait", "futex", "pread64")
+#: A stop is aimed at once there is something to copy, and once strace holds every thread.
+LOADED_S, ATTACHED_S = 1.5, 0.5
 #: The first calls of a thread after strace came; under load a few seconds' worth.
 SYSCALL_REACH = 100
 
@@ -68,16 +74,62 @@ class SyscallKill:
 
     async def strike(self, engine: Engine) -> bool:
         await engine.start()
-        inject = f"inject={self.syscall}:signal=SIGKILL:when={self.nth}"
-        options = ("-f", "-qq", "-o", "/dev/null", "-e", f"trace={self.syscall}", "-e", inject)
-        silent = asyncio.subprocess.DEVNULL
-        strace = await asyncio.create_subprocess_exec("strace", *options, "-p", str(engine.pid), stderr=silent)
-        reached = await _died(engine)
-        if strace.returncode is None and not reached:
-            strace.terminate()
-        await engine.kill()
-        await strace.wait()
-        return reached
+        strace = await _aim(engine, self.syscall, self.nth)
+        return await _struck(engine, strace)
+
+
+class Moment(StrEnum):
+    """Where in an engine's life a kill is aimed."""
+
+    START = "start"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class AimedKill:
+    """At the n-th call that touches one file, while the engine starts or while it stops.
+
+    A start saves a snapshot as soon as it is ready. A stop saves another one and then copies the log into the database
+    and cuts it. ``file`` is a file of the journal, empty for any: what is renamed and synced then is a snapshot alone.
+    """
+
+    moment: Moment
+    syscall: str
+    nth: int
+    file: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.syscall} {self.nth} of {self.file or 'a snapshot'} at the {self.moment.value}"
+
+    async def strike(self, engine: Engine) -> bool:
+        starting = self.moment is Moment.START
+        await (engine.spawn() if starting else engine.start())
+        if not starting:
+            await asyncio.sleep(LOADED_S)
+        path = str(engine.home / "engine" / self.file) if self.file else ""
+        strace = await _aim(engine, self.syscall, self.nth, path)
+        if not starting:
+            await asyncio.sleep(ATTACHED_S)
+            engine.terminate()
+        return await _struck(engine, strace, READY_WITHIN_S if starting else REACHED_WITHIN_S)
+
+
+async def _aim(engine: Engine, syscall: str, nth: int, path: str = "") -> Process:
+    """Have strace kill a running engine at a thread's n-th call, of those that touch ``path`` where one is given."""
+    inject = f"inject={syscall}:signal=SIGKILL:when={nth}"
+    options = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}", "-e", inject, "-p", str(engine.pid)]
+    options += ["-P", path] if path else []
+    return await asyncio.create_subprocess_exec("strace", *options, stderr=asyncio.subprocess.DEVNULL)
+
+
+async def _struck(engine: Engine, strace: Process, within_s: float = REACHED_WITHIN_S) -> bool:
+    reached = await _died(engine, within_s)
+    if strace.returncode is None and not reached:
+        strace.terminate()
+    await engine.kill()
+    await strace.wait()
+    return reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +153,9 @@ class FailpointKill:
         return reached
 
 
-async def _died(engine: Engine) -> bool:
+async def _died(engine: Engine, within_s: float = REACHED_WITHIN_S) -> bool:
     try:
-        return await asyncio.wait_for(engine.ended(), REACHED_WITHIN_S) == -9
+        return await asyncio.wait_for(engine.ended(), within_s) == -9
     except TimeoutError:
         return False
 
@@ -113,15 +165,27 @@ def has_strace() -> bool:
     return shutil.which("strace") is not None
 
 
-def plan(seed: int, *, randoms: int, syscalls: int, failpoints: int) -> list[Kill]:
+#: A snapshot: written and not synced, synced and not renamed, renamed and its folder not synced. The log's copy into
+#: the database: before some of its first pages, before its barrier, and copied but not cut.
+AIMED: Final[tuple[AimedKill, ...]] = (
+    *(AimedKill(moment, "fsync", nth) for moment in Moment for nth in (1, 2)),
+    *(AimedKill(moment, "rename", 1) for moment in Moment),
+    *(AimedKill(Moment.STOP, "pwrite64", nth, DATABASE) for nth in (1, 2, 5, 9)),
+    AimedKill(Moment.STOP, "fdatasync", 1, DATABASE),
+    AimedKill(Moment.STOP, "ftruncate", 1, LOG),
+)
+
+
+def plan(seed: int, *, randoms: int, syscalls: int, failpoints: int, aimed: int = 0) -> list[Kill]:
     """Return that many kills of each way, mixed; the same seed gives the same list."""
     chance = random.Random(seed)
     kills: list[Kill] = [_random_kill(chance) for _ in range(randoms)]
     if has_strace():
+        kills += itertools.islice(itertools.cycle(AIMED), aimed)
         reach = list(itertools.product(SYSCALLS, range(1, SYSCALL_REACH + 1)))
         kills += [SyscallKill(name, nth) for name, nth in _spread(chance, reach, syscalls)]
     else:
-        kills += [_random_kill(chance) for _ in range(syscalls)]
+        kills += [_random_kill(chance) for _ in range(syscalls + aimed)]
     passes = [(name, nth) for name in PLACES for nth in range(1, PLACES[name].reach + 1)]
     kills += [FailpointKill(name, nth) for name, nth in _spread(chance, passes, failpoints)]
     chance.shuffle(kills)

@@ -20,7 +20,7 @@ AT_ONCE = 48
 AWAY_S = 0.1
 NOTIONAL = (20.0, 200.0)
 #: The engine's words for: not now, ask again.
-AWAY = frozenset({"NOT_READY", "ENGINE_NOT_READY", "SHUTTING_DOWN"})
+AWAY = frozenset({"NOT_READY", "ENGINE_NOT_READY", "VENUE_NOT_READY", "SHUTTING_DOWN"})
 SIDES = ("BUY", "SELL")
 _DECIMALS = {"BTCUSDT": 5, "ETHUSDT": 4, "BNBUSDT": 3}
 #: The one symbol with resting orders. It is traded on one side only: the rails refuse an order against our own.

@@ -7,7 +7,7 @@ import time
 
 from tests.faults.crash_lane import campaign
 from tests.faults.figures import figures
-from tests.faults.kills import has_strace, plan
+from tests.faults.kills import AIMED, has_strace, plan
 from tests.faults.rows import Failure, Options, Outcome, Row
 
 LANES = 5
@@ -17,9 +17,10 @@ def run(options: Options) -> Outcome:
     """Kill at random moments, at enumerated system calls and at named places, under load and foul weather."""
     kills = plan(
         options.seed,
-        randoms=options.pick(70, 300),
-        syscalls=options.pick(80, 500),
+        randoms=options.pick(60, 100),
+        syscalls=options.pick(78, 676),
         failpoints=options.pick(50, 200),
+        aimed=len(AIMED) * options.pick(1, 2),
     )
     began = time.monotonic()
     lanes = asyncio.run(campaign(options.folder, kills, seed=options.seed, lanes=LANES))

@@ -12,7 +12,7 @@ from tests.faults import failpoints
 from tests.faults.crash_lane import campaign
 from tests.faults.failpoints import PLACES, arm
 from tests.faults.figures import figures
-from tests.faults.kills import FailpointKill, RandomKill, SyscallKill, plan
+from tests.faults.kills import AIMED, FailpointKill, RandomKill, SyscallKill, has_strace, plan
 
 KILLS = int(os.environ.get("NHMM_TEST_KILLS", "6"))
 LANES = 3
@@ -29,6 +29,15 @@ def test_kills_under_load_double_nothing_and_lose_nothing(tmp_path: Path) -> Non
     # The load was real: orders were placed, and old keys were asked again.
     assert values["at_exchange"] > 10 * KILLS
     assert values["replayed"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_strace(), reason="strace is not installed: no system call can be aimed at")
+def test_kills_at_a_snapshot_and_at_the_copy_of_the_log_lose_nothing(tmp_path: Path) -> None:
+    aimed = [AIMED[number] for number in (4, 1, 5, 7, 10, 11)]
+    lanes = asyncio.run(campaign(tmp_path, aimed, seed=2, lanes=1))
+    assert [finding for lane in lanes for finding in lane.findings] == []
+    assert [missed for lane in lanes for missed in lane.missed] == []
 
 
 def test_a_plan_has_every_way_to_die_and_is_the_same_for_a_seed() -> None:

@@ -14,6 +14,7 @@ import structlog
 from engine_service.domain.errors import ConfigurationError
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
+from engine_service.venues.binance.history import QuietPast
 from engine_service.venues.binance.outcomes import Failure, Meaning
 from engine_service.venues.binance.params import Params, Untranslatable
 from engine_service.venues.binance.parse import VENUE, ParseError, Payload, mapping, rows
@@ -70,6 +71,7 @@ class BinanceVenue(ABC):
         self._session = session
         self._public = BinancePublic(session, silence_s=silence_s)
         self._ids = ClientIds()
+        self._pasts: dict[str, QuietPast] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._resync_due = asyncio.Event()
         market = session.market
@@ -183,6 +185,9 @@ class BinanceVenue(ABC):
             report = read(mapping(answer))
         except ParseError as error:
             return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
+        if params.get("origClientOrderId", report.client_order_id) != report.client_order_id:
+            # Asked for one order, told of another: no evidence about either.
+            return ReadFailed(reason="VENUE_ANSWER_UNREADABLE: the answer is about another order")
         return self._learned(report)
 
     async def _find_in_list(
@@ -212,6 +217,9 @@ class BinanceVenue(ABC):
         if failure.code == "VENUE_TIMESTAMP":
             self._resync_due.set()
         return ReadFailed(reason=f"{failure.code}: {failure.reason}", retry_after_s=failure.retry_after_s)
+
+    def _past(self, symbol: str) -> QuietPast:
+        return self._pasts.setdefault(symbol, QuietPast())
 
     def _own(self, market: Market) -> None:
         if market is not self._session.market:

@@ -18,7 +18,7 @@ from engine_service.venues.binance.base import BinanceVenue, unusable_credential
 from engine_service.venues.binance.history import DAY_MS, trades_since
 from engine_service.venues.binance.outcomes import Failure
 from engine_service.venues.binance.params import Params
-from engine_service.venues.binance.parse import VENUE, ParseError, Payload, at_ms, mapping, rows
+from engine_service.venues.binance.parse import VENUE, ParseError, Payload, at_ms, mapping, named, rows
 from engine_service.venues.binance.session import BinanceSession, Call, unreadable, usable
 from engine_service.venues.binance.user_stream import FuturesUserStream
 from engine_service.venues.port import (
@@ -75,7 +75,11 @@ class BinanceFutures(BinanceVenue):
             call, wish, read = self._algo.placement(order)
             outcome = self._algo.placed(await self._act(call, wish, read), order)
         else:
-            outcome = await self._act(_PLACE, lambda: params.futures_order(order), parse_futures.settled)
+            outcome = await self._act(
+                _PLACE,
+                lambda: params.futures_order(order),
+                lambda body: parse_futures.settled(named(body, order.client_order_id)),
+            )
         return self._remembered(outcome, order.client_order_id)
 
     async def cancel(self, order: Order) -> SubmitOutcome:
@@ -172,7 +176,9 @@ class BinanceFutures(BinanceVenue):
             return rows(usable(await self._session.signed(_TRADES, asked)))
 
         try:
-            found = await trades_since(fetch, from_trade_id, since_ms, self.venue_time_ms(), _WEEK_MS)
+            found = await trades_since(
+                fetch, from_trade_id, since_ms, self.venue_time_ms(), _WEEK_MS, self._past(symbol)
+            )
             return [await self._attributed(row, symbol) for row in found]
         except ParseError as error:
             raise unreadable(error) from error

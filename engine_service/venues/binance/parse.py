@@ -101,6 +101,29 @@ def _plain_decimal(written: str) -> Decimal | None:
     return Decimal(written) if _DECIMAL.fullmatch(written) else None
 
 
+def positive(payload: Payload, name: str) -> Decimal:
+    """Return the price or size of a trade.
+
+    Raises:
+        ParseError: not a decimal, or not above zero.
+    """
+    value = decimal(payload, name)
+    if value <= ZERO:
+        raise ParseError(f"{name} is not positive")
+    return value
+
+
+def named(payload: Payload, client_order_id: str, name: str = "clientOrderId") -> Payload:
+    """Return the answer to a request about an order, which it may name.
+
+    Raises:
+        ParseError: it is about another order.
+    """
+    if payload.get(name, client_order_id) != client_order_id:
+        raise ParseError("the answer is about another order")
+    return payload
+
+
 def decimal_or(payload: Payload, name: str, default: Decimal = ZERO) -> Decimal:
     """Return a decimal, or ``default`` where the field is absent or empty."""
     value = payload.get(name)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
-from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.venues.binance.outcomes import failure_of
@@ -22,6 +19,8 @@ from engine_service.venues.binance.parse import (
     error_fields,
     identity,
     mapping,
+    named,
+    positive,
     price_or_none,
     rows,
     side,
@@ -52,7 +51,7 @@ def placed(payload: Payload, order: Order) -> Accepted:
 
 
 def _placed(payload: Payload, order: Order, client_order_id: str) -> Accepted:
-    venue_order_id = identity(payload, "orderId")
+    venue_order_id = identity(named(payload, client_order_id), "orderId")
     at = at_ms(payload, "transactTime")
     return Accepted(
         venue_order_id=venue_order_id,
@@ -91,7 +90,7 @@ def canceled(payload: Payload, order: Order) -> Accepted:
         ParseError: the answer lacks the order.
     """
     if "orderReports" not in payload:
-        return settled(payload)
+        return settled(named(payload, order.client_order_id, "origClientOrderId"))
     return settled(_own_report(payload, order, "origClientOrderId"))
 
 
@@ -154,8 +153,8 @@ def trade(payload: Payload, client_order_id: str) -> Fill:
         client_order_id=client_order_id,
         venue_order_id=identity(payload, "orderId"),
         side=side({"side": "BUY" if buyer else "SELL"}, "side"),
-        price=decimal(payload, "price"),
-        quantity=decimal(payload, "qty"),
+        price=positive(payload, "price"),
+        quantity=positive(payload, "qty"),
         fee=decimal_or(payload, "commission"),
         fee_asset=asset(payload, "commissionAsset"),
         at_ms=at_ms(payload, "time"),
@@ -215,20 +214,13 @@ def _answer_fill(row: Payload, order: Order, client_order_id: str, venue_order_i
         client_order_id=client_order_id,
         venue_order_id=venue_order_id,
         side=order.side,
-        price=_positive(row, "price"),
-        quantity=_positive(row, "qty"),
+        price=positive(row, "price"),
+        quantity=positive(row, "qty"),
         fee=decimal_or(row, "commission"),
         fee_asset=asset(row, "commissionAsset"),
         at_ms=at,
         liquidity="",
     )
-
-
-def _positive(row: Payload, name: str) -> Decimal:
-    value = decimal(row, name)
-    if value <= ZERO:
-        raise ParseError(f"{name} is not positive")
-    return value
 
 
 def _is_working(payload: Payload) -> bool:

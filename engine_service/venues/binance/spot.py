@@ -163,7 +163,7 @@ class BinanceSpot(BinanceVenue):
             return rows(usable(await self._session.signed(_TRADES, asked)))
 
         try:
-            found = await trades_since(fetch, from_trade_id, since_ms, self.venue_time_ms(), DAY_MS)
+            found = await trades_since(fetch, from_trade_id, since_ms, self.venue_time_ms(), DAY_MS, self._past(symbol))
             return [parse_spot.trade(row, await self._client_id(row, symbol)) for row in found]
         except ParseError as error:
             raise unreadable(error) from error

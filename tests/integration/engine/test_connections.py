@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engine_service.api import gate, http_protocol
-from engine_service.api.callers import FAILURES_PER_MINUTE
+from engine_service.api.bearer import FAILURES_PER_MINUTE
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
 from engine_service.api.problems import json_response

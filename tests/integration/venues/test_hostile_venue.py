@@ -12,7 +12,7 @@ import pytest
 
 from engine_service.domain.errors import ConfigurationError
 from engine_service.venues.binance.spot import BinanceSpot
-from engine_service.venues.port import OutcomeUnknown, ReadFailed
+from engine_service.venues.port import OrderReport, OutcomeUnknown, ReadFailed
 from tests.integration.venues.adapters import spot_venue
 from tests.unit.engine_service.venues.builders import market_order
 
@@ -75,6 +75,7 @@ BAD_ANSWERS = {
     "a page": http(200, b"<html>welcome</html>"),
     "an error with a good status": http(200, b'{"code":-2010,"msg":"x"}'),
     "no order id": http(200, b'{"status":"FILLED"}'),
+    "another order": http(200, b'{"orderId":1,"clientOrderId":"x","status":"FILLED","executedQty":"1","fills":[]}'),
     "a list": http(200, b"[]"),
     "half an answer": b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"orderId": 1',
     "nothing": b"",
@@ -122,3 +123,17 @@ async def test_a_key_that_can_withdraw_is_refused_at_the_start(server: HostileSe
     server.answer = answer
     with pytest.raises(ConfigurationError, match="VENUE_KEY_CAN_WITHDRAW"):
         await venue.open()
+
+
+async def test_a_query_answered_with_somebody_elses_order_is_no_evidence(
+    server: HostileServer, venue: BinanceSpot
+) -> None:
+    told = {
+        "symbol": "BTCUSDT", "orderId": 28, "price": "0", "origQty": "0.001", "executedQty": "0.001",
+        "status": "FILLED", "type": "MARKET", "side": "BUY", "time": 1760000000000,
+    }  # fmt: skip
+    order = market_order()
+    for client_order_id, kind in (("somebody-elses", ReadFailed), (order.client_order_id, OrderReport)):
+        body = orjson.dumps({**told, "clientOrderId": client_order_id})
+        server.answer = lambda path, body=body: http(200, body)  # type: ignore[misc]  # bound now
+        assert isinstance(await venue.query_order(order), kind)

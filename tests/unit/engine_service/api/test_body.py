@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine_service.api.body import NumberText, read_object, read_strictly
-from engine_service.api.order_bodies import limit_order, market_order
+from engine_service.api.order_bodies import Home, limit_order, market_order
 from engine_service.domain.errors import EngineError
 from engine_service.domain.ids import Market
 from engine_service.domain.order import OrderRequest
@@ -61,10 +61,10 @@ def outcome(read: Callable[[], Any]) -> object:
 
 def order_by(
     read: Callable[[bytes], dict[str, Any]],
-    order: Callable[[dict[str, Any], Market], OrderRequest],
+    order: Callable[[dict[str, Any], Home], OrderRequest],
     body: bytes,
 ) -> OrderRequest:
-    return order(read(body), Market.SPOT)
+    return order(read(body), Home(Market.SPOT, "BINANCE"))
 
 
 def same(body: bytes) -> object:

@@ -12,6 +12,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.apply_report import apply_fills
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.submit import submit
@@ -221,3 +222,30 @@ async def test_the_venues_last_word_is_kept_while_the_trades_of_an_earlier_one_a
     order = order_of(core, cid)
     assert (order.status, order.filled_quantity) == (OrderStatus.CANCELED, D("0.0005"))
     assert counts(core, "provisional_fill") == 1
+
+
+async def test_a_trade_of_the_other_side_that_a_history_brings_puts_the_order_aside_and_is_booked_all_the_same() -> (
+    None
+):
+    core = make_core()
+    cid = await resting(core)
+    order = order_of(core, cid)
+    wrong = Fill(
+        venue="BINANCE",
+        market=Market.SPOT,
+        symbol=SYMBOL,
+        trade_id="900001",
+        client_order_id=cid,
+        venue_order_id=order.venue_order_id,
+        side=order.side.opposite,
+        price=D("49000"),
+        quantity=D("0.001"),
+        at_ms=core.clock.now_ms(),
+    )
+    done = apply_fills(core, order, (wrong,))
+    assert done is not None
+    await done
+    assert order_of(core, cid).status is OrderStatus.QUARANTINED
+    assert core.state.restriction(SYMBOL, Market.SPOT, core.clock.now_ms()) is not None
+    assert counts(core, "contradiction") == 1
+    assert len(core.state.fills_of(cid)) == 1

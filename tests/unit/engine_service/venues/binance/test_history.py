@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine_service.venues.binance.history import PAGE, trades_since
+from engine_service.venues.binance.history import MOST_PAGES, PAGE, QuietPast, trades_since
 from engine_service.venues.port import VenueUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -58,3 +58,39 @@ async def test_a_cursor_that_goes_back_ends_the_walk_with_an_error() -> None:
 
     with pytest.raises(VenueUnavailable):
         await trades_since(stuck, "0", 0, 1, DAY_MS)
+
+
+async def test_a_cursor_that_goes_on_for_ever_ends_the_walk_with_an_error() -> None:
+    pages = 0
+
+    async def endless(params: dict[str, str | int]) -> list[dict[str, int]]:
+        nonlocal pages
+        pages += 1
+        first = int(params["fromId"])
+        return [{"id": n} for n in range(first, first + PAGE)]
+
+    with pytest.raises(VenueUnavailable, match="do not end"):
+        await trades_since(endless, "0", 0, 1, DAY_MS)
+    assert pages == MOST_PAGES
+
+
+async def test_an_instrument_that_never_traded_is_not_looked_for_in_its_whole_past_each_time() -> None:
+    venue, past = Trades(0, 0, 1), QuietPast()
+    await trades_since(venue.fetch, None, 0, 30 * DAY_MS, DAY_MS, past)
+    assert len(venue.asked) == 31
+    venue.asked.clear()
+    assert await trades_since(venue.fetch, None, 0, 30 * DAY_MS + 30_000, DAY_MS, past) == []
+    assert len(venue.asked) == 1
+
+
+async def test_its_first_trade_is_found_and_so_is_one_that_is_told_of_late() -> None:
+    past = QuietPast()
+    await trades_since(Trades(0, 0, 1).fetch, None, 0, 30 * DAY_MS, DAY_MS, past)
+    venue = Trades(1, 30 * DAY_MS - 60_000, 1)
+    assert len(await trades_since(venue.fetch, None, 0, 30 * DAY_MS + 30_000, DAY_MS, past)) == 1
+
+
+async def test_an_account_that_opened_earlier_is_read_from_there() -> None:
+    past = QuietPast()
+    await trades_since(Trades(0, 0, 1).fetch, None, 20 * DAY_MS, 30 * DAY_MS, DAY_MS, past)
+    assert len(await trades_since(Trades(1, DAY_MS, 1).fetch, None, 0, 31 * DAY_MS, DAY_MS, past)) == 1

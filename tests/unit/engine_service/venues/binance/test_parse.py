@@ -231,3 +231,21 @@ def test_a_bar_is_closed_only_when_the_venues_time_has_passed_its_end() -> None:
     early = parse_market.bar_report(row, "BTCUSDT.BINANCE", Market.SPOT, "1s", 1760000000999)
     later = parse_market.bar_report(row, "BTCUSDT.BINANCE", Market.SPOT, "1s", 1760000001000)
     assert (early.closed, later.closed, later.close_at_ms) == (False, True, 1760000001000)
+
+
+@pytest.mark.parametrize("wrong", [{"L": "0"}, {"L": "-5"}, {"l": "0"}, {"l": "-0.4"}])
+def test_a_trade_without_a_price_or_a_size_is_no_trade(wrong: dict[str, str]) -> None:
+    with pytest.raises(ParseError):
+        report_of(TRADE | wrong)
+
+
+def test_an_answer_about_another_order_is_no_answer_to_ours() -> None:
+    order = limit_order()
+    answer = SPOT_ORDER | {"clientOrderId": order.client_order_id, "fills": [], "transactTime": 1760000000000}
+    assert parse_spot.placed(answer, order).venue_order_id == "28"
+    with pytest.raises(ParseError, match="another order"):
+        parse_spot.placed(answer | {"clientOrderId": "somebody-elses"}, order)
+    canceled = SPOT_ORDER | {"status": "CANCELED", "origClientOrderId": order.client_order_id}
+    assert parse_spot.canceled(canceled, order).status is OrderStatus.CANCELED
+    with pytest.raises(ParseError, match="another order"):
+        parse_spot.canceled(canceled | {"origClientOrderId": "somebody-elses"}, order)

@@ -1,0 +1,202 @@
+"""``WS /ws``: the event stream as messages. It only tells: no order and no switch is taken over this socket.
+
+A page of another origin is refused before the handshake. The token comes as the first message, as a subprotocol
+(``bearer.TOKEN``) or, from a program that is no browser and sends no origin, as the usual header; never in the address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from engine_service.api.body import read_object
+from engine_service.api.callers import LOOK_EVERY_S
+from engine_service.api.event_subscription import Subscription, send_events
+from engine_service.api.grants import Principal
+from engine_service.api.routes import SOCKETS
+from engine_service.domain.errors import EngineError
+from engine_service.runtime.engine import Engine
+
+AUTH_WITHIN_S: Final = 5.0
+PER_PRINCIPAL: Final = 50
+#: Connections that have not said who they are.
+STRANGERS: Final = 64
+MAX_HEADERS, MAX_HEADER_BYTES = 64, 8 * 1024
+MESSAGES_PER_S: Final = 20
+POLICY_VIOLATION, UNAUTHORISED, TOO_MANY = 1008, 4401, 4429
+_BEARER: Final = "bearer"
+
+Identify = Callable[[str, str], Principal]
+
+
+@dataclass(slots=True)
+class EventSocket:
+    """The ASGI application behind the one WebSocket route.
+
+    ``identify(token, peer)`` raises for a stranger; ``still_holds`` tells whether who was let in would be let in now.
+    """
+
+    engine: Engine
+    identify: Identify
+    still_holds: Callable[[Principal], bool]
+    allowed_hosts: frozenset[str]
+    _open: Counter[str] = field(default_factory=Counter)
+    _strangers: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        headers = _headers(scope)
+        if headers is None or not self._may_knock(scope, headers):
+            await socket.close()  # before it is accepted: answered 403
+            return
+        try:
+            await self._serve(socket, scope, headers)
+        except WebSocketDisconnect:
+            return
+
+    async def _serve(self, socket: WebSocket, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        token, chosen = _offered(headers, scope["subprotocols"])
+        if not token and self._strangers >= STRANGERS:
+            await socket.close()
+            return
+        await socket.accept(subprotocol=chosen)
+        first: dict[str, Any] = {}
+        if not token:
+            first = await self._first_message(socket)
+            token = str(first.get("token") or "")
+        principal = self._principal(token, (scope.get("client") or ("", 0))[0])
+        if principal is None:
+            await socket.close(UNAUTHORISED, "a token is needed in the first message")
+            return
+        if self._open[principal.name] >= PER_PRINCIPAL:
+            await socket.close(TOO_MANY, f"at most {PER_PRINCIPAL} connections of one caller")
+            return
+        self._open[principal.name] += 1
+        try:
+            await self._converse(socket, principal, Subscription(after=_resumed(first, headers, self.engine)))
+        finally:
+            self._open[principal.name] -= 1
+
+    async def _first_message(self, socket: WebSocket) -> dict[str, Any]:
+        self._strangers += 1
+        try:
+            async with asyncio.timeout(AUTH_WITHIN_S):
+                return _read(await _text(socket)) or {}
+        except TimeoutError:
+            return {}
+        finally:
+            self._strangers -= 1
+
+    def _principal(self, token: str, peer: str) -> Principal | None:
+        try:
+            principal = self.identify(token, peer)
+        except EngineError:
+            return None
+        return principal if SOCKETS["/ws"].scope in principal.scopes else None
+
+    async def _converse(self, socket: WebSocket, principal: Principal, subscription: Subscription) -> None:
+        hello = {"type": "ready", "seq": self.engine.core.journal.last_seq, "after": subscription.after}
+        await socket.send_text(orjson.dumps(hello).decode())
+        others = {
+            asyncio.create_task(self._hear(socket, subscription)),
+            asyncio.create_task(self._watch(socket, principal)),
+        }
+        try:
+            while await self._tell(socket, subscription, others):
+                subscription.changed.clear()
+        finally:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+    async def _watch(self, socket: WebSocket, principal: Principal) -> None:
+        """Show out a caller whose token has expired or was revoked."""
+        while self.still_holds(principal):  # noqa: ASYNC110  # a file and a clock, no event
+            await asyncio.sleep(LOOK_EVERY_S)
+        await socket.close(UNAUTHORISED, "the token counts no more")
+
+    async def _tell(self, socket: WebSocket, subscription: Subscription, others: set[asyncio.Task[None]]) -> bool:
+        """Tell events until the caller or the engine ends it (``False``), or the caller wants them from elsewhere."""
+        sending = asyncio.create_task(send_events(self.engine, socket, subscription))
+        wish = asyncio.create_task(subscription.changed.wait())
+        try:
+            done, _ = await asyncio.wait({sending, wish, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {wish}:
+                task.result()
+            return done == {wish}
+        finally:
+            sending.cancel()
+            wish.cancel()
+            await asyncio.gather(sending, wish, return_exceptions=True)
+
+    async def _hear(self, socket: WebSocket, subscription: Subscription) -> None:
+        loop = asyncio.get_running_loop()
+        began_s, heard = loop.time(), 0
+        while True:
+            message = _read(await _text(socket))
+            if loop.time() - began_s >= 1:
+                began_s, heard = loop.time(), 0
+            heard += 1
+            if heard > MESSAGES_PER_S:
+                await socket.close(POLICY_VIOLATION, "too many messages")
+                return
+            answer = subscription.ask(message, self.engine.core.account)
+            await socket.send_text(orjson.dumps(answer).decode())
+
+    def _may_knock(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        """Tell whether the handshake comes from this machine's own pages, or from a program with a token."""
+        host = headers.get(b"host", b"").decode("ascii")
+        known = host in self.allowed_hosts or host.rpartition(":")[0] in self.allowed_hosts
+        origin = headers.get(b"origin")
+        ours = b"authorization" in headers if origin is None else origin.decode("ascii") == f"http://{host}"
+        cross = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
+        asked = scope["path"] in SOCKETS and not scope["query_string"]
+        return asked and known and ours and not cross and not self.engine.stopping
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes] | None:
+    """Return the handshake's headers, each once; ``None`` where they are too many, too large or not plain."""
+    raw: list[tuple[bytes, bytes]] = scope["headers"]
+    if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
+        return None
+    headers = {name.lower(): value for name, value in raw}
+    plain = all(value.isascii() and value.decode("ascii").isprintable() for value in headers.values())
+    return headers if plain and len(headers) == len(raw) else None
+
+
+def _offered(headers: Mapping[bytes, bytes], subprotocols: list[str]) -> tuple[str, str | None]:
+    """Return the token that came with the handshake, and the subprotocol to answer with."""
+    for offered in subprotocols:
+        if offered.startswith(f"{_BEARER}."):
+            return offered.removeprefix(f"{_BEARER}."), _BEARER if _BEARER in subprotocols else offered
+    if len(subprotocols) == 2 and subprotocols[0] == _BEARER:
+        return subprotocols[1], _BEARER
+    kind, _, token = headers.get(b"authorization", b"").decode("ascii").partition(" ")
+    return (token.strip() if kind.lower() == _BEARER else ""), None
+
+
+def _resumed(first: Mapping[str, Any], headers: Mapping[bytes, bytes], engine: Engine) -> int:
+    """Return after which event the stream goes on: as the first message or ``Last-Event-ID`` says, else from now."""
+    told = str(first.get("after", headers.get(b"last-event-id", b"").decode("ascii")))
+    return int(told) if told.isascii() and told.isdigit() and len(told) <= 15 else engine.core.journal.last_seq
+
+
+async def _text(socket: WebSocket) -> bytes:
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    return (message.get("text") or "").encode("utf-8", "surrogatepass")
+
+
+def _read(text: bytes) -> dict[str, Any] | None:
+    try:
+        return read_object(text)
+    except EngineError:
+        return None

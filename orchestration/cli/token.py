@@ -1,0 +1,40 @@
+"""``nhmm token``: named callers of the engine, each with a token of its own that can expire and be revoked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.layout import Home
+from orchestration.cli.operate import ENGINE_MODULE, HomeOption
+
+app = typer.Typer(help="Issue and revoke tokens of named callers.", no_args_is_help=True)
+
+
+@app.command()
+def issue(
+    name: Annotated[str, typer.Argument(help="Who: a-z, 0-9 and -.")],
+    scope: Annotated[str, typer.Option(help="read, trade or admin.")] = "read",
+    days: Annotated[int, typer.Option(min=0, max=3650, help="How long it counts; 0 for ever.")] = 90,
+    home: HomeOption = None,
+) -> None:
+    """Print a new token, once: only its digest is kept. A running engine knows it within a second."""
+    _ask(Home.resolve(home).path, "--issue-token", name, "--scope", scope, "--days", str(days))
+
+
+@app.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="Who is let in no more.")],
+    home: HomeOption = None,
+) -> None:
+    """Let a caller in no more, also on connections that stand."""
+    _ask(Home.resolve(home).path, "--revoke-token", name)
+
+
+def _ask(home: Path, *words: str) -> None:
+    done = subprocess.run([sys.executable, *ENGINE_MODULE, "--home", str(home), *words], check=False)
+    raise typer.Exit(done.returncode)
