@@ -238,9 +238,9 @@ def test_what_is_no_http_is_answered_and_ends() -> None:
     on(echo, scenario)
 
 
-def test_nothing_is_changed_to_another_protocol() -> None:
+def test_nothing_is_changed_to_another_protocol_than_websocket() -> None:
     async def scenario(port: int) -> None:
-        head = b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        head = b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
         assert (await told(port, head)).endswith(b"GET /up  ")
 
     on(echo, scenario)
