@@ -22,11 +22,9 @@ from engine_service.backtest.options import BacktestOptions, FillRow, LimitInval
 from engine_service.backtest.series import BadBars, BarSeries, check_one_venue, checked_symbol
 from engine_service.backtest.signals import wishes_for
 from engine_service.backtest.vector_path import FundsShort, trade_crossings
+from orchestration.cli.backtest_notes import idle, notes
 from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
-from strategies.features import SPLIT_JUMP
-from strategies.regime_policy import PolicyOptions
-from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
 
 VENUE = "BINANCE"
@@ -98,7 +96,7 @@ def run(options: RunOptions) -> Done:
         traded=traded,
         at_open=options.fill_at == "open",
         figures={**figures, "seconds": seconds},
-        notes=(*_notes(series, names), *_idle(choice, figures)),
+        notes=(*notes(series, names), *idle(choice, figures)),
     )
 
 
@@ -268,43 +266,6 @@ def _funding(options: RunOptions, names: Mapping[str, str]) -> dict[str, list[Fu
 
 
 # --- what is said -----------------------------------------------------------------------------------------------
-
-
-def _notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator[str]:
-    last = max(int(columns.close_at[-1]) for columns in series.values())
-    first = min(int(columns.open_at[0]) for columns in series.values())
-    for symbol, columns in series.items():
-        name = names[symbol]
-        if columns.missing:
-            yield f"GAPS: {name} lacks {columns.missing} bars; nothing was filled in"
-        if still := int(np.count_nonzero(columns.volume == 0)):
-            yield f"ZERO_VOLUME: {name} has {still} bars without volume; orders there trade at the bar's price"
-        if (at := _first_jump(columns)) is not None:
-            yield f"SPLIT: {name} jumps at {at} ms as no trade does; a split traded through looks like profit or loss"
-        if columns.close.min() == columns.close.max():
-            yield f"CONSTANT_PRICE: {name} never moves"
-        if columns.close_at[-1] < last:
-            early = last - int(columns.close_at[-1])
-            yield f"ENDED_EARLY: {name} ends {early} ms before the others; it is held at its last price"
-        if columns.open_at[0] > first:
-            yield f"LISTED_LATE: {name} begins {int(columns.open_at[0]) - first} ms after the others"
-
-
-def _idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:
-    if figures["orders"]:
-        return
-    idle = [symbol for symbol, model in choice.models.items() if not exposures_of(model, PolicyOptions()).any()]
-    if idle:
-        yield f"NO_EXPOSURE: no regime of {', '.join(idle)} pays its costs beyond doubt, so nothing was traded"
-    else:
-        yield "NO_ORDERS: the strategy asked for no change of exposure"
-
-
-def _first_jump(columns: BarSeries) -> int | None:
-    """Return the open, ms, of the first bar that opens far from the close right before it."""
-    jumps = np.abs(np.log(columns.open[1:] / columns.close[:-1])) > SPLIT_JUMP
-    jumps &= columns.open_at[1:] == columns.close_at[:-1]
-    return int(columns.open_at[1 + int(np.argmax(jumps))]) if jumps.any() else None
 
 
 def write_trades(path: Path, done: Done) -> None:

@@ -1,0 +1,53 @@
+"""What is said beside the figures of a backtest: oddities of the bars, and why nothing was traded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from engine_service.backtest.series import BarSeries
+from strategies.features import SPLIT_JUMP
+from strategies.regime_policy import PolicyOptions
+from strategies.research.after_training import exposures_of
+from strategies.research.catalogue import StrategyChoice
+
+
+def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a person should know of the bars, each by its code; nothing of it was mended."""
+    last = max(int(columns.close_at[-1]) for columns in series.values())
+    first = min(int(columns.open_at[0]) for columns in series.values())
+    for symbol, columns in series.items():
+        name = names[symbol]
+        if columns.missing:
+            yield f"GAPS: {name} lacks {columns.missing} bars; nothing was filled in"
+        if still := int(np.count_nonzero(columns.volume == 0)):
+            yield f"ZERO_VOLUME: {name} has {still} bars without volume; orders there trade at the bar's price"
+        if (at := _first_jump(columns)) is not None:
+            yield f"SPLIT: {name} jumps at {at} ms as no trade does; a split traded through looks like profit or loss"
+        if columns.close.min() == columns.close.max():
+            yield f"CONSTANT_PRICE: {name} never moves"
+        if columns.close_at[-1] < last:
+            early = last - int(columns.close_at[-1])
+            yield f"ENDED_EARLY: {name} ends {early} ms before the others; it is held at its last price"
+        if columns.open_at[0] > first:
+            yield f"LISTED_LATE: {name} begins {int(columns.open_at[0]) - first} ms after the others"
+
+
+def idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why nothing was traded, where nothing was."""
+    if figures["orders"]:
+        return
+    without = [symbol for symbol, model in choice.models.items() if not exposures_of(model, PolicyOptions()).any()]
+    if without:
+        yield f"NO_EXPOSURE: no regime of {', '.join(without)} pays its costs beyond doubt, so nothing was traded"
+    else:
+        yield "NO_ORDERS: the strategy asked for no change of exposure"
+
+
+def _first_jump(columns: BarSeries) -> int | None:
+    """Return the open, ms, of the first bar that opens far from the close right before it."""
+    jumps = np.abs(np.log(columns.open[1:] / columns.close[:-1])) > SPLIT_JUMP
+    jumps &= columns.open_at[1:] == columns.close_at[:-1]
+    return int(columns.open_at[1 + int(np.argmax(jumps))]) if jumps.any() else None
