@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO_TIMEOUT_S = 280
+DEMO_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)

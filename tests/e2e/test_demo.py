@@ -12,7 +12,7 @@ from assets.tables import PARITY_DAYS
 from tests.e2e.conftest import RunningDemo
 from warehouse.store import Warehouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def _get(demo: RunningDemo, path: str) -> httpx.Response:

@@ -12,7 +12,7 @@ from tests.e2e.command_line import Running
 from tests.e2e.conftest import RunningDemo
 from tests.integration.simulated_exchange import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
