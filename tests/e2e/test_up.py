@@ -20,7 +20,7 @@ from orchestration.cli.processes import ProcessGroup
 from tests.e2e.command_line import Running
 from tests.integration.simulated_exchange import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROCESSES = {"exchange", "engine", "code-server", "webserver", "daemon"}
 MARK = "UP_TEST_RUN"

@@ -102,7 +102,8 @@ def test_the_candidate_is_registered_under_the_engines_name_and_the_gates_can_ju
 
 
 def test_bars_of_another_length_and_a_missing_half_are_refused(model: Path, file: Path, tmp_path: Path) -> None:
-    hourly = pl.read_parquet(file).with_columns(pl.col("ts") * 60)
+    first = pl.col("ts").min()
+    hourly = pl.read_parquet(file).with_columns(first + (pl.col("ts") - first) * 60)
     hourly.write_parquet(tmp_path / "hourly.parquet")
     result = evaluate(model, tmp_path / "hourly.parquet")
     assert isinstance(result.exception, Refused)
