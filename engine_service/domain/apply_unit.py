@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import IllegalEvent, apply
@@ -13,21 +13,22 @@ from engine_service.domain.state import EngineState
 
 
 @exactly
-def apply_unit(state: EngineState, order: Order, events: Iterable[e.Event]) -> Order:
+def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> Order:
     """Change the books by an order's events, and put the order itself back once, as the last of them leaves it.
 
     The state afterwards is what ``apply`` makes of the same events one by one; a test holds it to that. Only the
     way there is shorter: an order that is over at the end never reserves anything.
 
     Raises:
-        IllegalEvent: no rule allows one of the events.
+        IllegalEvent: no rule allows one of the events; nothing was changed.
     """
+    for event in events:
+        if isinstance(event, e.OrderEvent):
+            order = step(order, event)
     for event in events:
         if not isinstance(event, e.OrderEvent):
             apply(state, event)
-            continue
-        order = step(order, event)
-        if isinstance(event, e.OrderFilled):
+        elif isinstance(event, e.OrderFilled):
             state.image.fills.setdefault(order.client_order_id, []).append(event.fill)
             state.portfolio.book_fill(event)
             state.exposure.after_fill(state.portfolio, event)

@@ -45,8 +45,7 @@ class ExposureBook:
     ) -> tuple[Decimal, Decimal, Decimal]:
         """Return (line, venue, total) exposure if an order of ``value`` were added.
 
-        Several rails ask the same of one order: the last answer is kept until anything moves. Sums are as exact as
-        the caller's decimal context.
+        Several rails ask the same of one order: the last answer is kept until anything moves.
         """
         asked = (order_line, venue, side, value)
         if asked != self._asked:
@@ -70,7 +69,7 @@ class ExposureBook:
         return ZERO if line is None else line.worst
 
     def strategy_after_order(self, strategy: str, order_line: str, side: OrderSide, value: Decimal) -> Decimal:
-        """Return the strategy's exposure if an order of ``value`` were added, as exact as the caller's context."""
+        """Return the strategy's exposure if an order of ``value`` were added."""
         total = self.totals.by_strategy.get(strategy, ZERO)
         line = self.lines.get(order_line)
         own = None if line is None else line.owners.get(strategy)

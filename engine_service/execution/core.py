@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future, Task
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -95,22 +95,20 @@ class EngineCore:
             Unavailable: the journal failed (``JOURNAL_UNAVAILABLE``).
         """
         self._require_journal()
-        entries: list[Entry] = [] if self._held is None else self._held
-        for offered in events:
-            self._add(entries, self._applied(offered))
-        return self._handed_over(entries)
+        return self._journaled(map(self._applied, events))
 
     def _require_journal(self) -> None:
         if self.journal.failed or self.phase is Phase.FAILED:
             raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written; the engine has to be restarted")
 
-    def _add(self, entries: list[Entry], event: e.Event) -> None:
-        recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
-        entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
-        if type(event) in _BOOKED:
-            self._money_moved = True
-
-    def _handed_over(self, entries: list[Entry]) -> Future[int]:
+    def _journaled(self, applied: Iterable[e.Event]) -> Future[int]:
+        """Hand over facts as they are applied: the rows of each are those of the state right after it."""
+        entries: list[Entry] = [] if self._held is None else self._held
+        for event in applied:
+            recorded = Recorded(seq=self.journal.last_seq + len(entries) + 1, event=event)
+            entries.append(Entry(recorded=recorded, projections=projections_of(self.state, recorded, self.account)))
+            if type(event) in _BOOKED:
+                self._money_moved = True
         if self._money_moved:
             self._money_moved = False
             error = self.state.portfolio.identity_error
@@ -128,11 +126,9 @@ class EngineCore:
         self._require_journal()
         apply_unit(self.state, initialized.order, life)
         events = (initialized, *life)
-        entries: list[Entry] = [] if self._held is None else self._held
         for event in events:
             count(self.state, event)
-            self._add(entries, event)
-        return self._handed_over(entries)
+        return self._journaled(events)
 
     def together(self, work: Callable[[], None]) -> Future[int]:
         """Run ``work``, which may not wait, and hand all it records to the journal as one unit.

@@ -99,6 +99,15 @@ def test_an_event_that_no_rule_allows_is_a_defect() -> None:
         apply_unit(state(), one, life(one, 1, ())[1:])
 
 
+def test_an_event_that_no_rule_allows_leaves_the_books_alone() -> None:
+    one, fresh = order(1, OrderSide.BUY), state()
+    submitted, *rest = life(one, 1, ("3",))
+    with pytest.raises(IllegalEvent):
+        apply_unit(fresh, one, [submitted, *rest, submitted])
+    assert fresh.image.portfolio == state().image.portfolio
+    assert (fresh.image.orders, fresh.image.fills) == ({}, {})
+
+
 def test_a_changed_order_is_a_new_one_and_knows_its_fields() -> None:
     one = order(1, OrderSide.BUY)
     other = replace(one, status=OrderStatus.FILLED, filled_quantity=D(3))
