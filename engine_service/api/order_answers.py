@@ -15,7 +15,7 @@ from engine_service.api.views import fill_view, order_with_fills
 from engine_service.contract.codes import CODES
 from engine_service.domain.errors import Refused, Unavailable, VenueRefused
 from engine_service.domain.events import IdempotencyMark
-from engine_service.execution.submit import SubmitResult, SubmitStatus
+from engine_service.execution.answers import SubmitResult, SubmitStatus
 
 
 def answered(

@@ -61,7 +61,8 @@ async def _frames(engine: Engine, after: int, name: str) -> AsyncIterator[bytes]
                 last = recorded.seq
         while True:
             try:
-                item = await asyncio.wait_for(client.queue.get(), HEARTBEAT_S)
+                async with asyncio.timeout(HEARTBEAT_S):
+                    item = await client.queue.get()
             except TimeoutError:
                 yield b": heartbeat\n\n"
                 continue

@@ -215,7 +215,8 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
     )
     outcome: SubmitOutcome = OutcomeUnknown(reason="the change was cut off")
     try:
-        outcome = await asyncio.wait_for(core.venue_for(order.symbol).amend(asked), AMEND_TIMEOUT_S)
+        async with asyncio.timeout(AMEND_TIMEOUT_S):
+            outcome = await core.venue_for(order.symbol).amend(asked)
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcome = OutcomeUnknown(reason=type(error).__name__)
     finally:

@@ -76,7 +76,8 @@ async def send_pair(
     )
     outcomes: tuple[SubmitOutcome, SubmitOutcome] = (OutcomeUnknown(reason="the send was cut off"),) * 2
     try:
-        outcomes = await asyncio.wait_for(venue.submit_oco(sent[1], sent[0], list_id), SEND_TIMEOUT_S)
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            outcomes = await venue.submit_oco(sent[1], sent[0], list_id)
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcomes = (OutcomeUnknown(reason=type(error).__name__),) * 2
     finally:

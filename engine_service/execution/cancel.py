@@ -132,7 +132,8 @@ async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", p
         return
     outcome: SubmitOutcome = OutcomeUnknown(reason="the cancel was cut off")
     try:
-        outcome = await asyncio.wait_for(venue.cancel(order), CANCEL_TIMEOUT_S)
+        async with asyncio.timeout(CANCEL_TIMEOUT_S):
+            outcome = await venue.cancel(order)
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcome = OutcomeUnknown(reason=type(error).__name__)
     finally:

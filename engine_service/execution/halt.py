@@ -13,9 +13,10 @@ from engine_service.domain.marks import asset_symbol
 from engine_service.domain.money import exactly
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.execution.answers import SubmitResult
 from engine_service.execution.cancel import CancelResult, cancel_all
 from engine_service.execution.core import EngineCore
-from engine_service.execution.submit import IdempotencyContext, SubmitResult, submit
+from engine_service.execution.submit import IdempotencyContext, submit
 from engine_service.risk.breakers import TokenBucket
 
 

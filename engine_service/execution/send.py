@@ -31,7 +31,8 @@ async def send(core: EngineCore, approved: Approved, client_order_id: str) -> No
         return
     outcome: SubmitOutcome = OutcomeUnknown(reason="the send was cut off")
     try:
-        outcome = await asyncio.wait_for(core.venue_for(order.symbol).submit(order), SEND_TIMEOUT_S)
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            outcome = await core.venue_for(order.symbol).submit(order)
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcome = OutcomeUnknown(reason=type(error).__name__)
     finally:

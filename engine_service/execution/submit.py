@@ -10,63 +10,25 @@ import asyncio
 from asyncio import Future, Task
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-
-from msgspec import Struct
-from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, Unavailable
 from engine_service.domain.events import IdempotencyMark
-from engine_service.domain.fill import Fill
 from engine_service.domain.ids import client_order_id as derived_id
 from engine_service.domain.order import Order, OrderRequest
-from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.answers import SubmitResult, outcome_of, replayed, result
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.runaway import count_refusal
 from engine_service.execution.send import send, send_at_once
 from engine_service.risk.context import RiskContext, RiskRefused
 from engine_service.risk.gate import Approved, Verdict
-from engine_service.storage.port import FillFilter, StoredAnswer
+from engine_service.storage.port import StoredAnswer
 
 IdempotencyContext = IdempotencyMark
 _Running = Future[StoredAnswer | None]
 
 SAME_REQUEST_WAIT_S = 2.0
-
-
-class SubmitStatus(StrEnum):
-    """What a caller is told. The order itself says the rest."""
-
-    CREATED = "created"
-    IN_DOUBT = "in_doubt"
-    DENIED = "denied"
-    REJECTED = "rejected"
-    NOT_PLACED = "not_placed"
-
-
-class SubmitResult(Struct, frozen=True, kw_only=True):
-    """The answer to a request. ``replayed`` tells that it was answered before, word for word.
-
-    ``code``, ``reason`` and ``numbers`` explain a refusal by us (denied), by the venue (rejected) or by the way
-    there (not_placed).
-    """
-
-    status: SubmitStatus
-    order: Order
-    fills: tuple[Fill, ...] = ()
-    replayed: bool = False
-    numbers: Mapping[str, str] = field(default_factory=dict)
-    answered_at_ms: int = 0
-
-    @property
-    def code(self) -> str:
-        return self.order.code
-
-    @property
-    def reason(self) -> str:
-        return self.order.reason
 
 
 async def submit(core: EngineCore, request: OrderRequest, idem: IdempotencyContext) -> SubmitResult:
@@ -85,7 +47,7 @@ async def submit(core: EngineCore, request: OrderRequest, idem: IdempotencyConte
         if claimed is None:
             return await submit(core, request, idem)
     if isinstance(claimed, StoredAnswer):
-        return _replayed(core, claimed)
+        return replayed(core, claimed)
     try:
         walk, stored = _begin_together(core, request, idem)
     except BaseException:
@@ -162,7 +124,7 @@ async def _told(core: EngineCore, walk: _Walk, stored: StoredAnswer) -> SubmitRe
     # Shielded: a caller that goes away changes nothing about the order or about those who ask the same.
     await asyncio.shield(walk.durable)
     order = stored.order or walk.order
-    return _result(order, stored)
+    return result(order, stored)
 
 
 def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark) -> _Walk:
@@ -235,16 +197,6 @@ async def _walk(core: EngineCore, walk: _Walk) -> None:
 
 # --- answers ----------------------------------------------------------------------------------------------------
 
-_BY_STATUS = {
-    OrderStatus.DENIED: SubmitStatus.DENIED,
-    OrderStatus.REJECTED: SubmitStatus.REJECTED,
-    OrderStatus.NOT_PLACED: SubmitStatus.NOT_PLACED,
-    OrderStatus.IN_DOUBT: SubmitStatus.IN_DOUBT,
-    OrderStatus.SUBMITTED: SubmitStatus.IN_DOUBT,
-    OrderStatus.PENDING_ACK: SubmitStatus.IN_DOUBT,
-    OrderStatus.INITIALIZED: SubmitStatus.IN_DOUBT,
-}
-
 
 async def _answer(core: EngineCore, walk: _Walk) -> None:
     """Record the answer beside the order, wait for the disk, then give it to everyone who asked. Once."""
@@ -253,7 +205,7 @@ async def _answer(core: EngineCore, walk: _Walk) -> None:
     walk.answering = True
     recorded, stored = _record_answer(core, walk)
     await recorded
-    walk.answer.set_result(_result(stored.order or walk.order, stored))
+    walk.answer.set_result(result(stored.order or walk.order, stored))
     core.idempotency.finish(stored)
 
 
@@ -264,7 +216,7 @@ def _record_answer(core: EngineCore, walk: _Walk) -> tuple[Future[int], StoredAn
     stored = StoredAnswer(
         mark=walk.idem,
         at_ms=core.clock.now_ms(),
-        outcome=_BY_STATUS.get(order.status, SubmitStatus.CREATED).value,
+        outcome=outcome_of(order).value,
         client_order_id=cid,
         order=order,
         fills=core.state.fills_of(cid),
@@ -280,16 +232,6 @@ def _record_answer(core: EngineCore, walk: _Walk) -> tuple[Future[int], StoredAn
         )
     )
     return recorded, stored
-
-
-def _result(order: Order, stored: StoredAnswer) -> SubmitResult:
-    return SubmitResult(
-        status=SubmitStatus(stored.outcome),
-        order=order,
-        fills=stored.fills,
-        numbers=stored.numbers,
-        answered_at_ms=stored.at_ms,
-    )
 
 
 def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:
@@ -308,53 +250,10 @@ def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:
 
 async def _other_answer(core: EngineCore, idem: IdempotencyMark, running: _Running) -> StoredAnswer | None:
     try:
-        return await asyncio.wait_for(asyncio.shield(running), SAME_REQUEST_WAIT_S)
+        async with asyncio.timeout(SAME_REQUEST_WAIT_S):
+            return await asyncio.shield(running)
     except TimeoutError as error:
         begun = core.journal.answer(idem.scope, idem.key)
         where = "" if begun is None else f"/orders/{begun.client_order_id}"
         why = "the same request is still running"
         raise Conflict("IDEMPOTENCY_IN_PROGRESS", why, retry_after_s=1, location=where) from error
-
-
-def _replayed(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
-    """Say again what was said; beyond the time to live, or where nothing was said, the order as it stands."""
-    if answer.order is not None and answer.outcome and core.idempotency.is_fresh(answer):
-        return SubmitResult(
-            status=SubmitStatus(answer.outcome),
-            order=answer.order,
-            fills=answer.fills,
-            replayed=True,
-            numbers=answer.numbers,
-            answered_at_ms=answer.at_ms,
-        )
-    return present(core, answer)
-
-
-def present(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
-    """Return the present state of the order behind an answer.
-
-    Raises:
-        Unavailable: its order cannot be read.
-    """
-    order = core.state.order(cid := answer.client_order_id) or core.journal.order(cid)
-    if order is None:
-        raise Unavailable("JOURNAL_UNAVAILABLE", "the order of this key cannot be read")
-    fills = core.state.fills_of(cid) or tuple(
-        row.fill for row in core.journal.fills(FillFilter(client_order_id=cid, limit=1_000))
-    )
-    status = _BY_STATUS.get(order.status, SubmitStatus.CREATED)
-    if order.filled_quantity > 0:
-        status = SubmitStatus.CREATED
-    return SubmitResult(
-        status=status,
-        order=order,
-        fills=fills,
-        replayed=True,
-        numbers=answer.numbers,
-        answered_at_ms=order.updated_at_ms,
-    )
-
-
-def with_leg(idem: IdempotencyContext, leg: str) -> IdempotencyContext:
-    """Return the key for another leg of the same intent (take-profit, stop-loss): same scope, own key."""
-    return replace(idem, key=f"{idem.key}.{leg}")

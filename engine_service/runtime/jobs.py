@@ -128,7 +128,8 @@ async def keep_instruments_fresh(engine: Engine) -> None:
     engine.core.journal.on_commit(look)
     while True:
         with suppress(TimeoutError):
-            await asyncio.wait_for(doubted.wait(), INSTRUMENTS_EVERY_S)
+            async with asyncio.timeout(INSTRUMENTS_EVERY_S):
+                await doubted.wait()
         doubted.clear()
         for venue in engine.core.venues.values():
             try:

@@ -68,7 +68,8 @@ async def stop(engine: Engine) -> None:
     engine.loop.running = False
     engine.bus.close()
     try:
-        await asyncio.wait_for(engine.core.settle(), STOP_WITHIN_S / 2)
+        async with asyncio.timeout(STOP_WITHIN_S / 2):
+            await engine.core.settle()
     except TimeoutError:
         # What is still in doubt is in the journal; the next start settles it.
         _log.warning("stopped with work under way", tasks=sorted(engine.core.tasks))

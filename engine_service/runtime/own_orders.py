@@ -7,8 +7,9 @@ import hashlib
 from engine_service.domain.errors import Refused, VenueRefused
 from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.order import OrderRequest
+from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.core import EngineCore
-from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.execution.submit import submit
 from engine_service.storage.codec import encode_canonical
 
 PRINCIPAL = "engine"

@@ -87,6 +87,20 @@ def test_yaml_is_never_loaded_unsafely() -> None:
     assert unsafe == []
 
 
+def test_no_wait_loses_a_cancellation() -> None:
+    # Up to Python 3.11 wait_for swallows a cancellation that comes together with the result: a stop would hang.
+    lossy = [
+        f"{source.path}:{node.lineno}"
+        for source in sources()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr == "wait_for"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "asyncio"
+    ]
+    assert lossy == []
+
+
 def test_postponed_annotations_stay_out_of_what_dagster_reads() -> None:
     # Dagster compares annotation objects; postponed ones are text and refuse to match.
     found = [

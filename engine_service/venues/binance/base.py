@@ -234,7 +234,8 @@ class BinanceVenue(ABC):
         """Measure the venue's time every minute, and at once when the venue refused a timestamp."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._resync_due.wait(), CLOCK_EVERY_S)
+                async with asyncio.timeout(CLOCK_EVERY_S):
+                    await self._resync_due.wait()
             self._resync_due.clear()
             try:
                 await self._session.synchronise()

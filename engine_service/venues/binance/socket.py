@@ -161,7 +161,8 @@ class ReconnectingSocket:
         until_s = asyncio.get_running_loop().time() + self._overlap_s
         with contextlib.suppress(TimeoutError, ConnectionClosed):
             while (left_s := until_s - asyncio.get_running_loop().time()) > 0:
-                raw = await asyncio.wait_for(old.message(), timeout=left_s)
+                async with asyncio.timeout(left_s):
+                    raw = await old.message()
                 with contextlib.suppress(orjson.JSONDecodeError):
                     yield orjson.loads(raw)
         await old.close()

@@ -23,6 +23,7 @@ _ANSWER_S = 5.0
 _EVENTS = "ORDER_TRADE_UPDATE/ACCOUNT_UPDATE/ALGO_UPDATE/listenKeyExpired"
 #: Names, side, type, sizes and prices of an executionReport.
 _ORDER_FIELDS = ("s", "i", "c", "C", "S", "o", "f", "q", "Q", "p", "P")
+_WITHOUT_TRIGGER = frozenset({"MARKET", "LIMIT", "LIMIT_MAKER"})
 _LISTEN_KEY = "/fapi/v1/listenKey"
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +96,8 @@ class SpotUserStream:
 def without_overtaken(messages: list[Any]) -> list[Any]:
     """Leave out that an order was taken in where its first trade arrived with that news: the trade says it too.
 
-    Both must tell of the same order in every word that names and sizes it; a contradiction is kept and told.
+    Both must tell of the same order in every word that names and sizes it; a contradiction is kept and told. Of an
+    order with a stop price the same word also tells that it was triggered, which no trade says.
     """
     traded: dict[int, Payload] = {}
     kept = []
@@ -105,15 +107,17 @@ def without_overtaken(messages: list[Any]) -> list[Any]:
         if event is not None and isinstance(number, int):
             if event.get("x") == "TRADE":
                 traded[number] = event
-            elif event.get("x") == "NEW" == event.get("X") and _is_same_order(event, traded.get(number)):
+            elif event.get("x") == "NEW" == event.get("X") and _says_no_more(event, traded.get(number)):
                 continue
         kept.append(message)
     kept.reverse()
     return kept
 
 
-def _is_same_order(event: Payload, trade: Payload | None) -> bool:
-    return trade is not None and all(event.get(name) == trade.get(name) for name in _ORDER_FIELDS)
+def _says_no_more(event: Payload, trade: Payload | None) -> bool:
+    if trade is None or event.get("o") not in _WITHOUT_TRIGGER:
+        return False
+    return all(event.get(name) == trade.get(name) for name in _ORDER_FIELDS)
 
 
 def _event_of(message: object) -> Payload | None:

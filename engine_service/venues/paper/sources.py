@@ -168,11 +168,14 @@ class FixedSource:
             yield self._standing(symbol)
         while True:
             try:
-                yield await asyncio.wait_for(self._queue.get(), timeout=_STANDING_S)
+                async with asyncio.timeout(_STANDING_S):
+                    event = await self._queue.get()
             except TimeoutError:
                 # A market that stands still is still there: unless told so now and then, its marks would go stale.
                 for symbol in self._prices:
                     yield self._standing(symbol)
+            else:
+                yield event
 
     def _standing(self, symbol: str) -> BookUpdate:
         price, tick = self._prices[symbol], self._instruments[symbol].tick

@@ -82,6 +82,7 @@ def test_a_stop_triggers_fills_and_tells_both(engine: EngineProcess, exchange: S
         lambda: (found := _order(engine, order["client_order_id"]))["order"]["status"] == "FILLED" and found
     )
     kinds = [event["kind"] for event in detail["history"]]
+    assert "OrderTriggered" in kinds, detail
     assert kinds.index("OrderTriggered") < kinds.index("OrderFilled")
     assert Decimal(detail["order"]["average_price"]) < Decimal(order["stop_price"]) * Decimal("1.001")
 

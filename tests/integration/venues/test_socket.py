@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
 from engine_service.venues.port import StreamStatus
@@ -45,7 +47,9 @@ class Ticker:
             if not self.silent:
                 number = next(self.numbers)
                 for connection in tuple(self.connections):
-                    await connection.send(orjson.dumps({"n": number}))
+                    # One that is closing is still in the set for a moment; the others must go on hearing.
+                    with contextlib.suppress(ConnectionClosed):
+                        await connection.send(orjson.dumps({"n": number}))
 
 
 @pytest.fixture

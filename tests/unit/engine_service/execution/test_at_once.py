@@ -17,8 +17,9 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.domain.state import EngineState
+from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.core import EngineCore
-from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.execution.submit import submit
 from engine_service.storage.codec import encode_canonical
 from engine_service.storage.port import Recorded
 from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome

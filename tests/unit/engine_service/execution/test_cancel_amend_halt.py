@@ -12,11 +12,12 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import flatten, halt, resume
-from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.execution.submit import submit
 from engine_service.venues.port import Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, opening, policy
 from tests.fakes.venue import FakeVenue, Script, unknown

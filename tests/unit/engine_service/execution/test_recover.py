@@ -12,13 +12,14 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.domain.state import EngineState
 from engine_service.execution.amend import amend
+from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import record_equity
 from engine_service.execution.halt import halt
 from engine_service.execution.recover import start_up
-from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.execution.submit import submit
 from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Entry
 from engine_service.storage.projections import projections_of

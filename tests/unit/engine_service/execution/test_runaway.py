@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.order_status import OrderSide, OrderStatus
+from engine_service.execution.answers import SubmitResult
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import resume
 from engine_service.execution.recover import start_up
-from engine_service.execution.submit import SubmitResult, submit
+from engine_service.execution.submit import submit
 from engine_service.risk.permissions import RUNAWAY_REFUSALS
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, policy, refresh_marks, restart
 

@@ -9,7 +9,8 @@ import pytest
 from engine_service.domain.errors import Conflict
 from engine_service.domain.order import Order
 from engine_service.execution import submit as module
-from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.execution.answers import SubmitStatus
+from engine_service.execution.submit import submit
 from tests.fakes.engine import fake, limit_order, make_core, mark_of
 from tests.fakes.venue import FakeVenue, Script
 

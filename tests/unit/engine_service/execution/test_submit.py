@@ -11,9 +11,10 @@ from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
+from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.core import Phase
-from engine_service.execution.submit import SubmitStatus, submit
+from engine_service.execution.submit import submit
 from engine_service.storage.port import Recorded
 from engine_service.venues.port import OutcomeUnknown, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, policy

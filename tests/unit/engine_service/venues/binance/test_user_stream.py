@@ -39,6 +39,9 @@ def test_the_news_that_an_order_was_taken_in_is_left_out_where_its_trade_follows
         pytest.param([report("REPLACED", "NEW"), FILLED], id="an amendment"),
         pytest.param([PART, PART, FILLED], id="trades, doubled or not"),
         pytest.param([report("NEW", "NEW", i=8), FILLED], id="another order"),
+        pytest.param(
+            [report("NEW", "NEW", o="STOP_LOSS"), report("TRADE", "FILLED", o="STOP_LOSS")], id="a stop was triggered"
+        ),
         pytest.param([report("NEW", "NEW", i=[7]), report("TRADE", "FILLED", i=[7])], id="no order number"),
         pytest.param([None, "text", {"event": None}, [], TAKEN_IN], id="nonsense"),
     ],
