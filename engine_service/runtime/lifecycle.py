@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from engine_service.execution.dead_man import DeadManSwitch
+from engine_service.execution.equity import record_equity
 from engine_service.execution.recover import start_up
 from engine_service.execution.user_stream import follow_user_events
 from engine_service.runtime import jobs
@@ -38,7 +39,7 @@ async def start(engine: Engine, version: str) -> None:
     core, supervisor = engine.core, engine.supervisor
     venue = core.venue(core.default_venue)
     supervisor.start(Job("market-data", _MarketData(engine).run))
-    report = await start_up(core, epoch=engine.epoch, version=version)
+    report = await start_up(core, epoch=engine.epoch, version=version, first_prices=lambda: _first_marks(engine))
     _log.info(
         "engine ready",
         in_doubt=len(report.in_doubt),
@@ -48,6 +49,7 @@ async def start(engine: Engine, version: str) -> None:
     )
     supervisor.start(Job("brackets", engine.brackets.run))
     await _first_marks(engine)
+    await record_equity(core)
     supervisor.start(Job("user-stream", lambda: follow_user_events(core, venue, _stream_observer(engine)), "halt"))
     supervisor.start(Job("reconcile", lambda: jobs.keep_reconciling(engine)))
     supervisor.start(Job("equity", lambda: jobs.keep_recording_equity(engine)))
