@@ -17,6 +17,7 @@ from assets.universe import active_symbols
 from governance.model_card import ModelCard, content_version
 from governance.registry import ModelRegistry
 from strategies.features import FEATURE_SCHEMA
+from strategies.regimes.calibration import Calibration
 from warehouse.store import Warehouse
 
 KIND = "gaussian_hmm"
@@ -93,6 +94,7 @@ def training(
             "seconds": round(watch.seconds, 3),
             "card": dg.MetadataValue.json(card.to_dict()),
             "regimes": as_table(list(_regime_rows(outcomes))),
+            "calibration": as_table(calibration_rows(outcomes)),
             "dropped": as_table([{"symbol": name, "reason": reason} for name, reason in dropped.items()]),
         }
     )
@@ -166,6 +168,19 @@ def _tasks(series: Sequence[Series], settings: ResearchSettings, previous: Mappi
         )
         for one in series
     ]
+
+
+def calibration_rows(outcomes: Sequence[FitOutcome]) -> list[dict[str, Any]]:
+    """Return what every symbol's confidence is worth: one row per step, or one that says why it stays as it is."""
+    rows = []
+    for outcome in outcomes:
+        found = Calibration.from_dict(outcome.model["calibration"]) if outcome.model is not None else None
+        if found is None:
+            continue
+        common = {"symbol": outcome.symbol, "outcomes": found.outcomes, "answer": found.fallback or "calibrated"}
+        steps = zip((0.0, *found.edges), found.values, strict=True) if found.values else [(None, None)]
+        rows += [{**common, "confidence_from": begin, "was_right": share} for begin, share in steps]
+    return rows
 
 
 def _regime_rows(outcomes: Sequence[FitOutcome]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.calibrated_fit import Calibrated
 from strategies.contracts import Bar, Strategy
 from strategies.features import FEATURES
 from strategies.ma_cross import MovingAverageCross
@@ -29,7 +30,7 @@ from strategies.research.walk_forward import Fitter, WalkForwardOptions, WalkFor
 
 Array = NDArray[np.float64]
 
-FITTERS: Mapping[str, Fitter] = {GAUSSIAN_HMM: fit, JUMP: fit_jump}
+FITTERS: Mapping[str, Fitter] = {GAUSSIAN_HMM: Calibrated(fit), JUMP: Calibrated(fit_jump)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

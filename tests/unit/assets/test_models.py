@@ -20,9 +20,10 @@ from assets.kinds import judge_kinds, kind_rows
 from assets.plots import MAX_BYTES, bars_picture, equity_picture, regime_picture
 from assets.scoring import ALL, evaluation_rows, fit_metrics, portfolio_curve, scores_of, symbol_curve
 from assets.tables import EVALUATIONS, FEATURE_ROWS
-from assets.training import NothingTrained, Origin, assemble, previous_models, refusals
+from assets.training import NothingTrained, Origin, assemble, calibration_rows, previous_models, refusals
 from governance.registry import ModelRegistry
 from strategies.regime_policy import PolicyOptions
+from strategies.regimes.calibration import Calibration
 from strategies.regimes.fit import FitOptions
 from strategies.research.walk_forward import WalkForwardOptions
 from tests.unit.assets.bars import DAY, STEP, SYMBOL, bars, stored
@@ -77,6 +78,25 @@ def test_fits_become_one_version_that_the_registry_takes(fits: list[FitOutcome],
     assert card.fits[SYMBOL]["regimes"] == 2
     assert card.fits[SYMBOL]["refit_agreement"] >= OPTIONS.min_refit_agreement
     assert card.fits[SYMBOL]["gaps"] == 0
+
+
+def test_every_model_says_what_its_confidence_is_worth_and_the_version_stands_for_it(
+    series: list[Series], tmp_path: Path
+) -> None:
+    fits = [fit_symbol(fit_task(one)) for one in series]
+    rows = calibration_rows(fits)
+    assert {row["symbol"] for row in rows} == {SYMBOL, OTHER}
+    for outcome in fits:
+        assert outcome.model is not None
+        found = Calibration.from_dict(outcome.model["calibration"])
+        own = [row for row in rows if row["symbol"] == outcome.symbol]
+        assert [row["was_right"] for row in own] == (list(found.values) or [None])
+        assert own[0]["answer"] == (found.fallback or "calibrated")
+    bundle, card = assemble(fits, {}, ORIGIN)
+    assert "calibration_outcomes" in card.fits[SYMBOL]
+    bundle["symbols"][SYMBOL]["calibration"]["outcomes"] += 1.0
+    with pytest.raises(ValueError, match="arrays are"):
+        ModelRegistry(tmp_path).register(bundle, card)
 
 
 def test_the_same_data_and_seed_give_the_same_version(series: list[Series], fits: list[FitOutcome]) -> None:
