@@ -83,9 +83,9 @@ def outcomes(
 ) -> tuple[Array, Array, Array]:
     """Return raw confidences (N,), whether each was right (N,) and how much it counts (N,), on complete rows (T, 7).
 
-    One per bar from number ``first`` on at which regimes of one direction outweigh all others: right where the price stood further that way
-    after the likeliest regime's expected stay of h bars; it counts 1 / h, as so many of them overlap. Bars whose stay
-    is not over, or holds a gap, and prices that stood where they were, tell nothing.
+    One per bar from number ``first`` on at which regimes of one direction outweigh all others: right where the price
+    stood further that way after the likeliest regime's expected stay of h bars; it counts 1 / h, as so many of them
+    overlap. Bars whose stay is not over, or holds a gap, and prices that stood where they were, tell nothing.
     """
     posteriors, _ = filter_batch(model, rows)
     direction = posteriors @ np.array(regime_exposures(model, _FREE))

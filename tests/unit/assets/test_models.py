@@ -90,7 +90,7 @@ def test_every_model_says_what_its_confidence_is_worth_and_the_version_stands_fo
         assert outcome.model is not None
         found = Calibration.from_dict(outcome.model["calibration"])
         own = [row for row in rows if row["symbol"] == outcome.symbol]
-        assert [row["was_right"] for row in own] == (list(found.values) or [None])
+        assert [row["was_right"] for row in own if row["was_right"] is not None] == list(found.values)
         assert own[0]["answer"] == (found.fallback or "calibrated")
     bundle, card = assemble(fits, {}, ORIGIN)
     assert "calibration_outcomes" in card.fits[SYMBOL]
