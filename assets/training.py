@@ -10,6 +10,7 @@ from assets.describe import OWNERS, Stopwatch, as_table
 from assets.feature_table import Series, newest_series
 from assets.fitting import FitOutcome, FitTask, fit_symbol
 from assets.intervals import utc
+from assets.plots import calibration_picture
 from assets.ports import Clock, Compute
 from assets.scoring import fit_metrics
 from assets.settings import ResearchSettings
@@ -95,6 +96,7 @@ def training(
             "card": dg.MetadataValue.json(card.to_dict()),
             "regimes": as_table(list(_regime_rows(outcomes))),
             "calibration": as_table(calibration_rows(outcomes)),
+            **_calibration_page(outcomes),
             "dropped": as_table([{"symbol": name, "reason": reason} for name, reason in dropped.items()]),
         }
     )
@@ -168,6 +170,12 @@ def _tasks(series: Sequence[Series], settings: ResearchSettings, previous: Mappi
         )
         for one in series
     ]
+
+
+def _calibration_page(outcomes: Sequence[FitOutcome]) -> dict[str, dg.MarkdownMetadataValue]:
+    found = {one.symbol: one.model["calibration"] for one in outcomes if one.model is not None}
+    steps = {symbol: (one["edges"], one["values"]) for symbol, one in found.items() if one["values"]}
+    return {"what confidence is worth": dg.MetadataValue.md(calibration_picture(steps))} if steps else {}
 
 
 def calibration_rows(outcomes: Sequence[FitOutcome]) -> list[dict[str, Any]]:
