@@ -86,7 +86,7 @@ def calibration_picture(steps: Mapping[str, tuple[Sequence[float], Sequence[floa
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--", label="as it says")
     for colour, (symbol, (edges, values)) in zip(COLOURS * len(steps), steps.items(), strict=False):
-        axes.stairs(values, [0.0, *edges, max(1.0, *edges)], color=colour, baseline=None, linewidth=1.4, label=symbol)
+        axes.stairs(values, [0.0, *edges, max([1.0, *edges])], color=colour, baseline=None, linewidth=1.4, label=symbol)
     axes.set_xlim(0.3, 1)
     axes.set_ylim(0.3, 1)
     axes.set_xlabel("share of the likeliest regime", fontsize=8)
