@@ -7,6 +7,7 @@ from typing import Any
 from assets.feature_table import Series
 from strategies.calibrated_fit import Calibrated
 from strategies.regime_policy import PolicyOptions
+from strategies.regimes.bar_table import BarTable
 from strategies.regimes.fit import FitOptions, FitRefused, FitReport, fit
 from strategies.regimes.model import RegimeModel
 from strategies.research.baseline import single_gaussian_log_likelihood
@@ -54,13 +55,14 @@ def fit_symbol(task: FitTask) -> FitOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkTask:
-    """One symbol to walk forward."""
+    """One symbol to walk forward. ``bars`` are those behind its newest rows, where a model reads more than rows."""
 
     series: Series
     bar_ms: int
     fit_options: FitOptions
     policy: PolicyOptions
     walk: WalkForwardOptions
+    bars: BarTable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,13 @@ import pytest
 from assets.delivery import DeliveryUnconfirmed, deliver
 from assets.feature_table import Series, build, newest_series
 from assets.fitting import FitOutcome, FitTask, WalkOutcome, WalkTask, fit_symbol, walk_symbol
-from assets.kinds import judge_kinds, kind_rows
+from assets.kinds import bars_behind, judge_kinds, kind_rows
 from assets.plots import MAX_BYTES, bars_picture, equity_picture, regime_picture
 from assets.scoring import ALL, evaluation_rows, fit_metrics, portfolio_curve, scores_of, symbol_curve
 from assets.tables import EVALUATIONS, FEATURE_ROWS
 from assets.training import NothingTrained, Origin, assemble, calibration_rows, previous_models, refusals
 from governance.registry import ModelRegistry
+from orchestration.environment import load
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.calibration import Calibration
 from strategies.regimes.fit import FitOptions
@@ -228,6 +229,26 @@ def test_both_kinds_of_model_are_judged_on_the_same_bars(series: list[Series]) -
     assert rows["buy_and_hold"]["gain_nats"] is None
     short = replace(series[0], rows=series[0].rows[:70], open_ms=series[0].open_ms[:70])
     assert "too few bars" in judge_kinds(replace(task, series=short)).refused
+
+
+def test_the_two_level_model_is_judged_beside_them_on_the_bars_behind_the_rows(tmp_path: Path) -> None:
+    store, research = stored(Warehouse(tmp_path), bars(4 * 1440)), load({}).research
+    days = [f"2026-03-0{day}" for day in range(1, 5)]
+    rows, _ = build(store, days, market="spot", interval="1m", step_ms=STEP)
+    store.writer(FEATURE_ROWS).upsert(rows)
+    (one,), _ = newest_series(store, [SYMBOL], market="spot", interval="1m", step_ms=STEP, bars=9000)
+    behind = bars_behind(store, research, one)
+    assert behind is not None
+    np.testing.assert_allclose(behind.features()[-len(one.rows) :], one.rows, atol=1e-12)
+    policy = PolicyOptions(round_trip_cost_bps=1.0, min_t_statistic=0.0)
+    task = WalkTask(series=one, bar_ms=STEP, fit_options=OPTIONS, policy=policy, walk=WALK, bars=behind)
+    outcome = judge_kinds(task)
+    judged = {row["strategy"]: row for row in kind_rows([outcome], 525_600)}
+    assert "h2" in judged, outcome.refused
+    assert judged["h2"]["gain_nats"] is None
+    short = replace(one, rows=one.rows[:1400], open_ms=one.open_ms[:1400])
+    assert "h2: TOO_FEW_BARS" in judge_kinds(replace(task, series=short)).refused
+    assert bars_behind(store, research, replace(one, open_ms=one.open_ms - 10**9)) is None
 
 
 class OneStrategyEngine:
