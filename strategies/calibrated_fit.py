@@ -62,10 +62,11 @@ def _held_out(
     used, times = rows[complete], open_at_ms[complete]
     begin = len(used) - int(len(used) * HELD_OUT_SHARE)
     span = (int(times[begin]), int(times[-1]) + bar_ms)
-    # Rolling windows of the first held-out bars must not reach into the bars that were fitted.
+    # Rolling windows of the first held-out bars must not reach into the bars that were fitted. Whether refits agree
+    # was asked of the model in use; to ask again would cost as much as the fit.
     known = max(0, begin - WARM_UP)
     try:
-        model, _ = fitter(used[:known], times[:known], bar_ms, options, None)
+        model, _ = fitter(used[:known], times[:known], bar_ms, replace(options, min_refit_agreement=0.0), None)
     except FitRefused:
         return Calibration(from_ms=span[0], to_ms=span[1], fallback=NO_HELD_OUT_MODEL), {}
     raw, right, weight = outcomes(model, used[known:], times[known:], bar_ms, begin - known)

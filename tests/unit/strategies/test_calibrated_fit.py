@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from strategies.calibrated_fit import HELD_OUT_SHARE, LONGEST_STAY, Calibrated, outcomes
+from strategies.ensemble import Ensemble, EnsembleOptions
 from strategies.features import FEATURES, WARM_UP, compute
 from strategies.policy_path import held_exposures
 from strategies.regime_policy import PolicyOptions, RegimePolicy, regime_exposures
@@ -190,6 +191,20 @@ def test_a_confidence_that_is_worth_less_than_the_gate_never_acts(
     signals = [signal for bar in series.bars() if (signal := raw.on_bar(bar)) is not None]
     assert signals
     assert {signal.why["confidence_scale"] for signal in signals} == {"raw: NO_HELD_OUT_MODEL"}
+
+
+def test_a_calibrated_confidence_reaches_the_ensembles_gate(series: Series, traded: tuple[RegimeModel, Array]) -> None:
+    policy = PolicyOptions(cooldown_s=0.0, round_trip_cost_bps=2.0, hysteresis=0.1)
+    live = RegimePolicy(traded[0], "v", policy)
+    together = Ensemble({"hmm_regime": 1.0}, EnsembleOptions(gate=0.6))
+    found = [
+        combined
+        for bar in series.bars()
+        if (signal := live.on_bar(bar)) is not None and (combined := together.on_signal(signal)) is not None
+    ]
+    opened = [signal for signal in found if signal.target]
+    assert len(opened) > 1
+    assert all(0.6 <= signal.confidence <= STEPS.values[-1] for signal in opened)
 
 
 def test_walked_forward_each_fold_passes_the_gate_by_its_own_calibration(rising: RegimeModel) -> None:
