@@ -15,7 +15,7 @@ from engine_service.execution.user_stream import follow_user_events
 from engine_service.runtime import jobs
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.journal_watch import keep_checking
-from engine_service.runtime.model_bundle import read_bundle
+from engine_service.runtime.model_bundle import ModelBundle, read_bundle
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy
 from engine_service.runtime.supervisor import Job
 from engine_service.venues.abilities import DeadManVenue
@@ -105,10 +105,20 @@ class _MarketData:
             await self._engine.feed.load_history()
             stored = self._engine.core.state.image.models.get(REGIME_STRATEGY)
             if stored is not None:
-                self._engine.loop.swap_model(read_bundle(stored.bundle))
+                self._put_in_force(read_bundle(stored.bundle))
             self._engine.loop.warm_up()
             self._warm = True
         await self._engine.feed.run()
+
+    def _put_in_force(self, bundle: ModelBundle) -> None:
+        """A model of other bars than this engine now closes would read a market it never learned: none is in force."""
+        interval = self._engine.settings.interval
+        if bundle.interval != interval:
+            _log.warning(
+                "the stored model reads other bars", version=bundle.version, model=bundle.interval, now=interval
+            )
+            return
+        self._engine.loop.swap_model(bundle)
 
     def _follow_listed(self) -> None:
         """A person may trade what the strategies do not watch: on a small venue every instrument has a price."""
