@@ -25,13 +25,14 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
     for event in events:
         if isinstance(event, e.OrderEvent):
             order = step(order, event)
+    books = state.portfolio
     for event in events:
-        if not isinstance(event, e.OrderEvent):
-            apply(state, event)
-        elif isinstance(event, e.OrderFilled):
+        if isinstance(event, e.OrderFilled):
             state.image.fills.setdefault(order.client_order_id, []).append(event.fill)
-            state.portfolio.book_fill(event)
-            state.exposure.after_fill(state.portfolio, event)
+            books.book_fill(event)
+            state.exposure.after_fill(books, event)
+        elif not isinstance(event, e.OrderEvent):
+            apply(state, event)
     state.put_order(order)
     return order
 

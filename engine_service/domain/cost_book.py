@@ -48,6 +48,10 @@ class CostBook:
         Returns:
             The realised result of the part that closed something, at average cost.
         """
+        return self.moved(quantity, value)
+
+    def moved(self, quantity: Decimal, value: Decimal) -> Decimal:
+        """Do what ``move`` does, as exactly as the caller's decimal context."""
         held = self.quantity
         if not quantity:
             return ZERO

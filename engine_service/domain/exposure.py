@@ -163,15 +163,13 @@ class ExposureBook:
 
     def after_holding(self, portfolio: Portfolio, venue: str, market: Market, asset: str) -> None:
         """Follow a change of one asset."""
-        book = portfolio.holdings.get(holding_key(venue, market, asset))
+        key = holding_key(venue, market, asset)
+        book = portfolio.holdings.get(key)
         if book is None:
             return
         at_risk = market is Market.SPOT and asset != self.reporting
-        key = (
-            line_key(asset_symbol(asset, self.reporting, venue), market, asset, self.reporting)
-            if at_risk
-            else holding_key(venue, market, asset)
-        )
+        if at_risk:
+            key = line_key(asset_symbol(asset, self.reporting, venue), market, asset, self.reporting)
         line = self._line(key, venue, market, at_risk=at_risk)
         line.quantity, line.cost = book.quantity, book.cost
         if line.price is None:
@@ -181,13 +179,11 @@ class ExposureBook:
     def after_derivative(self, portfolio: Portfolio, symbol: str) -> None:
         """Follow a change of one futures position."""
         position = portfolio.derivatives[symbol]
-        line = self._line(f"{symbol}|futures", venue_of(symbol), Market.FUTURES, at_risk=True)
-        rate = self._rate(line.venue, position.quote) or ONE
-        line.quantity, line.cost, line.quote = (
-            position.book.quantity,
-            quantise(position.book.cost * rate),
-            position.quote,
-        )
+        book, quote = position.book, position.quote
+        line = self._line(instrument_line(symbol, Market.FUTURES), venue_of(symbol), Market.FUTURES, at_risk=True)
+        rate = self._rate(line.venue, quote) or ONE
+        line.quantity, line.quote = book.quantity, quote
+        line.cost = quantise(book.cost if rate is ONE else book.cost * rate)
         line.price = self._price_of(line) or line.price
         self._refresh(line)
 
@@ -256,8 +252,10 @@ class ExposureBook:
                 totals.derivatives[line.venue] = totals.derivatives.get(line.venue, ZERO) + added
         for strategy, own in line.owners.items():
             before = own.worst
-            own.refresh(line.price)
-            totals.by_strategy[strategy] = totals.by_strategy.get(strategy, ZERO) + own.worst - before
+            own.refresh(line)
+            added = own.worst - before
+            if added:
+                totals.by_strategy[strategy] = totals.by_strategy.get(strategy, ZERO) + added
 
 
 def _with_order(position: Decimal, buys: Decimal, sells: Decimal, side: OrderSide, value: Decimal) -> Decimal:

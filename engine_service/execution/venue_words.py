@@ -34,6 +34,10 @@ _SETTLED = frozenset(
 )
 
 
+#: Words that tell of an order just sent that the venue has it, and nothing else that has an event of its own.
+_TAKEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
+
+
 class Words(Struct, frozen=True, kw_only=True):
     """What was said: ``executed`` is the venue's cumulative filled quantity, ``fills`` the trades named with it."""
 
@@ -93,9 +97,9 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     if contradiction and order.status is not OrderStatus.QUARANTINED:
         return Facts([*quarantined(order, contradiction, now), *fill_events(core, order, fills)])
     events: list[e.Event] = _birth(order, words, now)
-    events += fill_events(core, order, fills)
     booked = gross(order)
     if fills:
+        events += fill_events(core, order, fills)
         booked += max(ZERO, sum([fill.quantity for fill in fills], ZERO) - order.provisional_quantity)
     gap = words.executed > booked
     if not gap:
@@ -128,13 +132,17 @@ def _contradiction(order: Order, words: Words) -> str:
 
 def misfit(order: Order, fills: Iterable[Fill]) -> str:
     """Return why trades cannot be the order's, empty where they can."""
-    fits = all(fill.side is order.side and fill.symbol == order.symbol for fill in fills)
-    return "" if fits else "a trade does not fit the order"
+    for fill in fills:
+        if fill.side is not order.side or fill.symbol != order.symbol:
+            return "a trade does not fit the order"
+    return ""
 
 
 def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:
     """The venue's first sign of an order."""
     cid = order.client_order_id
+    if order.status is OrderStatus.SUBMITTED and words.status in _TAKEN:
+        return [e.OrderAccepted(at_ms=now_ms, client_order_id=cid, venue_order_id=words.venue_order_id)]
     events: list[e.Event] = []
     if order.status is OrderStatus.NOT_PLACED and words.status is not OrderStatus.REJECTED:
         events += [

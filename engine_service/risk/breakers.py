@@ -54,15 +54,17 @@ class VenueBreaker:
         if self.opened_at_s is not None:
             self._probe_result(ok, now_s)
             return
-        second = int(now_s)
-        if not self.seconds or self.seconds[-1].at != second:
-            self.seconds.append(_Second(second))
-        self.seconds[-1].calls += 1
-        self.seconds[-1].errors += not ok
+        second, seconds = int(now_s), self.seconds
+        if not seconds or seconds[-1].at != second:
+            seconds.append(_Second(second))
+        newest = seconds[-1]
+        newest.calls += 1
         self.calls += 1
-        self.errors += not ok
+        if not ok:
+            newest.errors += 1
+            self.errors += 1
         calls, errors = self._sums(now_s)
-        if calls >= policy.breaker_min_calls and errors * 100 >= policy.breaker_error_share_pct * calls:
+        if errors and calls >= policy.breaker_min_calls and errors * 100 >= policy.breaker_error_share_pct * calls:
             self.opened_at_s = now_s
             self.probing = False
 
@@ -75,8 +77,9 @@ class VenueBreaker:
             self._forget()
 
     def _sums(self, now_s: float) -> tuple[int, int]:
-        while self.seconds and self.seconds[0].at <= now_s - WINDOW_S:
-            old = self.seconds.popleft()
+        seconds, over = self.seconds, now_s - WINDOW_S
+        while seconds and seconds[0].at <= over:
+            old = seconds.popleft()
             self.calls -= old.calls
             self.errors -= old.errors
         return self.calls, self.errors

@@ -64,9 +64,10 @@ def _prices(ctx: RiskContext) -> RiskRefused | None:
     if wants_stop != (ctx.stop_price is not None):
         wanted = "needs a" if wants_stop else "takes no"
         return refused("ORDER_SHAPE_INVALID", f"this order type {wanted} stop price", ctx.request.type.value, "")
-    for price in (ctx.limit_price, ctx.stop_price):
-        if price is not None and price <= 0:
-            return refused("ORDER_SHAPE_INVALID", "a price must be positive", price, ctx.instrument.tick)
+    if wants_limit or wants_stop:
+        for price in (ctx.limit_price, ctx.stop_price):
+            if price is not None and price <= 0:
+                return refused("ORDER_SHAPE_INVALID", "a price must be positive", price, ctx.instrument.tick)
     return None
 
 
@@ -97,12 +98,15 @@ def price_invalid(ctx: RiskContext) -> RiskRefused | None:
 
 def price_band(ctx: RiskContext) -> RiskRefused | None:
     """PRICE_BAND: a price, or for a market order the touch, too far from the mark."""
-    if ctx.mark is None or not ctx.mark.is_valid:
+    seen = ctx.mark
+    if seen is None or not seen.is_valid:
         return None
-    mark, band = ctx.mark.price, ctx.policy.price_band_bps
-    touch = ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid
-    prices = [price for price in (ctx.limit_price, ctx.stop_price) if price is not None] or [touch]
-    for price in prices:
+    mark, band, limit, stop = seen.price, ctx.policy.price_band_bps, ctx.limit_price, ctx.stop_price
+    if limit is None and stop is None:
+        limit = seen.ask if ctx.side is OrderSide.BUY else seen.bid
+    for price in (limit, stop):
+        if price is None or price == mark:
+            continue
         distance = abs(price - mark) * BPS
         if distance > band * mark:
             edge = mark * (1 + band / BPS) if price > mark else mark * (1 - band / BPS)
@@ -145,9 +149,9 @@ def notional_too_large(ctx: RiskContext) -> RiskRefused | None:
 
 def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
     """INSUFFICIENT_FUNDS: what other open orders hold back counts as spent."""
-    instrument, exposure, books = ctx.instrument, ctx.state.exposure, ctx.state.portfolio
     if ctx.market is Market.FUTURES:
         return None if ctx.request.reduce_only else _margin(ctx)
+    instrument, exposure, books = ctx.instrument, ctx.state.exposure, ctx.state.portfolio
     if ctx.side is OrderSide.BUY:
         free = exposure.available(books, ctx.venue, ctx.market, instrument.quote)
         needed = ctx.quantity * ctx.worst_price
@@ -179,9 +183,10 @@ def margin(ctx: RiskContext) -> tuple[Decimal, Decimal] | None:
     leverage, exposure = ctx.policy.leverage_limit, ctx.state.exposure
     if leverage <= 0:
         return None
-    wallet = ctx.state.portfolio.holding(ctx.venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
-    added = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
-    return added / leverage, wallet - exposure.derivative_gross(ctx.venue) / leverage
+    venue, line = ctx.venue, ctx.line
+    wallet = ctx.state.portfolio.holding(venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
+    added = exposure.after_order(line, venue, ctx.side, ctx.value)[0] - exposure.worst(line)
+    return added / leverage, wallet - exposure.derivative_gross(venue) / leverage
 
 
 def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
@@ -238,10 +243,10 @@ def leverage(ctx: RiskContext) -> RiskRefused | None:
     """LEVERAGE_LIMIT: gross futures exposure against equity."""
     if ctx.market is not Market.FUTURES:
         return None
-    exposure = ctx.state.exposure
-    before = exposure.derivative_gross()
-    added = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
-    limit = ctx.policy.leverage_limit * max(ZERO, exposure.equity)
+    exposure, line = ctx.state.exposure, ctx.line
+    before, equity = exposure.derivative_gross(), exposure.equity
+    added = exposure.after_order(line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(line)
+    limit = ctx.policy.leverage_limit * equity if equity > ZERO else ZERO
     return _capped("LEVERAGE_LIMIT", "too much leverage", before + added, before, limit)
 
 
@@ -273,7 +278,9 @@ def daily_loss(ctx: RiskContext) -> RiskRefused | None:
 
 def self_trade(ctx: RiskContext) -> RiskRefused | None:
     """SELF_TRADE: the order would meet a working order of our own."""
-    for order in ctx.state.orders_of_line(ctx.instrument.symbol, ctx.market):
+    if not ctx.state.open_orders:
+        return None
+    for order in ctx.state.orders_of_line(ctx.symbol, ctx.market):
         if order.side is ctx.side or order.type in CONDITIONAL:
             continue
         if _would_meet(ctx, order.limit_price):

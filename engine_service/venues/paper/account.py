@@ -58,8 +58,9 @@ class PaperAccount(ABC):
             self._locked_total[asset] = self._locked_total.get(asset, ZERO) + amount
 
     def release(self, order_id: str) -> None:
-        asset, amount = self._locked.pop(order_id, ("", ZERO))
-        if asset:
+        locked = self._locked.pop(order_id, None)
+        if locked is not None:
+            asset, amount = locked
             self._locked_total[asset] -= amount
 
     def balances(self) -> tuple[Balance, ...]:
@@ -121,15 +122,11 @@ class FuturesAccount(PaperAccount):
         self._positions: dict[str, tuple[Instrument, Position]] = {}
 
     def free(self, asset: str) -> Decimal:
-        margin = sum(
-            (
-                abs(position.quantity) * position.entry / self._leverage
-                for instrument, position in self._positions.values()
-                if instrument.quote == asset
-            ),
-            ZERO,
-        )
-        return super().free(asset) - margin
+        free = super().free(asset)
+        for instrument, position in self._positions.values():
+            if instrument.quote == asset:
+                free -= abs(position.quantity) * position.entry / self._leverage
+        return free
 
     def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
         held = self.held(instrument)
