@@ -11,20 +11,21 @@ from collections import Counter
 from decimal import Decimal
 
 from engine_service.backtest.options import BacktestOptions, policy_of
+from engine_service.backtest.planned import PlannedOrder
 from engine_service.domain import events as e
 from engine_service.domain.apply import apply
-from engine_service.domain.apply_unit import apply_unit, step
+from engine_service.domain.apply_unit import apply_unit
 from engine_service.domain.clock import ManualClock
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol, venue_of
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark, MarkBook
 from engine_service.domain.money import ONE, ZERO
-from engine_service.domain.order import Order, OrderRequest
+from engine_service.domain.order import Order
 from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import equity_now
-from engine_service.execution.prepare import order_of, risk_context
+from engine_service.execution.prepare import order_of
 from engine_service.execution.send import feed_breaker
 from engine_service.execution.venue_words import facts_of, from_accepted
 from engine_service.risk.context import RiskRefused
@@ -65,6 +66,7 @@ class Desk:
             clock=self.clock,
         )
         asyncio.run(self._venue.open())
+        self._exchange = self._venue.exchange
         self.core = self._engine(venue_name, options)
         self._deposit(venue_name, options)
 
@@ -107,7 +109,7 @@ class Desk:
         """Let the market stand at a price: the book around it for fills, its middle for the books."""
         self.clock.set_ms(at_ms)
         book = book_around(price, self.costs, self.instruments[symbol].tick, at_ms)
-        self._venue.exchange.on_book(symbol, book)
+        self._exchange.on_book(symbol, book)
         bid, ask = book.bids[0].price, book.asks[0].price
         self.core.marks.update(Mark(symbol=symbol, market=self.market, bid=bid, ask=ask, at_ms=at_ms))
 
@@ -140,15 +142,14 @@ class Desk:
             income_id=f"{symbol}:{at_ms}",
         )
         apply(self.core.state, paid)
-        self._venue.exchange.account.credit(instrument.quote, paid.amount)
+        self._exchange.account.credit(instrument.quote, paid.amount)
 
     # --- one order ----------------------------------------------------------------------------------------------
 
-    def trade(self, request: OrderRequest) -> None:
+    def trade(self, planned: PlannedOrder) -> None:
         """Judge, place and book one order; what refuses it is counted by code."""
         core = self.core
-        ctx = risk_context(core, request)
-        now = self.clock.now_ms()
+        ctx = planned.context(core)
         verdict = core.gate.check(ctx)
         # Unique and the same in every run; a live id is derived from a caller's key, which there is none of here.
         client_order_id = f"{len(self.orders) + 1:032x}"
@@ -157,7 +158,7 @@ class Desk:
             self._refuse(
                 order,
                 e.OrderDenied(
-                    at_ms=now,
+                    at_ms=ctx.now_ms,
                     client_order_id=client_order_id,
                     code=verdict.code,
                     reason=verdict.reason,
@@ -165,9 +166,7 @@ class Desk:
                 ),
             )
             return
-        order = order_of(core, ctx, client_order_id, verdict.reservation)
-        sent = e.OrderSubmitted(at_ms=now, client_order_id=client_order_id, sent_at_ms=now, fence_at_ms=now)
-        self._place(step(order, sent), now)
+        self._place(planned.sent(core, ctx, client_order_id, verdict.reservation), ctx.now_ms)
 
     def _place(self, order: Order, now: int) -> None:
         core = self.core

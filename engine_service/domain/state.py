@@ -95,6 +95,7 @@ class EngineState:
 
     def __init__(self, image: StateImage | None = None) -> None:
         self.image = image or StateImage()
+        self.portfolio = self.image.portfolio
         self.exposure = ExposureBook(self.image.reporting)
         self.open_orders: dict[str, Order] = {}
         self.in_doubt: dict[str, Order] = {}
@@ -117,10 +118,6 @@ class EngineState:
         self.exposure.reporting = asset
 
     # --- reading ------------------------------------------------------------------------------------------
-
-    @property
-    def portfolio(self) -> Portfolio:
-        return self.image.portfolio
 
     @property
     def halted(self) -> bool:
