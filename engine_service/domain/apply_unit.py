@@ -22,16 +22,21 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
     Raises:
         IllegalEvent: no rule allows one of the events; nothing was changed.
     """
+    beside: list[e.Event] = []
     for event in events:
-        if isinstance(event, e.OrderEvent):
-            order = step(order, event)
+        if not isinstance(event, e.OrderEvent):
+            beside.append(event)
+            continue
+        order = step(order, event)
+        if type(event) is e.OrderFilled:
+            beside.append(event)
     books = state.portfolio
-    for event in events:
+    for event in beside:
         if isinstance(event, e.OrderFilled):
             state.image.fills.setdefault(order.client_order_id, []).append(event.fill)
             books.book_fill(event)
             state.exposure.after_fill(books, event)
-        elif not isinstance(event, e.OrderEvent):
+        else:
             apply(state, event)
     state.put_order(order)
     return order

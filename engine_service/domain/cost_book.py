@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec import Struct
+
 from engine_service.domain.money import ZERO, exactly, quantise
 
 MAX_LOTS = 256
 
 
-@dataclass(slots=True, kw_only=True)
-class Lot:
+class Lot(Struct, kw_only=True):
     """One purchase (or short sale) that is not closed yet; both figures are signed alike."""
 
     quantity: Decimal

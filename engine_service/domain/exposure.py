@@ -89,7 +89,10 @@ class ExposureBook:
     def derivative_gross(self, venue: str = "") -> Decimal:
         """Return the gross value of futures positions and open futures orders."""
         by_venue = self.totals.derivatives
-        return by_venue.get(venue, ZERO) if venue else sum(by_venue.values(), ZERO)
+        if venue or not by_venue:
+            return by_venue.get(venue, ZERO)
+        first, *others = by_venue.values()
+        return sum(others, first)
 
     def line_of(self, order: Order) -> str:
         """Return the key of the line an order trades."""
@@ -145,13 +148,13 @@ class ExposureBook:
 
     def after_fill(self, portfolio: Portfolio, event: OrderFilled) -> None:
         """Follow a booked fill."""
-        fill, base, quote, fee_asset = event.fill, event.base, event.quote, event.fill.fee_asset
-        venue, market = fill.venue, fill.market
-        key = line_key(fill.symbol, market, base, self.reporting)
-        line = self._line(key, venue, market, at_risk=True)
-        _take_strategy(line, portfolio, event.strategy, market, fill.symbol)
+        fill, base, quote = event.fill, event.base, event.quote
+        venue, market, symbol, fee_asset = fill.venue, fill.market, fill.symbol, fill.fee_asset
+        key = line_key(symbol, market, base, self.reporting)
+        line = self.lines.get(key) or self._line(key, venue, market, at_risk=True)
+        _take_strategy(line, portfolio, event.strategy, market, symbol)
         if market is Market.FUTURES:
-            self.after_derivative(portfolio, fill.symbol)
+            self.after_derivative(portfolio, symbol)
         else:
             self.after_holding(portfolio, venue, market, base)
         self.after_holding(portfolio, venue, market, quote)
@@ -170,7 +173,7 @@ class ExposureBook:
         at_risk = market is Market.SPOT and asset != self.reporting
         if at_risk:
             key = line_key(asset_symbol(asset, self.reporting, venue), market, asset, self.reporting)
-        line = self._line(key, venue, market, at_risk=at_risk)
+        line = self.lines.get(key) or self._line(key, venue, market, at_risk=at_risk)
         line.quantity, line.cost = book.quantity, book.cost
         if line.price is None:
             line.price = ONE if asset == self.reporting else self._rate(venue, asset)
@@ -181,10 +184,13 @@ class ExposureBook:
         position = portfolio.derivatives[symbol]
         book, quote = position.book, position.quote
         line = self._line(instrument_line(symbol, Market.FUTURES), venue_of(symbol), Market.FUTURES, at_risk=True)
-        rate = self._rate(line.venue, quote) or ONE
         line.quantity, line.quote = book.quantity, quote
-        line.cost = quantise(book.cost if rate is ONE else book.cost * rate)
-        line.price = self._price_of(line) or line.price
+        if quote == self.reporting and line.price is not None:
+            # Its price is its mark's, and that is followed mark by mark.
+            line.cost = quantise(book.cost)
+        else:
+            line.cost = quantise(book.cost * (self._rate(line.venue, quote) or ONE))
+            line.price = self._price_of(line) or line.price
         self._refresh(line)
 
     @exactly
@@ -226,30 +232,31 @@ class ExposureBook:
 
     def _line(self, key: str, venue: str, market: Market, *, at_risk: bool) -> Line:
         line = self.lines.get(key)
-        if line is None:
-            symbol, _, asset = key.rpartition("|")
-            if at_risk:
-                asset = local_symbol(symbol).removesuffix(self.reporting)
-            line = self.lines[key] = Line(
-                key=key, venue=venue, market=market, at_risk=at_risk, symbol=symbol if at_risk else "", asset=asset
-            )
-            line.price = self._price_of(line)
+        if line is not None:
+            return line
+        symbol, _, asset = key.rpartition("|")
+        if at_risk:
+            asset = local_symbol(symbol).removesuffix(self.reporting)
+        line = self.lines[key] = Line(
+            key=key, venue=venue, market=market, at_risk=at_risk, symbol=symbol if at_risk else "", asset=asset
+        )
+        line.price = self._price_of(line)
         return line
 
     def _refresh(self, line: Line) -> None:
-        worst, worth = line.worst, line.worth
+        worst, worth, totals = line.worst, line.worth, self.totals
         line.refresh()
         self._asked = None
-        totals = self.totals
         totals.worth += line.worth - worth
         if not line.at_risk:
             return
         added = line.worst - worst
         if added:
+            venue, by_venue, derivatives = line.venue, totals.by_venue, totals.derivatives
             totals.worst += added
-            totals.by_venue[line.venue] = totals.by_venue.get(line.venue, ZERO) + added
+            by_venue[venue] = by_venue.get(venue, ZERO) + added
             if line.market is Market.FUTURES:
-                totals.derivatives[line.venue] = totals.derivatives.get(line.venue, ZERO) + added
+                derivatives[venue] = derivatives.get(venue, ZERO) + added
         for strategy, own in line.owners.items():
             before = own.worst
             own.refresh(line)

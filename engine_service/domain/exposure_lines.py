@@ -60,7 +60,11 @@ class Line:
 
     def refresh(self) -> None:
         """Work out value, worth and worst case anew."""
-        value = self.value = _value(self.quantity, self.cost, self.price)
+        price = self.price
+        if price is None:
+            value = self.value = self.cost
+        else:
+            value = self.value = quantise(self.quantity if price is ONE else self.quantity * price)
         if not self.at_risk:
             self.worth = value
             return

@@ -155,13 +155,13 @@ class Portfolio:
         book = self.holdings.get(key)
         if book is None:
             book = self.holdings[key] = CostBook()
-        before = book.cost
         if asset == self.reporting:
             book.quantity += amount
             book.cost += amount
-            realised = amount - value
-        else:
-            realised = book.moved(amount, value)
+            self.book_value += amount
+            return amount - value
+        before = book.cost
+        realised = book.moved(amount, value)
         self.book_value += book.cost - before
         return realised
 

@@ -100,7 +100,9 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     booked = gross(order)
     if fills:
         events += fill_events(core, order, fills)
-        booked += max(ZERO, sum([fill.quantity for fill in fills], ZERO) - order.provisional_quantity)
+        traded = fills[0].quantity if len(fills) == 1 else sum([fill.quantity for fill in fills], ZERO)
+        stood_in = order.provisional_quantity
+        booked += max(ZERO, traded - stood_in) if stood_in else traded
     gap = words.executed > booked
     if not gap:
         events += _end(order, words, booked, now)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import Struct
+
 from engine_service.domain.money import ZERO
 from engine_service.risk.policy import RiskPolicy
 
@@ -19,8 +21,7 @@ class BreakerState(StrEnum):
     HALF_OPEN = "HALF_OPEN"
 
 
-@dataclass(slots=True)
-class _Second:
+class _Second(Struct):
     at: int
     calls: int = 0
     errors: int = 0

@@ -133,7 +133,9 @@ def notional_too_small(ctx: RiskContext) -> RiskRefused | None:
     if futures and ctx.request.reduce_only:
         return None
     own = ctx.policy.min_notional_futures if futures else ctx.policy.min_notional_spot
-    limit = max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
+    limit = own
+    if ctx.instrument.min_notional:
+        limit = max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
     if ctx.value >= limit:
         return None
     return refused("NOTIONAL_TOO_SMALL", "the order is worth too little", ctx.value, limit, limit)
@@ -168,9 +170,12 @@ def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
 
 def _margin(ctx: RiskContext) -> RiskRefused | None:
     wanted = margin(ctx)
-    if wanted is None or wanted[0] <= max(ZERO, wanted[1]):
+    if wanted is None:
         return None
-    (needed, free), quote = wanted, ctx.instrument.quote
+    needed, free = wanted
+    if needed <= ZERO or needed <= free:
+        return None
+    quote = ctx.instrument.quote
     acceptable = max(ZERO, free) * ctx.policy.leverage_limit
     return refused("INSUFFICIENT_FUNDS", f"not enough free {quote} margin", needed, free, acceptable)
 
@@ -202,24 +207,30 @@ def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
 
 def symbol_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_SYMBOL_CAP: position, working and in-flight orders of the symbol."""
-    after = ctx.state.exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0]
-    before, limit = ctx.state.exposure.worst(ctx.line), ctx.policy.symbol_exposure_cap
-    return _capped("EXPOSURE_SYMBOL_CAP", "too much of this symbol", after, before, limit)
+    exposure, limit = ctx.state.exposure, ctx.policy.symbol_exposure_cap
+    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0]
+    if after <= limit:
+        return None
+    return _capped("EXPOSURE_SYMBOL_CAP", "too much of this symbol", after, exposure.worst(ctx.line), limit)
 
 
 def total_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_TOTAL_CAP: gross over everything."""
-    after = ctx.state.exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[2]
-    before, limit = ctx.state.exposure.totals.worst, ctx.policy.total_exposure_cap
-    return _capped("EXPOSURE_TOTAL_CAP", "too much at risk in total", after, before, limit)
+    exposure, limit = ctx.state.exposure, ctx.policy.total_exposure_cap
+    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[2]
+    if after <= limit:
+        return None
+    return _capped("EXPOSURE_TOTAL_CAP", "too much at risk in total", after, exposure.totals.worst, limit)
 
 
 def venue_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_VENUE_CAP: gross over the venue."""
-    venue = ctx.venue
-    after = ctx.state.exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[1]
-    before = ctx.state.exposure.totals.by_venue.get(venue, ZERO)
-    return _capped("EXPOSURE_VENUE_CAP", "too much on this venue", after, before, ctx.policy.venue_exposure_cap)
+    exposure, limit, venue = ctx.state.exposure, ctx.policy.venue_exposure_cap, ctx.venue
+    after = exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[1]
+    if after <= limit:
+        return None
+    before = exposure.totals.by_venue.get(venue, ZERO)
+    return _capped("EXPOSURE_VENUE_CAP", "too much on this venue", after, before, limit)
 
 
 def strategy_budget(ctx: RiskContext) -> RiskRefused | None:
@@ -227,8 +238,11 @@ def strategy_budget(ctx: RiskContext) -> RiskRefused | None:
     strategy = ctx.request.strategy
     settings = ctx.state.strategy(strategy)
     limit = ctx.policy.strategy_budget_default if settings is None else settings.budget
-    after = ctx.state.exposure.strategy_after_order(strategy, ctx.line, ctx.side, ctx.value)
-    before = ctx.state.exposure.strategy_exposure(strategy)
+    exposure = ctx.state.exposure
+    after = exposure.strategy_after_order(strategy, ctx.line, ctx.side, ctx.value)
+    if after <= limit:
+        return None
+    before = exposure.strategy_exposure(strategy)
     return _capped("STRATEGY_BUDGET_EXCEEDED", "beyond the strategy's budget", after, before, limit)
 
 
@@ -247,7 +261,8 @@ def leverage(ctx: RiskContext) -> RiskRefused | None:
     before, equity = exposure.derivative_gross(), exposure.equity
     added = exposure.after_order(line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(line)
     limit = ctx.policy.leverage_limit * equity if equity > ZERO else ZERO
-    return _capped("LEVERAGE_LIMIT", "too much leverage", before + added, before, limit)
+    after = before + added
+    return None if after <= limit else _capped("LEVERAGE_LIMIT", "too much leverage", after, before, limit)
 
 
 def equity_floor(ctx: RiskContext) -> RiskRefused | None:

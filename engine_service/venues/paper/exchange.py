@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderStatus, TimeInForce
+from engine_service.domain.order_status import TERMINAL, OrderStatus, TimeInForce
 from engine_service.venues.paper.account import PaperAccount
 from engine_service.venues.paper.checks import PaperRefusal, check_affordable, check_filters, size
 from engine_service.venues.paper.fill_model import (
@@ -40,8 +40,7 @@ from engine_service.venues.port import OrderReport
 _REMEMBERED = 10_000
 
 
-@dataclass(slots=True)
-class PaperOrder:
+class PaperOrder(Struct):
     """An order as the paper exchange keeps it."""
 
     order: Order
@@ -273,7 +272,7 @@ class PaperExchange:
         shown = self._books.get(symbol)
         if slices and shown is not None:
             self._books[symbol] = shown.after(side, slices)
-        if paper.status.is_terminal:
+        if paper.status in TERMINAL:
             return
         if limit is None or order.time_in_force is not TimeInForce.GTC:
             self._end(paper, OrderStatus.EXPIRED, at_ms)
@@ -322,7 +321,7 @@ class PaperExchange:
         self._fills.append(fill)
         paper.executed += level.quantity
         paper.at_ms = at_ms
-        if paper.left <= 0:
+        if paper.executed >= paper.quantity:
             self._end(paper, OrderStatus.FILLED, at_ms)
         else:
             paper.status = OrderStatus.PARTIALLY_FILLED
