@@ -147,9 +147,12 @@ class TokenBucket:
     def available(self, per_min: Decimal, now_s: float) -> float:
         """Return how many orders may leave now."""
         rate = float(per_min)
-        self.used = max(0.0, self.used - (now_s - self.seen_at_s) * rate / 60.0)
+        used = self.used
+        if used:
+            used -= (now_s - self.seen_at_s) * rate / 60.0
+            self.used = used = used if used > 0.0 else 0.0
         self.seen_at_s = now_s
-        return rate - self.used
+        return rate - used
 
     def take(self) -> None:
         """Use one."""
