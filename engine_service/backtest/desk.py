@@ -172,17 +172,17 @@ class Desk:
         core = self.core
         outcome = self._venue.place(order)
         feed_breaker(core, order.venue, outcome)
-        if isinstance(outcome, Rejected):
+        if isinstance(outcome, Accepted):
+            events = facts_of(core, order, from_accepted(outcome)).events
+            self.orders.append(apply_unit(core.state, order, events))
+            self.fills += outcome.fills
+        elif isinstance(outcome, Rejected):
             rejected = e.OrderRejected(
                 at_ms=now, client_order_id=order.client_order_id, code=outcome.code, reason=outcome.reason
             )
             self._refuse(order, rejected)
-            return
-        if not isinstance(outcome, Accepted):
+        else:
             raise TypeError(f"a paper exchange knows what became of an order: {outcome.reason}")
-        events = facts_of(core, order, from_accepted(outcome)).events
-        self.orders.append(apply_unit(core.state, order, events))
-        self.fills += outcome.fills
 
     def _refuse(self, order: Order, event: e.OrderDenied | e.OrderRejected) -> None:
         self.orders.append(apply_unit(self.core.state, order, (event,)))

@@ -208,7 +208,8 @@ class ExposureBook:
         if line is None or not mark.is_valid:
             return
         # A spot line is named after the very pair that prices it; a position's price needs its quote's value too.
-        price = mark.price if mark.market is Market.SPOT else self._price_of(line)
+        own = mark.market is Market.SPOT or line.quote == self.reporting
+        price = mark.price if own else self._price_of(line)
         if price is not None and price != line.price:
             line.price = price
             self._refresh(line)
@@ -219,7 +220,7 @@ class ExposureBook:
         if not line.is_derivative:
             return self._rate(line.venue, line.asset)
         price = self._marks.price(line.symbol, Market.FUTURES)
-        if price is None or line.quote in {"", self.reporting}:
+        if price is None or not line.quote or line.quote == self.reporting:
             return price
         return quantise(price * (self._rate(line.venue, line.quote) or ONE))
 

@@ -42,8 +42,9 @@ def order_shape(ctx: RiskContext) -> RiskRefused | None:
 def _size(ctx: RiskContext) -> RiskRefused | None:
     instrument = ctx.instrument
     lowest, largest = instrument.min_quantity, instrument.max_quantity
-    if ctx.is_market_order:
-        lowest = max(lowest, instrument.market_min_quantity)
+    if ctx.request.type not in LIMIT_TYPES:
+        if instrument.market_min_quantity > lowest:
+            lowest = instrument.market_min_quantity
         if instrument.market_max_quantity > 0:
             largest = min(largest, instrument.market_max_quantity) if largest > 0 else instrument.market_max_quantity
     if ctx.quantity <= 0:
@@ -169,14 +170,14 @@ def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
 
 
 def _margin(ctx: RiskContext) -> RiskRefused | None:
-    wanted = margin(ctx)
-    if wanted is None:
+    leverage = ctx.policy.leverage_limit
+    if leverage <= 0:
         return None
-    needed, free = wanted
-    if needed <= ZERO or needed <= free:
+    added, wallet, gross = _margin_parts(ctx)
+    if added <= ZERO or added <= wallet * leverage - gross:
         return None
-    quote = ctx.instrument.quote
-    acceptable = max(ZERO, free) * ctx.policy.leverage_limit
+    needed, free, quote = added / leverage, wallet - gross / leverage, ctx.instrument.quote
+    acceptable = max(ZERO, free) * leverage
     return refused("INSUFFICIENT_FUNDS", f"not enough free {quote} margin", needed, free, acceptable)
 
 
@@ -185,13 +186,20 @@ def margin(ctx: RiskContext) -> tuple[Decimal, Decimal] | None:
 
     At the leverage limit, results not yet realised left out; ``None`` where that limit is 0.
     """
-    leverage, exposure = ctx.policy.leverage_limit, ctx.state.exposure
+    leverage = ctx.policy.leverage_limit
     if leverage <= 0:
         return None
-    venue, line = ctx.venue, ctx.line
-    wallet = ctx.state.portfolio.holding(venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
+    added, wallet, gross = _margin_parts(ctx)
+    return added / leverage, wallet - gross / leverage
+
+
+def _margin_parts(ctx: RiskContext) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the exposure that an order adds, the wallet, and the gross exposure that the wallet carries already."""
+    state, venue, line = ctx.state, ctx.venue, ctx.line
+    exposure = state.exposure
+    wallet = state.portfolio.holding(venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
     added = exposure.after_order(line, venue, ctx.side, ctx.value)[0] - exposure.worst(line)
-    return added / leverage, wallet - exposure.derivative_gross(venue) / leverage
+    return added, wallet, exposure.derivative_gross(venue)
 
 
 def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
