@@ -89,10 +89,12 @@ class ExposureBook:
     def derivative_gross(self, venue: str = "") -> Decimal:
         """Return the gross value of futures positions and open futures orders."""
         by_venue = self.totals.derivatives
-        if venue or not by_venue:
+        if venue:
             return by_venue.get(venue, ZERO)
-        first, *others = by_venue.values()
-        return sum(others, first)
+        total = ZERO
+        for gross in by_venue.values():
+            total += gross
+        return total
 
     def line_of(self, order: Order) -> str:
         """Return the key of the line an order trades."""
@@ -183,7 +185,8 @@ class ExposureBook:
         """Follow a change of one futures position."""
         position = portfolio.derivatives[symbol]
         book, quote = position.book, position.quote
-        line = self._line(instrument_line(symbol, Market.FUTURES), venue_of(symbol), Market.FUTURES, at_risk=True)
+        key = instrument_line(symbol, Market.FUTURES)
+        line = self.lines.get(key) or self._line(key, venue_of(symbol), Market.FUTURES, at_risk=True)
         line.quantity, line.quote = book.quantity, quote
         if quote == self.reporting and line.price is not None:
             # Its price is its mark's, and that is followed mark by mark.

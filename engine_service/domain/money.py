@@ -34,7 +34,9 @@ def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         # One exact function calls another all the time; entering the context again would cost more than the sum.
         if getcontext().prec == DIGITS:
-            return function(*args, **kwargs) if kwargs else function(*args)
+            if kwargs:
+                return function(*args, **kwargs)
+            return function(*args)  # type: ignore[call-arg]  # there are none
         with localcontext(EXACT):
             return function(*args, **kwargs)
 

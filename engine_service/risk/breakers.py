@@ -143,10 +143,14 @@ class TokenBucket:
 
     used: float = 0.0
     seen_at_s: float = 0.0
+    _limit: Decimal = ZERO
+    _rate: float = 0.0
 
     def available(self, per_min: Decimal, now_s: float) -> float:
         """Return how many orders may leave now."""
-        rate = float(per_min)
+        if per_min is not self._limit:
+            self._limit, self._rate = per_min, float(per_min)
+        rate = self._rate
         used = self.used
         if used:
             used -= (now_s - self.seen_at_s) * rate / 60.0

@@ -36,15 +36,14 @@ def _long(value: Decimal) -> bool:
 
 def order_shape(ctx: RiskContext) -> RiskRefused | None:
     """ORDER_SHAPE_INVALID: sizes, prices and flags that the instrument or the order type forbid."""
-    return _size(ctx) or _prices(ctx) or _flags(ctx)
+    return _size(ctx) or _prices(ctx) or (_flags(ctx) if ctx.request.post_only else None)
 
 
 def _size(ctx: RiskContext) -> RiskRefused | None:
     instrument = ctx.instrument
     lowest, largest = instrument.min_quantity, instrument.max_quantity
     if ctx.request.type not in LIMIT_TYPES:
-        if instrument.market_min_quantity > lowest:
-            lowest = instrument.market_min_quantity
+        lowest = max(lowest, instrument.market_min_quantity)
         if instrument.market_max_quantity > 0:
             largest = min(largest, instrument.market_max_quantity) if largest > 0 else instrument.market_max_quantity
     if ctx.quantity <= 0:
@@ -58,6 +57,8 @@ def _size(ctx: RiskContext) -> RiskRefused | None:
 
 
 def _prices(ctx: RiskContext) -> RiskRefused | None:
+    if ctx.request.type is OrderType.MARKET and ctx.limit_price is None and ctx.stop_price is None:
+        return None
     wants_limit, wants_stop = ctx.request.type in LIMIT_TYPES, ctx.request.type in CONDITIONAL
     if wants_limit != (ctx.limit_price is not None):
         wanted = "needs" if wants_limit else "takes no"
@@ -65,16 +66,15 @@ def _prices(ctx: RiskContext) -> RiskRefused | None:
     if wants_stop != (ctx.stop_price is not None):
         wanted = "needs a" if wants_stop else "takes no"
         return refused("ORDER_SHAPE_INVALID", f"this order type {wanted} stop price", ctx.request.type.value, "")
-    if wants_limit or wants_stop:
-        for price in (ctx.limit_price, ctx.stop_price):
-            if price is not None and price <= 0:
-                return refused("ORDER_SHAPE_INVALID", "a price must be positive", price, ctx.instrument.tick)
+    for price in (ctx.limit_price, ctx.stop_price):
+        if price is not None and price <= 0:
+            return refused("ORDER_SHAPE_INVALID", "a price must be positive", price, ctx.instrument.tick)
     return None
 
 
 def _flags(ctx: RiskContext) -> RiskRefused | None:
     request = ctx.request
-    if request.post_only and (request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC):
+    if request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC:
         return refused("ORDER_SHAPE_INVALID", "post-only needs a limit order that rests", request.type.value, "LIMIT")
     return None
 

@@ -27,7 +27,7 @@ class Position:
         after = before + signed
         realised = ZERO
         if before and before.is_signed() != signed.is_signed():
-            closed = min(abs(before), abs(signed))
+            closed = abs(before) if after.is_signed() != before.is_signed() else abs(signed)
             realised = closed * ((price - self.entry) if before > 0 else (self.entry - price))
         if not after:
             self.entry = ZERO
@@ -122,7 +122,7 @@ class FuturesAccount(PaperAccount):
         self._positions: dict[str, tuple[Instrument, Position]] = {}
 
     def free(self, asset: str) -> Decimal:
-        free = super().free(asset)
+        free = self.cash.get(asset, ZERO) - self._locked_total.get(asset, ZERO)
         for instrument, position in self._positions.values():
             if instrument.quote == asset:
                 free -= abs(position.quantity) * position.entry / self._leverage

@@ -107,7 +107,7 @@ def take(levels: Sequence[Level], side: OrderSide, quantity: Decimal, limit: Dec
     for level in levels:
         if left <= ZERO or (limit is not None and not crosses(side, limit, level.price)):
             break
-        slice_quantity = min(left, level.quantity)
+        slice_quantity = left if left <= level.quantity else level.quantity
         traded.append(Level(level.price, slice_quantity))
         left -= slice_quantity
     return traded
