@@ -19,6 +19,7 @@ from engine_service.backtest.desk import Desk
 from engine_service.backtest.equity import EquityCurve, flows_of
 from engine_service.backtest.options import BacktestOptions, BacktestResult
 from engine_service.backtest.series import BarSeries, series_of
+from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.money import EXACT, ZERO
 from strategies.contracts import Bar, Strategy
@@ -195,10 +196,11 @@ class _Run:
             raise AssertionError(f"the equity identity is off by {books.identity_error}")
         options = self._options
         at_open = options.fill_at == "open"
+        fills: dict[str, list[Fill]] = {symbol: [] for symbol in self._series}
+        for fill in desk.fills:
+            fills[fill.symbol].append(fill)
         flows = {
-            symbol: flows_of(
-                columns, [fill for fill in desk.fills if fill.symbol == symbol], options.fee_bps, at_open=at_open
-            )
+            symbol: flows_of(columns, fills[symbol], options.fee_bps, at_open=at_open)
             for symbol, columns in self._series.items()
         }
         start = float(sum(options.balances.values(), ZERO))
