@@ -25,7 +25,7 @@ class StrategyLine:
         price, quantity = line.price, self.quantity
         whole = price is not None and quantity == line.quantity
         value = self.value = line.value if whole else _value(quantity, self.cost, price)
-        self.worst = worst_case(value, self.buys, self.sells)
+        self.worst = worst_case(value, self.buys, self.sells) if self.buys or self.sells else abs(value)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Line:
             self.worth = value
             return
         self.worth = value - self.cost if self.market is Market.FUTURES else value
-        self.worst = worst_case(value, self.buys, self.sells)
+        self.worst = worst_case(value, self.buys, self.sells) if self.buys or self.sells else abs(value)
 
 
 @dataclass(slots=True)
