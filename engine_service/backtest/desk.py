@@ -20,7 +20,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol, venue_of
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark, MarkBook
-from engine_service.domain.money import ONE, ZERO
+from engine_service.domain.money import ONE, ZERO, within_exact
 from engine_service.domain.order import Order
 from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore, Phase
@@ -38,6 +38,8 @@ from engine_service.venues.paper.venue import PaperState, PaperVenue
 from engine_service.venues.port import Accepted, Rejected
 
 FINEST = Decimal("0.00000001")
+# A run is exact from end to end (``trade_wishes``).
+_check, _facts_of, _apply_unit = within_exact(RiskGate.check), within_exact(facts_of), within_exact(apply_unit)
 
 
 class Desk:
@@ -150,7 +152,7 @@ class Desk:
         """Judge, place and book one order; what refuses it is counted by code."""
         core = self.core
         ctx = planned.context(core)
-        verdict = core.gate.check(ctx)
+        verdict = _check(core.gate, ctx)
         # Unique and the same in every run; a live id is derived from a caller's key, which there is none of here.
         client_order_id = f"{len(self.orders) + 1:032x}"
         if isinstance(verdict, RiskRefused):
@@ -173,8 +175,8 @@ class Desk:
         outcome = self._venue.place(order)
         feed_breaker(core, order.venue, outcome)
         if isinstance(outcome, Accepted):
-            events = facts_of(core, order, from_accepted(outcome)).events
-            self.orders.append(apply_unit(core.state, order, events))
+            events = _facts_of(core, order, from_accepted(outcome)).events
+            self.orders.append(_apply_unit(core.state, order, events))
             self.fills += outcome.fills
         elif isinstance(outcome, Rejected):
             rejected = e.OrderRejected(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import IllegalEvent, apply
-from engine_service.domain.money import exactly
+from engine_service.domain.money import exactly, within_exact
 from engine_service.domain.order import Order
 from engine_service.domain.order_changes import changed
+from engine_service.domain.portfolio import Portfolio
 from engine_service.domain.state import EngineState
+
+_book_fill: Final = within_exact(Portfolio.book_fill)
 
 
 @exactly
@@ -34,7 +38,7 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
     for event in beside:
         if isinstance(event, e.OrderFilled):
             state.image.fills.setdefault(order.client_order_id, []).append(event.fill)
-            books.book_fill(event)
+            _book_fill(books, event)
             state.exposure.after_fill(books, event)
         else:
             apply(state, event)

@@ -22,6 +22,7 @@ from decimal import (
     localcontext,
 )
 from functools import wraps
+from inspect import unwrap
 from typing import ParamSpec, TypeVar
 
 ZERO = Decimal(0)
@@ -55,6 +56,12 @@ def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
             return function(*args, **kwargs)
 
     return wrapper
+
+
+def within_exact(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return an ``exactly`` function as it was written, for a caller that runs under ``EXACT`` itself."""
+    bare: Callable[_P, _R] = unwrap(function)
+    return bare
 
 
 def quantise(value: Decimal) -> Decimal:

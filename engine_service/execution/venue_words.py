@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
-from engine_service.domain.money import ZERO, exactly
+from engine_service.domain.money import ZERO, exactly, within_exact
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus
 from engine_service.execution.core import EngineCore
@@ -36,6 +36,9 @@ _SETTLED = frozenset(
 
 #: Words that tell of an order just sent that the venue has it, and nothing else that has an event of its own.
 _TAKEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
+
+
+_fill_events = within_exact(fill_events)
 
 
 class Words(Struct, frozen=True, kw_only=True):
@@ -99,7 +102,7 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     events: list[e.Event] = _birth(order, words, now)
     booked = gross(order)
     if fills:
-        events += fill_events(core, order, fills)
+        events += _fill_events(core, order, fills)
         traded = fills[0].quantity if len(fills) == 1 else sum([fill.quantity for fill in fills], ZERO)
         stood_in = order.provisional_quantity
         booked += max(ZERO, traded - stood_in) if stood_in else traded
