@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from engine_service.backtest.options import BacktestOptions
+from engine_service.backtest.planned import PlannedOrder
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import MarkBook
@@ -24,7 +25,7 @@ class _Known(NamedTuple):
     held: Decimal
     wanted: Decimal
     why: Mapping[str, str]
-    order: OrderRequest | None
+    order: PlannedOrder | None
 
 
 class Aim:
@@ -36,28 +37,31 @@ class Aim:
         self._long_only = options.long_only or instrument.market is Market.SPOT
         self._keys: dict[str, str] = {}
         self._shares: dict[float, Decimal] = {}
+        self._fixed: dict[float, Decimal] = {}
         self._known: dict[tuple[str, float], _Known] = {}
 
     def order(
         self, strategy: str, target: float, why: Mapping[str, str], books: Portfolio, marks: MarkBook
-    ) -> OrderRequest | None:
+    ) -> PlannedOrder | None:
         """Return the market order that brings a strategy to its target, or ``None`` where it is there."""
-        position = books.strategies.get(self._key(strategy))
-        held = position.book.quantity if position else ZERO
-        wanted = self._wanted(target, marks)
+        position = books.strategies.get(self._keys.get(strategy) or self._key(strategy))
+        held = ZERO if position is None else position.book.quantity
+        wanted = self._fixed.get(target)
+        if wanted is None:
+            wanted = self._wanted(target, marks)
         known = self._known.get((strategy, target))
         if known is None or known.held != held or known.wanted != wanted or known.why is not why:
             known = _Known(held, wanted, why, self._order(strategy, held, wanted, why))
             self._known[strategy, target] = known
         return known.order
 
-    def _order(self, strategy: str, held: Decimal, wanted: Decimal, why: Mapping[str, str]) -> OrderRequest | None:
+    def _order(self, strategy: str, held: Decimal, wanted: Decimal, why: Mapping[str, str]) -> PlannedOrder | None:
         change = wanted - held
         quantity = self._instrument.round_quantity(abs(change), market_order=True)
         if quantity <= 0:
             return None
         reduces = held != 0 and held * wanted >= 0 and abs(wanted) < abs(held)
-        return OrderRequest(
+        request = OrderRequest(
             symbol=self._instrument.symbol,
             market=self._instrument.market,
             side=OrderSide.BUY if change > 0 else OrderSide.SELL,
@@ -68,13 +72,14 @@ class Aim:
             leg="exit" if abs(wanted) < abs(held) else "entry",
             why=why,
         )
+        return PlannedOrder(request)
 
     def _wanted(self, target: float, marks: MarkBook) -> Decimal:
         if target < 0 and self._long_only:
             return ZERO
         options = self._options
         if options.quantity is not None:
-            return self._share(target) * options.quantity
+            return self._fixed.setdefault(target, self._share(target) * options.quantity)
         price = marks.price(self._instrument.symbol, self._instrument.market)
         return self._share(target) * (options.notional or ZERO) / price if price else ZERO
 
@@ -86,8 +91,5 @@ class Aim:
         return share
 
     def _key(self, strategy: str) -> str:
-        key = self._keys.get(strategy)
-        if key is None:
-            key = strategy_key(strategy, self._instrument.market, self._instrument.symbol)
-            self._keys[strategy] = key
+        key = self._keys[strategy] = strategy_key(strategy, self._instrument.market, self._instrument.symbol)
         return key

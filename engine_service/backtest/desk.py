@@ -11,20 +11,21 @@ from collections import Counter
 from decimal import Decimal
 
 from engine_service.backtest.options import BacktestOptions, policy_of
+from engine_service.backtest.planned import PlannedOrder
 from engine_service.domain import events as e
 from engine_service.domain.apply import apply
-from engine_service.domain.apply_unit import apply_unit, step
+from engine_service.domain.apply_unit import apply_unit
 from engine_service.domain.clock import ManualClock
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol, venue_of
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark, MarkBook
-from engine_service.domain.money import ONE, ZERO
-from engine_service.domain.order import Order, OrderRequest
+from engine_service.domain.money import ONE, ZERO, within_exact
+from engine_service.domain.order import Order
 from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import equity_now
-from engine_service.execution.prepare import order_of, risk_context
+from engine_service.execution.prepare import order_of
 from engine_service.execution.send import feed_breaker
 from engine_service.execution.venue_words import facts_of, from_accepted
 from engine_service.risk.context import RiskRefused
@@ -37,6 +38,8 @@ from engine_service.venues.paper.venue import PaperState, PaperVenue
 from engine_service.venues.port import Accepted, Rejected
 
 FINEST = Decimal("0.00000001")
+# A run is exact from end to end (``trade_wishes``).
+_check, _facts_of, _apply_unit = within_exact(RiskGate.check), within_exact(facts_of), within_exact(apply_unit)
 
 
 class Desk:
@@ -65,6 +68,7 @@ class Desk:
             clock=self.clock,
         )
         asyncio.run(self._venue.open())
+        self._exchange = self._venue.exchange
         self.core = self._engine(venue_name, options)
         self._deposit(venue_name, options)
 
@@ -107,7 +111,7 @@ class Desk:
         """Let the market stand at a price: the book around it for fills, its middle for the books."""
         self.clock.set_ms(at_ms)
         book = book_around(price, self.costs, self.instruments[symbol].tick, at_ms)
-        self._venue.exchange.on_book(symbol, book)
+        self._exchange.on_book(symbol, book)
         bid, ask = book.bids[0].price, book.asks[0].price
         self.core.marks.update(Mark(symbol=symbol, market=self.market, bid=bid, ask=ask, at_ms=at_ms))
 
@@ -140,16 +144,15 @@ class Desk:
             income_id=f"{symbol}:{at_ms}",
         )
         apply(self.core.state, paid)
-        self._venue.exchange.account.credit(instrument.quote, paid.amount)
+        self._exchange.account.credit(instrument.quote, paid.amount)
 
     # --- one order ----------------------------------------------------------------------------------------------
 
-    def trade(self, request: OrderRequest) -> None:
+    def trade(self, planned: PlannedOrder) -> None:
         """Judge, place and book one order; what refuses it is counted by code."""
         core = self.core
-        ctx = risk_context(core, request)
-        now = self.clock.now_ms()
-        verdict = core.gate.check(ctx)
+        ctx = planned.context(core)
+        verdict = _check(core.gate, ctx)
         # Unique and the same in every run; a live id is derived from a caller's key, which there is none of here.
         client_order_id = f"{len(self.orders) + 1:032x}"
         if isinstance(verdict, RiskRefused):
@@ -157,7 +160,7 @@ class Desk:
             self._refuse(
                 order,
                 e.OrderDenied(
-                    at_ms=now,
+                    at_ms=ctx.now_ms,
                     client_order_id=client_order_id,
                     code=verdict.code,
                     reason=verdict.reason,
@@ -165,25 +168,23 @@ class Desk:
                 ),
             )
             return
-        order = order_of(core, ctx, client_order_id, verdict.reservation)
-        sent = e.OrderSubmitted(at_ms=now, client_order_id=client_order_id, sent_at_ms=now, fence_at_ms=now)
-        self._place(step(order, sent), now)
+        self._place(planned.sent(core, ctx, client_order_id, verdict.reservation), ctx.now_ms)
 
     def _place(self, order: Order, now: int) -> None:
         core = self.core
         outcome = self._venue.place(order)
         feed_breaker(core, order.venue, outcome)
-        if isinstance(outcome, Rejected):
+        if isinstance(outcome, Accepted):
+            events = _facts_of(core, order, from_accepted(outcome)).events
+            self.orders.append(_apply_unit(core.state, order, events))
+            self.fills += outcome.fills
+        elif isinstance(outcome, Rejected):
             rejected = e.OrderRejected(
                 at_ms=now, client_order_id=order.client_order_id, code=outcome.code, reason=outcome.reason
             )
             self._refuse(order, rejected)
-            return
-        if not isinstance(outcome, Accepted):
+        else:
             raise TypeError(f"a paper exchange knows what became of an order: {outcome.reason}")
-        events = facts_of(core, order, from_accepted(outcome)).events
-        self.orders.append(apply_unit(core.state, order, events))
-        self.fills += outcome.fills
 
     def _refuse(self, order: Order, event: e.OrderDenied | e.OrderRejected) -> None:
         self.orders.append(apply_unit(self.core.state, order, (event,)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine_service.backtest.equity_summary import PIECE, EquitySummary
 from engine_service.backtest.series import BarSeries
 from engine_service.domain.fill import Fill
+from engine_service.domain.order_status import OrderSide
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,7 +48,7 @@ def flows_of(columns: BarSeries, fills: Sequence[Fill], fee_bps: Decimal, *, at_
     """
     flows = cash_flows(
         columns.bars_at(np.array([fill.at_ms for fill in fills], dtype=np.int64), at_open=at_open),
-        np.array([float(fill.quantity) * fill.side.sign for fill in fills], dtype=np.float64),
+        np.array([_signed(fill) for fill in fills], dtype=np.float64),
         np.array([float(fill.price) for fill in fills], dtype=np.float64),
         fee_bps,
     )
@@ -55,6 +56,11 @@ def flows_of(columns: BarSeries, fills: Sequence[Fill], fee_bps: Decimal, *, at_
     if not math.isclose(flows.fees, charged, rel_tol=1e-9):
         raise AssertionError(f"{columns.symbol}: fees of {charged} were charged and the curve knows of {flows.fees}")
     return flows
+
+
+def _signed(fill: Fill) -> float:
+    quantity = float(fill.quantity)
+    return quantity if fill.side is OrderSide.BUY else -quantity
 
 
 class _Stairs(NamedTuple):

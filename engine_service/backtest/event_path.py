@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from engine_service.backtest.desk import Desk
 from engine_service.backtest.equity import EquityCurve, flows_of
 from engine_service.backtest.options import BacktestOptions, BacktestResult
 from engine_service.backtest.series import BarSeries, series_of
+from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.money import EXACT, ZERO
 from strategies.contracts import Bar, Strategy
@@ -56,6 +58,8 @@ class _Moment(NamedTuple):
     bar: int
     wish: Wish | None = None
     rate: Decimal = ZERO
+    #: What a wish is marked and traded at.
+    price: float = 0.0
 
 
 def run_backtest(bars: Iterable[Bar], strategies: StrategyMaker, options: BacktestOptions) -> BacktestResult:
@@ -108,15 +112,15 @@ class _Run:
         self._options = options
         self._desk = Desk(sorted(series), options, min(int(columns.open_at[0]) for columns in series.values()))
         self._aims = {symbol: Aim(rules, options) for symbol, rules in self._desk.instruments.items()}
+        self._alone = len(series) == 1
         self._at_risk: dict[str, None] = {}
         #: The bar at whose close a symbol stands marked.
         self._marked: dict[str, int] = {}
         self._paid: list[tuple[int, float]] = []
 
     def trade(self, moments: Sequence[_Moment]) -> BacktestResult:
-        alone = len(self._series) == 1
         for moment in moments:
-            if not alone:
+            if not self._alone:
                 self._mark_held(moment)
             if moment.wish is not None:
                 self._act(moment, moment.wish)
@@ -131,7 +135,7 @@ class _Run:
 
     def _mark_close(self, symbol: str, index: int) -> None:
         columns = self._series[symbol]
-        self._desk.mark(symbol, _exact(columns.close[index]), int(columns.close_at[index]))
+        self._desk.mark(symbol, _exact(float(columns.close[index])), int(columns.close_at[index]))
         self._marked[symbol] = index
 
     def _mark_held(self, moment: _Moment) -> None:
@@ -147,20 +151,27 @@ class _Run:
     # --- what happens -------------------------------------------------------------------------------------------
 
     def _act(self, moment: _Moment, wish: Wish) -> None:
-        symbol, columns = moment.symbol, self._series[moment.symbol]
+        desk, symbol = self._desk, moment.symbol
+        desk.mark(symbol, _exact(moment.price), moment.at_ms)
+        core = desk.core
+        _, target, strategy, why = wish
+        planned = self._aims[symbol].order(strategy, target, why, core.state.portfolio, core.marks)
+        if planned is not None:
+            desk.trade(planned)
+        if not self._alone:
+            self._watch(moment)
+
+    def _watch(self, moment: _Moment) -> None:
+        """Remember at which bar's close a symbol stands marked, and whether any of it is held."""
+        symbol = moment.symbol
         if moment.phase == _OPEN:
-            self._desk.mark(symbol, _exact(columns.open[moment.bar]), moment.at_ms)
             self._marked.pop(symbol, None)
         else:
-            self._mark_close(symbol, moment.bar)
-        books, marks = self._desk.core.state.portfolio, self._desk.core.marks
-        request = self._aims[symbol].order(wish.strategy, wish.target, wish.why, books, marks)
-        if request is not None:
-            self._desk.trade(request)
-            if self._holds(symbol):
-                self._at_risk[symbol] = None
-            else:
-                self._at_risk.pop(symbol, None)
+            self._marked[symbol] = moment.bar
+        if self._holds(symbol):
+            self._at_risk[symbol] = None
+        else:
+            self._at_risk.pop(symbol, None)
 
     def _holds(self, symbol: str) -> bool:
         books, rules = self._desk.core.state.portfolio, self._desk.instruments[symbol]
@@ -185,10 +196,11 @@ class _Run:
             raise AssertionError(f"the equity identity is off by {books.identity_error}")
         options = self._options
         at_open = options.fill_at == "open"
+        fills: dict[str, list[Fill]] = {symbol: [] for symbol in self._series}
+        for fill in desk.fills:
+            fills[fill.symbol].append(fill)
         flows = {
-            symbol: flows_of(
-                columns, [fill for fill in desk.fills if fill.symbol == symbol], options.fee_bps, at_open=at_open
-            )
+            symbol: flows_of(columns, fills[symbol], options.fee_bps, at_open=at_open)
             for symbol, columns in self._series.items()
         }
         start = float(sum(options.balances.values(), ZERO))
@@ -214,18 +226,19 @@ def _moments(
         moments += _funded(columns, funding.get(symbol, ()))
         if options.sample_equity:
             moments += [_Moment(at, _SAMPLE, symbol, index) for index, at in enumerate(columns.close_at.tolist())]
-    moments.sort(key=lambda moment: moment[:4])
+    moments.sort(key=itemgetter(0, 1, 2, 3))
     return moments
 
 
 def _wished(columns: BarSeries, wishes: Sequence[Wish], options: BacktestOptions) -> list[_Moment]:
-    symbol = columns.symbol
-    if options.fill_at == "close":
-        closes = columns.close_at.tolist()
-        return [_Moment(closes[wish.bar], _CLOSE, symbol, wish.bar, wish) for wish in wishes]
-    opens = columns.open_at.tolist()
-    due = [wish for wish in wishes if wish.bar + 1 < len(columns)]
-    return [_Moment(opens[wish.bar + 1], _OPEN, symbol, wish.bar + 1, wish) for wish in due]
+    at_open = options.fill_at == "open"
+    due = [wish for wish in wishes if wish.bar + 1 < len(columns)] if at_open else wishes
+    bars = [wish.bar + at_open for wish in due]
+    phase, at, prices = _CLOSE, columns.close_at, columns.close
+    if at_open:
+        phase, at, prices = _OPEN, columns.open_at, columns.open
+    facts = zip(at[bars].tolist(), bars, due, prices[bars].tolist(), strict=True)
+    return [_Moment(at_ms, phase, columns.symbol, bar, wish, ZERO, price) for at_ms, bar, wish, price in facts]
 
 
 def _funded(columns: BarSeries, rates: Sequence[FundingRate]) -> list[_Moment]:
@@ -238,4 +251,4 @@ def _funded(columns: BarSeries, rates: Sequence[FundingRate]) -> list[_Moment]:
 
 
 def _exact(price: float) -> Decimal:
-    return Decimal(repr(float(price)))
+    return Decimal(repr(price))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import IllegalEvent, apply
-from engine_service.domain.money import exactly
+from engine_service.domain.money import exactly, within_exact
 from engine_service.domain.order import Order
 from engine_service.domain.order_changes import changed
+from engine_service.domain.portfolio import Portfolio
 from engine_service.domain.state import EngineState
+
+_book_fill: Final = within_exact(Portfolio.book_fill)
 
 
 @exactly
@@ -22,16 +26,22 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
     Raises:
         IllegalEvent: no rule allows one of the events; nothing was changed.
     """
-    for event in events:
-        if isinstance(event, e.OrderEvent):
-            order = step(order, event)
+    beside: list[e.Event] = []
     for event in events:
         if not isinstance(event, e.OrderEvent):
-            apply(state, event)
-        elif isinstance(event, e.OrderFilled):
+            beside.append(event)
+            continue
+        order = step(order, event)
+        if type(event) is e.OrderFilled:
+            beside.append(event)
+    books = state.portfolio
+    for event in beside:
+        if isinstance(event, e.OrderFilled):
             state.image.fills.setdefault(order.client_order_id, []).append(event.fill)
-            state.portfolio.book_fill(event)
-            state.exposure.after_fill(state.portfolio, event)
+            _book_fill(books, event)
+            state.exposure.after_fill(books, event)
+        else:
+            apply(state, event)
     state.put_order(order)
     return order
 

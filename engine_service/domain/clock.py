@@ -52,5 +52,6 @@ class ManualClock:
 
     def set_ms(self, now_ms: int) -> None:
         """Go to a wall time; the monotonic clock follows only forwards."""
-        self._monotonic_s += max(0, now_ms - self._now_ms) / 1000
+        if now_ms > self._now_ms:
+            self._monotonic_s += (now_ms - self._now_ms) / 1000
         self._now_ms = now_ms

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec import Struct
+
 from engine_service.domain.money import ZERO, exactly, quantise
 
 MAX_LOTS = 256
 
 
-@dataclass(slots=True, kw_only=True)
-class Lot:
+class Lot(Struct, kw_only=True):
     """One purchase (or short sale) that is not closed yet; both figures are signed alike."""
 
     quantity: Decimal
@@ -48,6 +49,10 @@ class CostBook:
         Returns:
             The realised result of the part that closed something, at average cost.
         """
+        return self.moved(quantity, value)
+
+    def moved(self, quantity: Decimal, value: Decimal) -> Decimal:
+        """Do what ``move`` does, as exactly as the caller's decimal context."""
         held = self.quantity
         if not quantity:
             return ZERO
@@ -55,37 +60,41 @@ class CostBook:
             self._open(quantity, value)
             return ZERO
         rest = held + quantity
-        if not rest or rest.is_signed() == held.is_signed():
-            return self._close(quantity, value)
+        if not rest:
+            return self._close_all(value, rest)
+        if rest.is_signed() == held.is_signed():
+            return self._close(quantity, value, rest)
         closing_value = quantise(value * abs(held) / abs(quantity))
-        rest_value = value - closing_value
-        realised = self._close(-held, closing_value)
-        self._open(rest, rest_value)
+        realised = self._close_all(closing_value, ZERO)
+        self._open(rest, value - closing_value)
         return realised
 
     def _open(self, quantity: Decimal, value: Decimal) -> None:
         self.quantity += quantity
         self.cost += value
-        if len(self.lots) >= MAX_LOTS:
-            first, second = self.lots[0], self.lots[1]
-            self.lots[:2] = [Lot(quantity=first.quantity + second.quantity, cost=first.cost + second.cost)]
-        self.lots.append(Lot(quantity=quantity, cost=value))
+        lots = self.lots
+        if len(lots) >= MAX_LOTS:
+            first, second = lots[0], lots[1]
+            lots[:2] = [Lot(quantity=first.quantity + second.quantity, cost=first.cost + second.cost)]
+        lots.append(Lot(quantity=quantity, cost=value))
 
-    def _close(self, quantity: Decimal, value: Decimal) -> Decimal:
-        left = self.quantity + quantity
-        removed = quantise(self.cost * abs(quantity) / abs(self.quantity)) if left else self.cost
-        lots = self._take_lots(abs(quantity)) if left else self._take_all()
+    def _close(self, quantity: Decimal, value: Decimal, left: Decimal) -> Decimal:
+        removed = quantise(self.cost * abs(quantity) / abs(self.quantity))
+        return self._booked(-value, removed, self._take_lots(abs(quantity)), left)
+
+    def _close_all(self, value: Decimal, left: Decimal) -> Decimal:
+        lots = self.lots
+        taken = lots[0].cost if len(lots) == 1 else sum((lot.cost for lot in lots), ZERO)
+        lots.clear()
+        return self._booked(-value, self.cost, taken, left)
+
+    def _booked(self, brought: Decimal, removed: Decimal, lots: Decimal, left: Decimal) -> Decimal:
         self.quantity = left
         self.cost -= removed
-        realised = -value - removed
+        realised = brought - removed
         self.realised += realised
-        self.realised_fifo += -value - lots
+        self.realised_fifo += brought - lots
         return realised
-
-    def _take_all(self) -> Decimal:
-        taken = self.lots[0].cost if len(self.lots) == 1 else sum((lot.cost for lot in self.lots), ZERO)
-        self.lots.clear()
-        return taken
 
     def _take_lots(self, quantity: Decimal) -> Decimal:
         """Remove an absolute quantity from the oldest lots and return their signed cost."""

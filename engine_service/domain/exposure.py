@@ -96,7 +96,12 @@ class ExposureBook:
     def derivative_gross(self, venue: str = "") -> Decimal:
         """Return the gross value of futures positions and open futures orders."""
         by_venue = self.totals.derivatives
-        return by_venue.get(venue, ZERO) if venue else sum(by_venue.values(), ZERO)
+        if venue:
+            return by_venue.get(venue, ZERO)
+        total = ZERO
+        for gross in by_venue.values():
+            total += gross
+        return total
 
     def line_of(self, order: Order) -> str:
         """Return the key of the line an order trades."""
@@ -152,13 +157,13 @@ class ExposureBook:
 
     def after_fill(self, portfolio: Portfolio, event: OrderFilled) -> None:
         """Follow a booked fill."""
-        fill, base, quote, fee_asset = event.fill, event.base, event.quote, event.fill.fee_asset
-        venue, market = fill.venue, fill.market
-        key = line_key(fill.symbol, market, base, self.reporting)
-        line = self._line(key, venue, market, at_risk=True)
-        _take_strategy(line, portfolio, event.strategy, market, fill.symbol)
+        fill, base, quote = event.fill, event.base, event.quote
+        venue, market, symbol, fee_asset = fill.venue, fill.market, fill.symbol, fill.fee_asset
+        key = line_key(symbol, market, base, self.reporting)
+        line = self.lines.get(key) or self._line(key, venue, market, at_risk=True)
+        _take_strategy(line, portfolio, event.strategy, market, symbol)
         if market is Market.FUTURES:
-            self.after_derivative(portfolio, fill.symbol)
+            self.after_derivative(portfolio, symbol)
         else:
             self.after_holding(portfolio, venue, market, base)
         self.after_holding(portfolio, venue, market, quote)
@@ -170,16 +175,14 @@ class ExposureBook:
 
     def after_holding(self, portfolio: Portfolio, venue: str, market: Market, asset: str) -> None:
         """Follow a change of one asset."""
-        book = portfolio.holdings.get(holding_key(venue, market, asset))
+        key = holding_key(venue, market, asset)
+        book = portfolio.holdings.get(key)
         if book is None:
             return
         at_risk = market is Market.SPOT and asset != self.reporting
-        key = (
-            line_key(asset_symbol(asset, self.reporting, venue), market, asset, self.reporting)
-            if at_risk
-            else holding_key(venue, market, asset)
-        )
-        line = self._line(key, venue, market, at_risk=at_risk)
+        if at_risk:
+            key = line_key(asset_symbol(asset, self.reporting, venue), market, asset, self.reporting)
+        line = self.lines.get(key) or self._line(key, venue, market, at_risk=at_risk)
         line.quantity, line.cost = book.quantity, book.cost
         if line.price is None:
             line.price = ONE if asset == self.reporting else self._rate(venue, asset)
@@ -188,14 +191,16 @@ class ExposureBook:
     def after_derivative(self, portfolio: Portfolio, symbol: str) -> None:
         """Follow a change of one futures position."""
         position = portfolio.derivatives[symbol]
-        line = self._line(f"{symbol}|futures", venue_of(symbol), Market.FUTURES, at_risk=True)
-        rate = self._rate(line.venue, position.quote) or ONE
-        line.quantity, line.cost, line.quote = (
-            position.book.quantity,
-            quantise(position.book.cost * rate),
-            position.quote,
-        )
-        line.price = self._price_of(line) or line.price
+        book, quote = position.book, position.quote
+        key = instrument_line(symbol, Market.FUTURES)
+        line = self.lines.get(key) or self._line(key, venue_of(symbol), Market.FUTURES, at_risk=True)
+        line.quantity, line.quote = book.quantity, quote
+        if quote == self.reporting and line.price is not None:
+            # Its price is its mark's, and that is followed mark by mark.
+            line.cost = quantise(book.cost)
+        else:
+            line.cost = quantise(book.cost * (self._rate(line.venue, quote) or ONE))
+            line.price = self._price_of(line) or line.price
         self._refresh(line)
 
     @exactly
@@ -217,7 +222,8 @@ class ExposureBook:
         if line is None:
             return
         # A spot line is named after the very pair that prices it; a position's price needs its quote's value too.
-        self._take_price(line, mark.price if mark.market is Market.SPOT else self._price_of(line))
+        own = mark.market is Market.SPOT or line.quote == self.reporting
+        self._take_price(line, mark.price if own else self._price_of(line))
 
     def _take_price(self, line: Line, price: Decimal | None) -> None:
         if price is not None and price != line.price:
@@ -230,7 +236,7 @@ class ExposureBook:
         if not line.is_derivative:
             return self._rate(line.venue, line.asset)
         price = self._marks.price(line.symbol, Market.FUTURES)
-        if price is None or line.quote in {"", self.reporting}:
+        if price is None or not line.quote or line.quote == self.reporting:
             return price
         return quantise(price * (self._rate(line.venue, line.quote) or ONE))
 
@@ -243,36 +249,39 @@ class ExposureBook:
 
     def _line(self, key: str, venue: str, market: Market, *, at_risk: bool) -> Line:
         line = self.lines.get(key)
-        if line is None:
-            symbol, _, asset = key.rpartition("|")
-            if at_risk:
-                asset = local_symbol(symbol).removesuffix(self.reporting)
-            line = self.lines[key] = Line(
-                key=key, venue=venue, market=market, at_risk=at_risk, symbol=symbol if at_risk else "", asset=asset
-            )
-            line.price = self._price_of(line)
-            if not at_risk and asset != self.reporting:
-                self._collateral.setdefault(asset_symbol(asset, self.reporting, venue), []).append(line)
+        if line is not None:
+            return line
+        symbol, _, asset = key.rpartition("|")
+        if at_risk:
+            asset = local_symbol(symbol).removesuffix(self.reporting)
+        line = self.lines[key] = Line(
+            key=key, venue=venue, market=market, at_risk=at_risk, symbol=symbol if at_risk else "", asset=asset
+        )
+        line.price = self._price_of(line)
+        if not at_risk and asset != self.reporting:
+            self._collateral.setdefault(asset_symbol(asset, self.reporting, venue), []).append(line)
         return line
 
     def _refresh(self, line: Line) -> None:
-        worst, worth = line.worst, line.worth
+        worst, worth, totals = line.worst, line.worth, self.totals
         line.refresh()
         self._asked = None
-        totals = self.totals
         totals.worth += line.worth - worth
         if not line.at_risk:
             return
         added = line.worst - worst
         if added:
+            venue, by_venue, derivatives = line.venue, totals.by_venue, totals.derivatives
             totals.worst += added
-            totals.by_venue[line.venue] = totals.by_venue.get(line.venue, ZERO) + added
+            by_venue[venue] = by_venue.get(venue, ZERO) + added
             if line.market is Market.FUTURES:
-                totals.derivatives[line.venue] = totals.derivatives.get(line.venue, ZERO) + added
+                derivatives[venue] = derivatives.get(venue, ZERO) + added
         for strategy, own in line.owners.items():
             before = own.worst
-            own.refresh(line.price)
-            totals.by_strategy[strategy] = totals.by_strategy.get(strategy, ZERO) + own.worst - before
+            own.refresh(line)
+            added = own.worst - before
+            if added:
+                totals.by_strategy[strategy] = totals.by_strategy.get(strategy, ZERO) + added
 
 
 def _with_order(position: Decimal, buys: Decimal, sells: Decimal, side: OrderSide, value: Decimal) -> Decimal:

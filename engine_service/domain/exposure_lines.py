@@ -20,10 +20,12 @@ class StrategyLine:
     value: Decimal = ZERO
     worst: Decimal = ZERO
 
-    def refresh(self, price: Decimal | None) -> None:
-        """Work out value and worst case anew."""
-        value = self.value = _value(self.quantity, self.cost, price)
-        self.worst = worst_case(value, self.buys, self.sells)
+    def refresh(self, line: Line) -> None:
+        """Work out value and worst case anew; a strategy that holds all of its line has the line's value."""
+        price, quantity = line.price, self.quantity
+        whole = price is not None and quantity == line.quantity
+        value = self.value = line.value if whole else _value(quantity, self.cost, price)
+        self.worst = worst_case(value, self.buys, self.sells) if self.buys or self.sells else abs(value)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,10 +60,16 @@ class Line:
 
     def refresh(self) -> None:
         """Work out value, worth and worst case anew."""
-        value = self.value = _value(self.quantity, self.cost, self.price)
-        self.worth = value - self.cost if self.is_derivative else value
-        if self.at_risk:
-            self.worst = worst_case(value, self.buys, self.sells)
+        price = self.price
+        if price is None:
+            value = self.value = self.cost
+        else:
+            value = self.value = quantise(self.quantity if price is ONE else self.quantity * price)
+        if not self.at_risk:
+            self.worth = value
+            return
+        self.worth = value - self.cost if self.market is Market.FUTURES else value
+        self.worst = worst_case(value, self.buys, self.sells) if self.buys or self.sells else abs(value)
 
 
 @dataclass(slots=True)
@@ -78,7 +86,9 @@ class Totals:
 def worst_case(value: Decimal, buys: Decimal, sells: Decimal) -> Decimal:
     """Return the larger exposure of "all buys fill" and "all sells fill"."""
     if not sells:
-        long, short = abs(value + buys) if buys else abs(value), abs(value)
+        if not buys:
+            return abs(value)
+        long, short = abs(value + buys), abs(value)
     else:
         long, short = abs(value + buys), abs(value - sells)
     return long if long >= short else short

@@ -8,8 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, getcontext, localcontext
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+    Rounded,
+    getcontext,
+    localcontext,
+)
 from functools import wraps
+from inspect import unwrap
 from typing import ParamSpec, TypeVar
 
 ZERO = Decimal(0)
@@ -19,6 +32,8 @@ BPS = Decimal(10_000)
 #: Wide enough that sums and products of venue figures (18 digits either side) never round.
 DIGITS = 76
 EXACT = Context(prec=DIGITS)
+#: The same, and raises where a digit would be dropped, be it a zero.
+_KEEPS_DIGITS = Context(prec=DIGITS, traps=[InvalidOperation, DivisionByZero, Overflow, Rounded])
 
 #: The smallest amount a booked value may have; what is divided or converted is rounded to it once, when booked.
 QUANTUM = Decimal("1e-18")
@@ -34,18 +49,31 @@ def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         # One exact function calls another all the time; entering the context again would cost more than the sum.
         if getcontext().prec == DIGITS:
-            return function(*args, **kwargs)
+            if kwargs:
+                return function(*args, **kwargs)
+            return function(*args)  # type: ignore[call-arg]  # there are none
         with localcontext(EXACT):
             return function(*args, **kwargs)
 
     return wrapper
 
 
+def within_exact(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return an ``exactly`` function as it was written, for a caller that runs under ``EXACT`` itself."""
+    bare: Callable[_P, _R] = unwrap(function)
+    return bare
+
+
 def quantise(value: Decimal) -> Decimal:
     """Round to 18 decimals, half to even; a value that has fewer stays as it is."""
-    rounded = value.quantize(QUANTUM, ROUND_HALF_EVEN, EXACT)
-    # Among equal numbers the total order ranks by exponent: not below means no more decimals than the quantum.
-    return value if value == rounded and value.compare_total_mag(rounded) >= 0 else rounded
+    try:
+        rounded = value.quantize(QUANTUM, ROUND_HALF_EVEN, _KEEPS_DIGITS)
+    except Rounded:
+        return value.quantize(QUANTUM, ROUND_HALF_EVEN, EXACT)
+    if value:
+        return value
+    # Zero has no digit to drop, however many decimals it is written with: the total order ranks those.
+    return value if value.compare_total_mag(rounded) >= 0 else rounded
 
 
 def multiple_down(value: Decimal, step: Decimal) -> Decimal:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from engine_service.domain.bracket import BracketPlan
 from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.money import ZERO
-from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType, TimeInForce
+from engine_service.domain.order_status import TERMINAL, Doubt, OrderSide, OrderStatus, OrderType, TimeInForce
 
 
 class OrderRequest(Struct, frozen=True, kw_only=True):
@@ -104,7 +104,7 @@ class Order(Struct, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         """True while the venue may still trade it."""
-        return not self.status.is_terminal
+        return self.status not in TERMINAL
 
     @property
     def average_price(self) -> Decimal | None:
@@ -127,7 +127,7 @@ class Order(Struct, frozen=True, kw_only=True):
     def unfilled_at_most(self) -> Decimal:
         """Return what may still trade in base units, 0 once terminal or while the size is unknown."""
         most = self.greatest_quantity
-        return ZERO if most is None or self.status.is_terminal else max(ZERO, most - self.filled_quantity)
+        return ZERO if most is None or self.status in TERMINAL else max(ZERO, most - self.filled_quantity)
 
     @property
     def reserved_value(self) -> Decimal:

@@ -55,9 +55,9 @@ def changed(order: Order, event: e.OrderEvent) -> Order | None:
         return None
     update = _FIELDS.get(kind)
     fields = update(order, event) if update is not None else {}
-    if status is not OrderStatus.IN_DOUBT:
+    if order.doubt is not None and status is not OrderStatus.IN_DOUBT:
         fields.setdefault("doubt", None)
-    if status not in _ASKED:
+    if order.resting_status is not None and status not in _ASKED:
         fields.setdefault("resting_status", None)
     return replace(order, status=status, updated_at_ms=event.at_ms, **fields)
 
@@ -78,26 +78,27 @@ def _cancel_wished(order: Order, event: e.OrderCancelRequested) -> Order | None:
 
 @exactly
 def _filled(order: Order, event: e.OrderFilled) -> Order:
-    fill = event.fill
-    filled = order.filled_quantity + fill.quantity
-    most = order.greatest_quantity
+    fill, provisional = event.fill, order.provisional_quantity
+    quantity, size = fill.quantity, order.quantity
+    filled = order.filled_quantity + quantity
+    most = size if order.pending_quantity is None else order.greatest_quantity
     complete = most is not None and filled >= most
     trigger = Trigger.FILL_ALL if complete else Trigger.FILL_PART
     status = resolve(order.status, trigger, resting=order.resting_status, doubt=order.doubt)
     status = status or OrderStatus.QUARANTINED
     # More than its size traded: that alone proves that the change to a larger one was done.
-    grown = order.quantity is not None and filled > order.quantity
+    grown = most is not size and size is not None and filled > size
     return replace(
         order,
         status=status,
-        quantity=most if grown else order.quantity,
+        quantity=most if grown else size,
         filled_quantity=filled,
-        filled_quote=order.filled_quote + fill.price * fill.quantity,
+        filled_quote=order.filled_quote + fill.price * quantity,
         venue_order_id=order.venue_order_id or fill.venue_order_id,
         updated_at_ms=event.at_ms,
         late_fill=order.late_fill or order.status in _LATE,
         overfill=order.overfill or event.overfill,
-        provisional_quantity=order.provisional_quantity + (fill.quantity if fill.provisional else ZERO),
+        provisional_quantity=provisional + quantity if fill.provisional else provisional,
         doubt=order.doubt if status is OrderStatus.IN_DOUBT else None,
         resting_status=OrderStatus.PARTIALLY_FILLED if status in _ASKED else None,
     )

@@ -101,10 +101,10 @@ class Portfolio:
     @exactly
     def book_fill(self, event: OrderFilled) -> None:
         """Book one trade: base, quote and fee asset on spot; position, wallet and fee on futures."""
-        fill = event.fill
+        fill, rate = event.fill, event.quote_rate
         quantity, fee = fill.quantity if fill.side is OrderSide.BUY else -fill.quantity, fill.fee
         notional = fill.price * quantity
-        value = _value(notional, event.quote_rate)
+        value = notional if rate is ONE else _value(notional, rate)
         if fill.market is Market.SPOT:
             self.realised += self._move(fill.venue, Market.SPOT, event.base, quantity, value)
             self.realised += self._move(fill.venue, Market.SPOT, event.quote, -notional, -value)
@@ -144,7 +144,7 @@ class Portfolio:
         position = self.derivatives.get(symbol)
         if position is None:
             position = self.derivatives[symbol] = DerivativePosition(symbol=symbol, quote=event.quote)
-        pnl = position.book.move(quantity, notional)
+        pnl = position.book.moved(quantity, notional)
         if pnl != 0:
             value = _value(pnl, event.quote_rate)
             self.realised += value + self._move(venue, Market.FUTURES, event.quote, pnl, value)
@@ -155,13 +155,13 @@ class Portfolio:
         book = self.holdings.get(key)
         if book is None:
             book = self.holdings[key] = CostBook()
-        before = book.cost
         if asset == self.reporting:
             book.quantity += amount
             book.cost += amount
-            realised = amount - value
-        else:
-            realised = book.move(amount, value)
+            self.book_value += amount
+            return amount - value
+        before = book.cost
+        realised = book.moved(amount, value)
         self.book_value += book.cost - before
         return realised
 
@@ -173,9 +173,9 @@ class Portfolio:
             position = self.strategies[key] = StrategyPosition(
                 strategy=event.strategy, symbol=fill.symbol, market=fill.market, base=event.base
             )
-        position.book.move(quantity, value)
+        position.book.moved(quantity, value)
         if fill.market is Market.SPOT and fill.fee_asset == event.base:
-            position.book.move(-fill.fee, -fee_value)
+            position.book.moved(-fill.fee, -fee_value)
         position.fees += fee_value
         position.fills += 1
 

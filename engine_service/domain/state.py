@@ -16,7 +16,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderStatus
+from engine_service.domain.order_status import TERMINAL, OrderStatus
 from engine_service.domain.portfolio import Portfolio
 
 
@@ -95,6 +95,7 @@ class EngineState:
 
     def __init__(self, image: StateImage | None = None) -> None:
         self.image = image or StateImage()
+        self.portfolio = self.image.portfolio
         self.exposure = ExposureBook(self.image.reporting)
         self.open_orders: dict[str, Order] = {}
         self.in_doubt: dict[str, Order] = {}
@@ -117,10 +118,6 @@ class EngineState:
         self.exposure.reporting = asset
 
     # --- reading ------------------------------------------------------------------------------------------
-
-    @property
-    def portfolio(self) -> Portfolio:
-        return self.image.portfolio
 
     @property
     def halted(self) -> bool:
@@ -169,16 +166,17 @@ class EngineState:
 
     def put_order(self, order: Order) -> None:
         """Replace an order and everything derived from it."""
-        before = self.image.orders.get(order.client_order_id)
-        self.image.orders[order.client_order_id] = order
+        orders, cid, is_open = self.image.orders, order.client_order_id, order.is_open
+        before = orders.get(cid)
+        orders[cid] = order
         if before is None or not _reserves_the_same(before, order):
             if before is not None:
                 self.exposure.release(before)
-            if order.is_open:
+            if is_open:
                 self.exposure.reserve(order)
         self._index(order)
-        if not order.is_open and (before is None or before.is_open):
-            self._finished(order.client_order_id)
+        if not is_open and (before is None or before.is_open):
+            self._finished(cid)
 
     def _finished(self, client_order_id: str) -> None:
         finished = self.image.finished
@@ -188,15 +186,15 @@ class EngineState:
             del finished[:FINISHED_LOT]
 
     def _index(self, order: Order) -> None:
+        cid, symbol, status = order.client_order_id, order.symbol, order.status
         if order.venue_order_id:
-            self.by_venue_id[(order.symbol, order.venue_order_id)] = order.client_order_id
-        cid, instrument = order.client_order_id, (order.symbol, order.market)
-        if order.is_open:
+            self.by_venue_id[(symbol, order.venue_order_id)] = cid
+        if status not in TERMINAL:
             self.open_orders[cid] = order
-            self._by_instrument.setdefault(instrument, {})[cid] = order
+            self._by_instrument.setdefault((symbol, order.market), {})[cid] = order
         elif self.open_orders.pop(cid, None) is not None:
-            self._by_instrument[instrument].pop(cid, None)
-        if order.status is OrderStatus.IN_DOUBT:
+            self._by_instrument[symbol, order.market].pop(cid, None)
+        if status is OrderStatus.IN_DOUBT:
             self.in_doubt[cid] = order
         elif self.in_doubt:
             self.in_doubt.pop(cid, None)

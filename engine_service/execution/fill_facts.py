@@ -41,7 +41,7 @@ def fill_events(core: EngineCore, order: Order, fills: Sequence[Fill]) -> list[e
         fills = [*fills, *_stand_in(core, order, uncovered, booked + order.provisional_quantity)]
     for fill in fills:
         booked += fill.quantity
-        over = _is_over(order, booked)
+        over = booked != order.quantity and _is_over(order, booked)
         events.append(_filled(core, order, fill, over=over, now_ms=now))
         if over and not order.overfill:
             events.append(restriction(order, "OVERFILL", "the venue filled more than was ordered", now))

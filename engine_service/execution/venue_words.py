@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
-from engine_service.domain.money import ZERO, exactly
+from engine_service.domain.money import ZERO, exactly, within_exact
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus
 from engine_service.execution.core import EngineCore
@@ -32,6 +32,13 @@ _SETTLED = frozenset(
         OrderStatus.DENIED,
     }
 )
+
+
+#: Words that tell of an order just sent that the venue has it, and nothing else that has an event of its own.
+_TAKEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
+
+
+_fill_events = within_exact(fill_events)
 
 
 class Words(Struct, frozen=True, kw_only=True):
@@ -93,10 +100,12 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     if contradiction and order.status is not OrderStatus.QUARANTINED:
         return Facts([*quarantined(order, contradiction, now), *fill_events(core, order, fills)])
     events: list[e.Event] = _birth(order, words, now)
-    events += fill_events(core, order, fills)
     booked = gross(order)
     if fills:
-        booked += max(ZERO, sum([fill.quantity for fill in fills], ZERO) - order.provisional_quantity)
+        events += _fill_events(core, order, fills)
+        traded = fills[0].quantity if len(fills) == 1 else sum([fill.quantity for fill in fills], ZERO)
+        stood_in = order.provisional_quantity
+        booked += max(ZERO, traded - stood_in) if stood_in else traded
     gap = words.executed > booked
     if not gap:
         events += _end(order, words, booked, now)
@@ -128,13 +137,17 @@ def _contradiction(order: Order, words: Words) -> str:
 
 def misfit(order: Order, fills: Iterable[Fill]) -> str:
     """Return why trades cannot be the order's, empty where they can."""
-    fits = all(fill.side is order.side and fill.symbol == order.symbol for fill in fills)
-    return "" if fits else "a trade does not fit the order"
+    for fill in fills:
+        if fill.side is not order.side or fill.symbol != order.symbol:
+            return "a trade does not fit the order"
+    return ""
 
 
 def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:
     """The venue's first sign of an order."""
     cid = order.client_order_id
+    if order.status is OrderStatus.SUBMITTED and words.status in _TAKEN:
+        return [e.OrderAccepted(at_ms=now_ms, client_order_id=cid, venue_order_id=words.venue_order_id)]
     events: list[e.Event] = []
     if order.status is OrderStatus.NOT_PLACED and words.status is not OrderStatus.REJECTED:
         events += [

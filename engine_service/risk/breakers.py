@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import Struct
+
 from engine_service.domain.money import ZERO
 from engine_service.risk.policy import RiskPolicy
 
@@ -19,8 +21,7 @@ class BreakerState(StrEnum):
     HALF_OPEN = "HALF_OPEN"
 
 
-@dataclass(slots=True)
-class _Second:
+class _Second(Struct):
     at: int
     calls: int = 0
     errors: int = 0
@@ -54,15 +55,17 @@ class VenueBreaker:
         if self.opened_at_s is not None:
             self._probe_result(ok, now_s)
             return
-        second = int(now_s)
-        if not self.seconds or self.seconds[-1].at != second:
-            self.seconds.append(_Second(second))
-        self.seconds[-1].calls += 1
-        self.seconds[-1].errors += not ok
+        second, seconds = int(now_s), self.seconds
+        if not seconds or seconds[-1].at != second:
+            seconds.append(_Second(second))
+        newest = seconds[-1]
+        newest.calls += 1
         self.calls += 1
-        self.errors += not ok
+        if not ok:
+            newest.errors += 1
+            self.errors += 1
         calls, errors = self._sums(now_s)
-        if calls >= policy.breaker_min_calls and errors * 100 >= policy.breaker_error_share_pct * calls:
+        if errors and calls >= policy.breaker_min_calls and errors * 100 >= policy.breaker_error_share_pct * calls:
             self.opened_at_s = now_s
             self.probing = False
 
@@ -75,8 +78,9 @@ class VenueBreaker:
             self._forget()
 
     def _sums(self, now_s: float) -> tuple[int, int]:
-        while self.seconds and self.seconds[0].at <= now_s - WINDOW_S:
-            old = self.seconds.popleft()
+        seconds, over = self.seconds, now_s - WINDOW_S
+        while seconds and seconds[0].at <= over:
+            old = seconds.popleft()
             self.calls -= old.calls
             self.errors -= old.errors
         return self.calls, self.errors
@@ -139,13 +143,20 @@ class TokenBucket:
 
     used: float = 0.0
     seen_at_s: float = 0.0
+    _limit: Decimal = ZERO
+    _rate: float = 0.0
 
     def available(self, per_min: Decimal, now_s: float) -> float:
         """Return how many orders may leave now."""
-        rate = float(per_min)
-        self.used = max(0.0, self.used - (now_s - self.seen_at_s) * rate / 60.0)
+        if per_min is not self._limit:
+            self._limit, self._rate = per_min, float(per_min)
+        rate = self._rate
+        used = self.used
+        if used:
+            used -= (now_s - self.seen_at_s) * rate / 60.0
+            self.used = used = used if used > 0.0 else 0.0
         self.seen_at_s = now_s
-        return rate - self.used
+        return rate - used
 
     def take(self) -> None:
         """Use one."""

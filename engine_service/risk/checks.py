@@ -36,13 +36,13 @@ def _long(value: Decimal) -> bool:
 
 def order_shape(ctx: RiskContext) -> RiskRefused | None:
     """ORDER_SHAPE_INVALID: sizes, prices and flags that the instrument or the order type forbid."""
-    return _size(ctx) or _prices(ctx) or _flags(ctx)
+    return _size(ctx) or _prices(ctx) or (_flags(ctx) if ctx.request.post_only else None)
 
 
 def _size(ctx: RiskContext) -> RiskRefused | None:
     instrument = ctx.instrument
     lowest, largest = instrument.min_quantity, instrument.max_quantity
-    if ctx.is_market_order:
+    if ctx.request.type not in LIMIT_TYPES:
         lowest = max(lowest, instrument.market_min_quantity)
         if instrument.market_max_quantity > 0:
             largest = min(largest, instrument.market_max_quantity) if largest > 0 else instrument.market_max_quantity
@@ -57,6 +57,8 @@ def _size(ctx: RiskContext) -> RiskRefused | None:
 
 
 def _prices(ctx: RiskContext) -> RiskRefused | None:
+    if ctx.request.type is OrderType.MARKET and ctx.limit_price is None and ctx.stop_price is None:
+        return None
     wants_limit, wants_stop = ctx.request.type in LIMIT_TYPES, ctx.request.type in CONDITIONAL
     if wants_limit != (ctx.limit_price is not None):
         wanted = "needs" if wants_limit else "takes no"
@@ -72,7 +74,7 @@ def _prices(ctx: RiskContext) -> RiskRefused | None:
 
 def _flags(ctx: RiskContext) -> RiskRefused | None:
     request = ctx.request
-    if request.post_only and (request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC):
+    if request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC:
         return refused("ORDER_SHAPE_INVALID", "post-only needs a limit order that rests", request.type.value, "LIMIT")
     return None
 
@@ -97,12 +99,15 @@ def price_invalid(ctx: RiskContext) -> RiskRefused | None:
 
 def price_band(ctx: RiskContext) -> RiskRefused | None:
     """PRICE_BAND: a price, or for a market order the touch, too far from the mark."""
-    if ctx.mark is None or not ctx.mark.is_valid:
+    seen = ctx.mark
+    if seen is None or not seen.is_valid:
         return None
-    mark, band = ctx.mark.price, ctx.policy.price_band_bps
-    touch = ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid
-    prices = [price for price in (ctx.limit_price, ctx.stop_price) if price is not None] or [touch]
-    for price in prices:
+    mark, band, limit, stop = seen.price, ctx.policy.price_band_bps, ctx.limit_price, ctx.stop_price
+    if limit is None and stop is None:
+        limit = seen.ask if ctx.side is OrderSide.BUY else seen.bid
+    for price in (limit, stop):
+        if price is None or price == mark:
+            continue
         distance = abs(price - mark) * BPS
         if distance > band * mark:
             edge = mark * (1 + band / BPS) if price > mark else mark * (1 - band / BPS)
@@ -129,7 +134,9 @@ def notional_too_small(ctx: RiskContext) -> RiskRefused | None:
     if futures and ctx.request.reduce_only:
         return None
     own = ctx.policy.min_notional_futures if futures else ctx.policy.min_notional_spot
-    limit = max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
+    limit = own
+    if ctx.instrument.min_notional:
+        limit = max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
     if ctx.value >= limit:
         return None
     return refused("NOTIONAL_TOO_SMALL", "the order is worth too little", ctx.value, limit, limit)
@@ -145,9 +152,9 @@ def notional_too_large(ctx: RiskContext) -> RiskRefused | None:
 
 def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
     """INSUFFICIENT_FUNDS: what other open orders hold back counts as spent."""
-    instrument, exposure, books = ctx.instrument, ctx.state.exposure, ctx.state.portfolio
     if ctx.market is Market.FUTURES:
         return None if ctx.request.reduce_only else _margin(ctx)
+    instrument, exposure, books = ctx.instrument, ctx.state.exposure, ctx.state.portfolio
     if ctx.side is OrderSide.BUY:
         free = exposure.available(books, ctx.venue, ctx.market, instrument.quote)
         needed = ctx.quantity * ctx.worst_price
@@ -163,11 +170,14 @@ def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
 
 
 def _margin(ctx: RiskContext) -> RiskRefused | None:
-    wanted = margin(ctx)
-    if wanted is None or wanted[0] <= max(ZERO, wanted[1]):
+    leverage = ctx.policy.leverage_limit
+    if leverage <= 0:
         return None
-    (needed, free), quote = wanted, ctx.instrument.quote
-    acceptable = max(ZERO, free) * ctx.policy.leverage_limit
+    added, wallet, gross = _margin_parts(ctx)
+    if added <= ZERO or added <= wallet * leverage - gross:
+        return None
+    needed, free, quote = added / leverage, wallet - gross / leverage, ctx.instrument.quote
+    acceptable = max(ZERO, free) * leverage
     return refused("INSUFFICIENT_FUNDS", f"not enough free {quote} margin", needed, free, acceptable)
 
 
@@ -176,12 +186,20 @@ def margin(ctx: RiskContext) -> tuple[Decimal, Decimal] | None:
 
     At the leverage limit, results not yet realised left out; ``None`` where that limit is 0.
     """
-    leverage, exposure = ctx.policy.leverage_limit, ctx.state.exposure
+    leverage = ctx.policy.leverage_limit
     if leverage <= 0:
         return None
-    wallet = ctx.state.portfolio.holding(ctx.venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
-    added = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
-    return added / leverage, wallet - exposure.derivative_gross(ctx.venue) / leverage
+    added, wallet, gross = _margin_parts(ctx)
+    return added / leverage, wallet - gross / leverage
+
+
+def _margin_parts(ctx: RiskContext) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the exposure that an order adds, the wallet, and the gross exposure that the wallet carries already."""
+    state, venue, line = ctx.state, ctx.venue, ctx.line
+    exposure = state.exposure
+    wallet = state.portfolio.holding(venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
+    added = exposure.after_order(line, venue, ctx.side, ctx.value)[0] - exposure.worst(line)
+    return added, wallet, exposure.derivative_gross(venue)
 
 
 def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
@@ -197,24 +215,30 @@ def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
 
 def symbol_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_SYMBOL_CAP: position, working and in-flight orders of the symbol."""
-    after = ctx.state.exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0]
-    before, limit = ctx.state.exposure.worst(ctx.line), ctx.policy.symbol_exposure_cap
-    return _capped("EXPOSURE_SYMBOL_CAP", "too much of this symbol", after, before, limit)
+    exposure, limit = ctx.state.exposure, ctx.policy.symbol_exposure_cap
+    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0]
+    if after <= limit:
+        return None
+    return _capped("EXPOSURE_SYMBOL_CAP", "too much of this symbol", after, exposure.worst(ctx.line), limit)
 
 
 def total_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_TOTAL_CAP: gross over everything."""
-    after = ctx.state.exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[2]
-    before, limit = ctx.state.exposure.totals.worst, ctx.policy.total_exposure_cap
-    return _capped("EXPOSURE_TOTAL_CAP", "too much at risk in total", after, before, limit)
+    exposure, limit = ctx.state.exposure, ctx.policy.total_exposure_cap
+    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[2]
+    if after <= limit:
+        return None
+    return _capped("EXPOSURE_TOTAL_CAP", "too much at risk in total", after, exposure.totals.worst, limit)
 
 
 def venue_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_VENUE_CAP: gross over the venue."""
-    venue = ctx.venue
-    after = ctx.state.exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[1]
-    before = ctx.state.exposure.totals.by_venue.get(venue, ZERO)
-    return _capped("EXPOSURE_VENUE_CAP", "too much on this venue", after, before, ctx.policy.venue_exposure_cap)
+    exposure, limit, venue = ctx.state.exposure, ctx.policy.venue_exposure_cap, ctx.venue
+    after = exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[1]
+    if after <= limit:
+        return None
+    before = exposure.totals.by_venue.get(venue, ZERO)
+    return _capped("EXPOSURE_VENUE_CAP", "too much on this venue", after, before, limit)
 
 
 def strategy_budget(ctx: RiskContext) -> RiskRefused | None:
@@ -222,8 +246,11 @@ def strategy_budget(ctx: RiskContext) -> RiskRefused | None:
     strategy = ctx.request.strategy
     settings = ctx.state.strategy(strategy)
     limit = ctx.policy.strategy_budget_default if settings is None else settings.budget
-    after = ctx.state.exposure.strategy_after_order(strategy, ctx.line, ctx.side, ctx.value)
-    before = ctx.state.exposure.strategy_exposure(strategy)
+    exposure = ctx.state.exposure
+    after = exposure.strategy_after_order(strategy, ctx.line, ctx.side, ctx.value)
+    if after <= limit:
+        return None
+    before = exposure.strategy_exposure(strategy)
     return _capped("STRATEGY_BUDGET_EXCEEDED", "beyond the strategy's budget", after, before, limit)
 
 
@@ -238,11 +265,12 @@ def leverage(ctx: RiskContext) -> RiskRefused | None:
     """LEVERAGE_LIMIT: gross futures exposure against equity."""
     if ctx.market is not Market.FUTURES:
         return None
-    exposure = ctx.state.exposure
-    before = exposure.derivative_gross()
-    added = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(ctx.line)
-    limit = ctx.policy.leverage_limit * max(ZERO, exposure.equity)
-    return _capped("LEVERAGE_LIMIT", "too much leverage", before + added, before, limit)
+    exposure, line = ctx.state.exposure, ctx.line
+    before, equity = exposure.derivative_gross(), exposure.equity
+    added = exposure.after_order(line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(line)
+    limit = ctx.policy.leverage_limit * equity if equity > ZERO else ZERO
+    after = before + added
+    return None if after <= limit else _capped("LEVERAGE_LIMIT", "too much leverage", after, before, limit)
 
 
 def equity_floor(ctx: RiskContext) -> RiskRefused | None:
@@ -273,7 +301,9 @@ def daily_loss(ctx: RiskContext) -> RiskRefused | None:
 
 def self_trade(ctx: RiskContext) -> RiskRefused | None:
     """SELF_TRADE: the order would meet a working order of our own."""
-    for order in ctx.state.orders_of_line(ctx.instrument.symbol, ctx.market):
+    if not ctx.state.open_orders:
+        return None
+    for order in ctx.state.orders_of_line(ctx.symbol, ctx.market):
         if order.side is ctx.side or order.type in CONDITIONAL:
             continue
         if _would_meet(ctx, order.limit_price):

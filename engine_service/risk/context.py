@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark
-from engine_service.domain.money import BPS, EXACT, ZERO
+from engine_service.domain.money import BPS, EXACT, ONE, ZERO
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.domain.state import EngineState
@@ -55,7 +55,9 @@ class RiskContext(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         # Worked out once, here, whatever was handed in: half of the rails ask for them.
         price, rate, instrument = self.price, self.quote_rate, self.instrument
-        unit = ZERO if price is None or rate is None else EXACT.multiply(price, rate)
+        unit = ZERO
+        if price is not None and rate is not None:
+            unit = price if rate is ONE else EXACT.multiply(price, rate)
         force_setattr(self, "unit_value", unit)
         force_setattr(self, "value", EXACT.multiply(self.quantity, unit))
         force_setattr(self, "side", self.request.side)

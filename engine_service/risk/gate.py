@@ -14,20 +14,25 @@ from engine_service.risk.permissions import RAILS, Pace, PaceRail, PlainRail, Ra
 from engine_service.risk.policy import RiskPolicy
 from engine_service.risk.reservations import Reservation, reserve
 
-_Check = tuple[PlainRail, PaceRail | None]
+#: Rails of one kind that follow each other: those about pace, then those that look at the order alone.
+_Stretch = tuple[tuple[PaceRail, ...], tuple[PlainRail, ...]]
 
 
-def _checks(rails: Iterable[Rail]) -> tuple[_Check, ...]:
-    return tuple((rail.check or _passes, rail.pace) for rail in rails)
+def _stretches(rails: Iterable[Rail]) -> tuple[_Stretch, ...]:
+    found: list[tuple[list[PaceRail], list[PlainRail]]] = [([], [])]
+    for rail in rails:
+        if rail.pace is not None:
+            if found[-1][1]:
+                found.append(([], []))
+            found[-1][0].append(rail.pace)
+        elif rail.check is not None:
+            found[-1][1].append(rail.check)
+    return tuple((tuple(paced), tuple(plain)) for paced, plain in found)
 
 
-def _passes(_ctx: RiskContext) -> None:
-    return None
-
-
-#: The rails as the gate walks them, once for every order: no look-up that can be done here.
-_EVERY: Final = _checks(RAILS)
-_REDUCING: Final = _checks(rail for rail in RAILS if not rail.reducing_passes)
+#: The rails as the gate walks them, in their order, once for every order: no look-up that can be done here.
+_EVERY: Final = _stretches(RAILS)
+_REDUCING: Final = _stretches(rail for rail in RAILS if not rail.reducing_passes)
 
 
 class Approved(Struct, frozen=True, kw_only=True):
@@ -58,10 +63,13 @@ class RiskGate:
     def check(self, ctx: RiskContext) -> Approved | RiskRefused:
         """Judge an order; the first refusal wins. An approval counts against rates at once."""
         pace = self.pace
-        for check, paced in _REDUCING if ctx.request.reduce_only else _EVERY:
-            refusal = check(ctx) if paced is None else paced(ctx, pace)
-            if refusal is not None:
-                return refusal
+        for paced, plain in _REDUCING if ctx.request.reduce_only else _EVERY:
+            for ask in paced:
+                if (refusal := ask(ctx, pace)) is not None:
+                    return refusal
+            for check in plain:
+                if (refusal := check(ctx)) is not None:
+                    return refusal
         pace.passed(ctx)
         return Approved(context=ctx, reservation=reserve(ctx))
 

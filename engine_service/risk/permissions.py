@@ -47,15 +47,19 @@ class Pace:
 
     def passed(self, ctx: RiskContext) -> None:
         """Count an order that all rails let through."""
+        request, window_ms = ctx.request, ctx.policy.duplicate_window_ms
         self.venue(ctx.venue).admit()
-        if ctx.request.reduce_only:
+        if request.reduce_only:
+            return
+        self.everyone.take()
+        self.strategy(request.strategy).take()
+        if not window_ms and not self.recent:
+            # Nothing counts as a repeat: there is nothing to remember.
             return
         now_s, shape = ctx.now_s, shape_of(ctx)
-        self.everyone.take()
-        self.strategy(ctx.request.strategy).take()
         self.recent[shape] = now_s
         self.order_of_recent.append((now_s, shape))
-        self._forget(now_s - float(ctx.policy.duplicate_window_ms) / 1000)
+        self._forget(now_s - float(window_ms) / 1000)
 
     def runs_away(self, now_s: float) -> bool:
         """Count an order refused for its pace; tell whether there were too many of them of late."""

@@ -26,12 +26,12 @@ class Position:
         before = self.quantity
         after = before + signed
         realised = ZERO
-        if before * signed < 0:
-            closed = min(abs(before), abs(signed))
-            realised = closed * (price - self.entry) * (1 if before > 0 else -1)
-        if after == 0:
+        if before and before.is_signed() != signed.is_signed():
+            closed = abs(before) if after.is_signed() != before.is_signed() else abs(signed)
+            realised = closed * ((price - self.entry) if before > 0 else (self.entry - price))
+        if not after:
             self.entry = ZERO
-        elif before * after <= 0:
+        elif not before or before.is_signed() != after.is_signed():
             self.entry = price
         elif abs(after) > abs(before):
             self.entry = (self.entry * abs(before) + price * abs(signed)) / abs(after)
@@ -58,8 +58,9 @@ class PaperAccount(ABC):
             self._locked_total[asset] = self._locked_total.get(asset, ZERO) + amount
 
     def release(self, order_id: str) -> None:
-        asset, amount = self._locked.pop(order_id, ("", ZERO))
-        if asset:
+        locked = self._locked.pop(order_id, None)
+        if locked is not None:
+            asset, amount = locked
             self._locked_total[asset] -= amount
 
     def balances(self) -> tuple[Balance, ...]:
@@ -121,24 +122,24 @@ class FuturesAccount(PaperAccount):
         self._positions: dict[str, tuple[Instrument, Position]] = {}
 
     def free(self, asset: str) -> Decimal:
-        margin = sum(
-            (
-                abs(position.quantity) * position.entry / self._leverage
-                for instrument, position in self._positions.values()
-                if instrument.quote == asset
-            ),
-            ZERO,
-        )
-        return super().free(asset) - margin
+        free = self.cash.get(asset, ZERO) - self._locked_total.get(asset, ZERO)
+        for instrument, position in self._positions.values():
+            if instrument.quote == asset:
+                free -= abs(position.quantity) * position.entry / self._leverage
+        return free
 
     def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
-        held = self.held(instrument)
-        opening = max(ZERO, quantity - abs(held)) if held * side.sign < 0 else quantity
+        opening, held = quantity, self.held(instrument)
+        if held and held.is_signed() is (side is OrderSide.BUY):
+            opening = max(ZERO, quantity - abs(held))
         return instrument.quote, opening * price / self._leverage
 
     def trade(self, instrument: Instrument, side: OrderSide, level: Level, fee: Decimal) -> None:
-        _, position = self._positions.setdefault(instrument.symbol, (instrument, Position()))
-        realised = position.add(level.quantity * side.sign, level.price)
+        held = self._positions.get(instrument.symbol)
+        if held is None:
+            held = self._positions[instrument.symbol] = (instrument, Position())
+        signed = level.quantity if side is OrderSide.BUY else -level.quantity
+        realised = held[1].add(signed, level.price)
         self._add(instrument.quote, realised - fee)
 
     def set_position(self, instrument: Instrument, quantity: Decimal, entry: Decimal) -> None:

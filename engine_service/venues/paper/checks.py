@@ -7,7 +7,7 @@ from decimal import Decimal
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderSide
+from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.venues.paper.account import PaperAccount
 from engine_service.venues.paper.fill_model import (
     CONDITIONAL,
@@ -73,7 +73,8 @@ def check_affordable(
     """
     best = book.against(order.side)[0].price
     price = order.limit_price or order.stop_price or best
-    _check_kind(order, book, best)
+    if order.type is not OrderType.MARKET:
+        _check_kind(order, book, best)
     if instrument.min_notional and quantity * price < instrument.min_notional:
         raise PaperRefusal("VENUE_FILTER_FAILURE", "the notional is too small")
     if order.reduce_only:

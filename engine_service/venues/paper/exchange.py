@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderStatus, TimeInForce
+from engine_service.domain.order_status import TERMINAL, OrderStatus, TimeInForce
 from engine_service.venues.paper.account import PaperAccount
 from engine_service.venues.paper.checks import PaperRefusal, check_affordable, check_filters, size
 from engine_service.venues.paper.fill_model import (
@@ -40,8 +40,7 @@ from engine_service.venues.port import OrderReport
 _REMEMBERED = 10_000
 
 
-@dataclass(slots=True)
-class PaperOrder:
+class PaperOrder(Struct):
     """An order as the paper exchange keeps it."""
 
     order: Order
@@ -134,7 +133,7 @@ class PaperExchange:
         side, limit = paper.order.side, paper.order.limit_price
         came = take(book.against(side), side, paper.left, limit)
         own = [Level(limit or level.price, level.quantity) for level in came]
-        return [self._trade(paper, level, book.at_ms, maker=True) for level in own]
+        return [self._traded(paper, level, book.at_ms) for level in own]
 
     def on_print(self, symbol: str, print_: Level, at_ms: int) -> list[OrderReport]:
         """Let a printed trade trigger conditional orders and fill resting ones behind their queue."""
@@ -149,7 +148,7 @@ class PaperExchange:
             quantity = paper.queue.traded(paper.order, paper.left, print_)
             if quantity > 0:
                 level = Level(paper.order.limit_price or print_.price, quantity)
-                reports.append(self._trade(paper, level, at_ms, maker=True))
+                reports.append(self._traded(paper, level, at_ms))
         return reports
 
     def on_bar(self, symbol: str, bar: PriceBar, at_ms: int) -> list[OrderReport]:
@@ -164,7 +163,7 @@ class PaperExchange:
                 continue
             traded = traded_in_bar(paper.order, paper.left, bar)
             if traded is not None:
-                reports.append(self._trade(paper, traded, at_ms, maker=True))
+                reports.append(self._traded(paper, traded, at_ms))
         self._books[symbol] = book_around(bar.close, self.costs, tick, at_ms)
         return reports
 
@@ -261,19 +260,19 @@ class PaperExchange:
 
     def _aggress(self, paper: PaperOrder, book: Book, at_ms: int) -> None:
         """Trade what the order crosses, then rest or end it as its kind says."""
-        order = paper.order
-        levels = book.against(order.side)
+        order, left = paper.order, paper.left
+        side, symbol = order.side, order.symbol
         limit = order.limit_price if order.type in WITH_LIMIT else None
-        slices = take(levels, order.side, paper.left, limit)
-        whole = sum((level.quantity for level in slices), ZERO) >= paper.left
-        if order.time_in_force is TimeInForce.FOK and limit is not None and not whole:
+        slices = take(book.against(side), side, left, limit)
+        if order.time_in_force is TimeInForce.FOK and limit is not None and sum(s.quantity for s in slices) < left:
             self._end(paper, OrderStatus.EXPIRED, at_ms)
             return
         for level in slices:
             self._trade(paper, level, at_ms, maker=False)
-        if slices and order.symbol in self._books:
-            self._books[order.symbol] = self._books[order.symbol].after(order.side, slices)
-        if paper.status.is_terminal:
+        shown = self._books.get(symbol)
+        if slices and shown is not None:
+            self._books[symbol] = shown.after(side, slices)
+        if paper.status in TERMINAL:
             return
         if limit is None or order.time_in_force is not TimeInForce.GTC:
             self._end(paper, OrderStatus.EXPIRED, at_ms)
@@ -292,19 +291,25 @@ class PaperExchange:
         told = [paper.report(fill) for fill in paper.fills[before:]]
         return [started, *told] if told or not paper.status.is_terminal else [started, paper.report()]
 
-    def _trade(self, paper: PaperOrder, level: Level, at_ms: int, *, maker: bool) -> OrderReport:
-        instrument = self.instruments[paper.order.symbol]
+    def _traded(self, paper: PaperOrder, level: Level, at_ms: int) -> OrderReport:
+        """Let a resting order trade, and tell of it."""
+        return paper.report(self._trade(paper, level, at_ms, maker=True))
+
+    def _trade(self, paper: PaperOrder, level: Level, at_ms: int, *, maker: bool) -> Fill:
+        order = paper.order
+        side, symbol = order.side, order.symbol
+        instrument = self.instruments[symbol]
         fee = self.costs.fee(level, maker=maker)
         self.account.release(paper.venue_order_id)
-        self.account.trade(instrument, paper.order.side, level, fee)
+        self.account.trade(instrument, side, level, fee)
         fill = Fill(
             venue=self._venue,
-            market=paper.order.market,
-            symbol=paper.order.symbol,
+            market=order.market,
+            symbol=symbol,
             trade_id=self._id(),
-            client_order_id=paper.order.client_order_id,
+            client_order_id=order.client_order_id,
             venue_order_id=paper.venue_order_id,
-            side=paper.order.side,
+            side=side,
             price=level.price,
             quantity=level.quantity,
             fee=fee,
@@ -316,13 +321,13 @@ class PaperExchange:
         self._fills.append(fill)
         paper.executed += level.quantity
         paper.at_ms = at_ms
-        if paper.left <= 0:
+        if paper.executed >= paper.quantity:
             self._end(paper, OrderStatus.FILLED, at_ms)
         else:
             paper.status = OrderStatus.PARTIALLY_FILLED
             if maker:
                 self._lock(paper)
-        return paper.report(fill)
+        return fill
 
     def _rest(self, paper: PaperOrder, book: Book | None) -> None:
         self._resting.setdefault(paper.order.symbol, {})[paper.order.client_order_id] = paper
@@ -346,7 +351,8 @@ class PaperExchange:
             resting.pop(paper.order.client_order_id, None)
 
     def _waiting(self, symbol: str) -> list[PaperOrder]:
-        return list(self._resting.get(symbol, {}).values())
+        resting = self._resting.get(symbol)
+        return list(resting.values()) if resting else []
 
     def _remember(self, paper: PaperOrder) -> None:
         self._known[paper.order.client_order_id] = paper

@@ -90,7 +90,8 @@ def book_around(price: Decimal, costs: Costs, tick: Decimal, at_ms: int = 0) -> 
     else:
         away = price * costs.half_spread_bps / BPS
         bid, ask = multiple_down(price - away, tick), multiple_up(price + away, tick)
-    return Book((Level(bid, UNLIMITED),), (Level(ask, UNLIMITED),), at_ms)
+    best = (Level(bid, UNLIMITED),)
+    return Book(best, best if bid == ask else (Level(ask, UNLIMITED),), at_ms)
 
 
 def crosses(side: OrderSide, limit: Decimal | None, price: Decimal) -> bool:
@@ -104,9 +105,9 @@ def take(levels: Sequence[Level], side: OrderSide, quantity: Decimal, limit: Dec
     """Return what an aggressive order of ``quantity`` (base) trades, level by level."""
     traded, left = [], quantity
     for level in levels:
-        if left <= ZERO or not crosses(side, limit, level.price):
+        if left <= ZERO or (limit is not None and not crosses(side, limit, level.price)):
             break
-        slice_quantity = min(left, level.quantity)
+        slice_quantity = left if left <= level.quantity else level.quantity
         traded.append(Level(level.price, slice_quantity))
         left -= slice_quantity
     return traded
@@ -126,6 +127,9 @@ def take_quote(levels: Sequence[Level], quote: Decimal, step: Decimal) -> list[L
 
 def without(levels: Sequence[Level], traded: Sequence[Level]) -> tuple[Level, ...]:
     """Return what is left of the displayed levels after ``traded``: the same size is not sold twice."""
+    if len(traded) == 1 and traded[0].quantity < levels[0].quantity:
+        best = levels[0]
+        return (Level(best.price, best.quantity - traded[0].quantity), *levels[1:])
     left = list(levels)
     for index, slice_ in enumerate(traded):
         left[index] = Level(left[index].price, left[index].quantity - slice_.quantity)

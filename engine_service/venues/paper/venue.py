@@ -133,7 +133,7 @@ class PaperVenue:
 
     def place(self, order: Order) -> SubmitOutcome:
         """Answer an order at once: what ``submit`` does when the order has arrived, and the backtest's whole wire."""
-        exchange, now_ms = self._opened(), self._source.now_ms()
+        exchange, now_ms = self._exchange or self._opened(), self._source.now_ms()
         book = exchange.book(order.symbol)
         if book is not None and now_ms - book.at_ms > self._stale_ms:
             return Rejected(code="VENUE_NO_LIQUIDITY", reason="the market data of this symbol is stale")

@@ -75,6 +75,9 @@ def test_one_exact_function_calls_another_in_the_same_context() -> None:
         ("1.0000000000000000000", "1.000000000000000000"),
         ("1E+5", "1E+5"),
         ("0", "0"),
+        ("0E-18", "0E-18"),
+        ("0E-30", "0E-18"),
+        ("1.00", "1.00"),
     ],
 )
 def test_a_booked_value_has_at_most_eighteen_decimals_and_no_more_than_it_came_with(value: str, booked: str) -> None:
