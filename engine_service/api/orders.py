@@ -177,7 +177,7 @@ async def amend_order(request: Request, client_order_id: str) -> Response:
 
 async def _submitted(request: Request, engine: Engine, order: OrderRequest, mark: IdempotencyMark) -> Response:
     Query(request)
-    return answered(request, await submit(engine.core, order, mark), mark)
+    return answered(request, await submit(engine.core, order, mark, as_written=True), mark)
 
 
 def _known_form(client_order_id: str) -> str:

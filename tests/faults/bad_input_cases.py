@@ -192,6 +192,18 @@ ORDERS: Final = (
     _order("a hundred bitcoins", {"quantity": "100"}, 403, "NOTIONAL_TOO_LARGE"),
     _order("below the smallest order", {"quantity": "0.00001"}, 422, "NOTIONAL_TOO_SMALL"),
     _order("rounds to nothing", {"quantity": "0.00000000001"}, 422, "QUANTITY_ROUNDS_TO_ZERO"),
+    *(
+        _order(f"quantity {n}, off the step", {"quantity": n}, 422, "QUANTITY_STEP")
+        for n in ("0.0010000001", "0.001005")
+    ),
+    *(
+        _order(f"{name} off the tick, {path}", changes, 422, "PRICE_TICK", path)
+        for name, path, changes in (
+            ("a price", LIMIT_PATH, {"price": "60000.001"}),
+            ("a stop price", "/orders/stop", {"stop_price": "70000.005"}),
+            ("a limit behind a stop", "/orders/stop", {"stop_price": "70000", "price": "70000.005"}),
+        )
+    ),
     _order("price 0", {"price": "0"}, 422, "PRICE_NOT_POSITIVE", LIMIT_PATH),
     _order("price -1", {"price": "-1"}, 422, "PRICE_NOT_POSITIVE", LIMIT_PATH),
     _order("a price far below", {"price": "1"}, 403, "PRICE_BAND", LIMIT_PATH),
