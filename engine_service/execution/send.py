@@ -140,7 +140,7 @@ def feed_breaker(core: EngineCore, venue: str, outcome: SubmitOutcome) -> None:
     if isinstance(outcome, Accepted):
         core.gate.venue_result(venue, ok=True, now_s=now_s)
         return
-    failed = isinstance(outcome, OutcomeUnknown) and not outcome.duplicate
+    failed = isinstance(outcome, OutcomeUnknown) and not (outcome.duplicate or outcome.answered)
     if isinstance(outcome, Rejected):
         failed = outcome.not_sent or outcome.stop_venue
         if outcome.stop_venue:
