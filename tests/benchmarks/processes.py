@@ -26,7 +26,7 @@ RAISED = {
     "total_exposure_cap": "100000000",
     "venue_exposure_cap": "100000000",
     "strategy_budget_default": "100000000",
-    "daily_loss": "100000",
+    "daily_loss": "1000000000",
     "max_drawdown_pct": "100",
     "equity_breaker_drop_pct": "100",
 }

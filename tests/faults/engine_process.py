@@ -31,6 +31,9 @@ WIDE_LIMITS = {
     "total_exposure_cap": "1000000000",
     "venue_exposure_cap": "1000000000",
     "strategy_budget_default": "1000000000",
+    "daily_loss": "1000000000",
+    "max_drawdown_pct": "100",
+    "equity_breaker_drop_pct": "100",
     "max_in_doubt": "1000",
     "breaker_min_calls": "100000",
 }

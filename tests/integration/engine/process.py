@@ -103,4 +103,7 @@ WIDE_LIMITS = {
     "total_exposure_cap": "1000000000",
     "venue_exposure_cap": "1000000000",
     "strategy_budget_default": "1000000000",
+    "daily_loss": "1000000000",
+    "max_drawdown_pct": "100",
+    "equity_breaker_drop_pct": "100",
 }
