@@ -76,7 +76,7 @@ async def list_orders(request: Request) -> Response:
     """Orders, newest first; pass `cursor` on for older ones."""
     engine = engine_of(request)
     query = Query(request, "symbol", "strategy", "status", "open", "since_ms", "until_ms", "cursor", "limit")
-    since_ms, until_ms = query.span_ms()
+    since_ms, until_ms = query.span_ms(engine.core.clock.now_ms())
     status = query.text("status")
     if status and status not in OrderStatus.__members__:
         raise InvalidRequest("QUERY_INVALID", f"Allowed: {', '.join(OrderStatus)}.")
