@@ -22,6 +22,7 @@ from engine_service.api import (
 )
 from engine_service.api.description import describe
 from engine_service.api.event_socket import EventSocket
+from engine_service.api.figures_text import FiguresText
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
 from engine_service.api.request_counts import RequestCounts
@@ -66,7 +67,8 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     _check_routes(routes)
     describe(app)
 
-    counts = app.state.request_counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
+    counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
+    app.state.figures = FiguresText(engine.metrics.registry, counts.publish)
     gate = Gate(
         app,
         routes,
