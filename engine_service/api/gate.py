@@ -176,8 +176,8 @@ class Gate:
         """
         peer = (scope.get("client") or ("", 0))[0]
         principal = self._bearers.identify(headers.get(b"authorization", b""), peer)
-        if access.scope not in principal.scopes:
-            raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.scope}.")
+        if not access.admits(principal.scopes):
+            raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.named}.")
         scope["state"]["principal"] = principal
         if self.stopping():
             raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
