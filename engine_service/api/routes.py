@@ -33,6 +33,11 @@ class Access:
         return self.scope in scopes or not self.also.isdisjoint(scopes)
 
     @property
+    def is_read(self) -> bool:
+        """Tell whether it is held to the pace of reading; what stops the engine is not."""
+        return self.scope is Scope.READ and not self.any_body
+
+    @property
     def named(self) -> str:
         """Return the scopes that are enough, in words; ``none`` where none is asked for."""
         if self.scope is None:

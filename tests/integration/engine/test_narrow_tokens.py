@@ -12,6 +12,7 @@ import pytest
 
 from engine_service.api.callers import LOOK_EVERY_S, issue
 from engine_service.api.grants import Scope
+from engine_service.api.read_pace import READS_PER_MIN
 from engine_service.api.routes import ROUTES
 from tests.integration.engine.process import EngineProcess
 
@@ -71,3 +72,21 @@ def test_all_else_is_refused(callers: dict[str, Call], kind: str) -> None:
             continue
         answer = callers[kind](method, path)
         assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_REQUIRED"), (method, path)
+
+
+def test_a_caller_who_reads_without_end_is_told_to_wait_and_may_still_halt(engine: EngineProcess) -> None:
+    path = engine.home / "engine" / "callers.json"
+    token = issue(path, "the-hasty-one", "trade", 1, time.time_ns() // 1_000_000)
+    time.sleep(LOOK_EVERY_S + 0.1)
+    bearer = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=engine.url, headers=bearer, timeout=15, trust_env=False) as client:
+        for _ in range(READS_PER_MIN * 2):
+            answer = client.get("/prices")
+            if answer.status_code != 200:
+                break
+        assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert engine.call("GET", "/prices").status_code == 200
+        assert client.request("DELETE", "/orders").status_code == 200
+        assert client.post("/control/halt").status_code == 200
+    assert engine.call("POST", "/control/resume", json={"reason": "the test is over"}).status_code == 200
