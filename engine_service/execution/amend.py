@@ -23,6 +23,7 @@ from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
+from engine_service.execution.send import feed_breaker
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.grid import price_off_grid, quantity_off_grid
@@ -224,8 +225,7 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcome = OutcomeUnknown(reason=type(error).__name__)
     finally:
-        failed = isinstance(outcome, OutcomeUnknown)
-        core.gate.venue_result(order.venue, ok=not failed, now_s=core.clock.monotonic_s())
+        feed_breaker(core, order.venue, outcome)
         if replacement is None:
             await _settle_in_place(core, asked, outcome)
         else:
