@@ -49,7 +49,10 @@ _CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 
 @router.post("/orders/market", status_code=201, openapi_extra={**MARKET_SCHEMA, **KEY_HEADER})
 async def place_market(request: Request) -> Response:
-    """Place a market order of `quantity` (base) or for `quote`."""
+    """Place a market order of `quantity` (base) or for `quote`.
+
+    A quantity off the instrument's step is refused with the nearest that pass; a quantity from `quote` is rounded down.
+    """
     engine = ready_engine(request)
     body = json_body(request)
     made_ms = take_timestamp(body)
@@ -61,7 +64,10 @@ async def place_market(request: Request) -> Response:
 
 @router.post("/orders/limit", status_code=201, openapi_extra={**LIMIT_SCHEMA, **KEY_HEADER})
 async def place_limit(request: Request) -> Response:
-    """Place a limit order: GTC, IOC, FOK or post-only."""
+    """Place a limit order: GTC, IOC, FOK or post-only.
+
+    A price off the instrument's tick, or a quantity off its step, is refused with the nearest that pass.
+    """
     engine = ready_engine(request)
     body = json_body(request)
     made_ms = take_timestamp(body)
@@ -124,7 +130,10 @@ async def get_order(request: Request, client_order_id: str) -> Response:
 
 @router.delete("/orders/{client_order_id}")
 async def cancel_order(request: Request, client_order_id: str) -> Response:
-    """Cancel one order; 202 while the outcome is not known."""
+    """Cancel one order; 202 while the outcome is not known.
+
+    Of an order in doubt the wish is written down and sent to the venue by the order's own id: 202 at once.
+    """
     Query(request)
     optional_key(request)  # a cancel repeats itself without one; one that is wrong is a mistake all the same
     engine = cancelling_engine(request)

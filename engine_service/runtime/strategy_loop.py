@@ -21,6 +21,7 @@ from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.model_bundle import ModelBundle
 from engine_service.runtime.regime_tape import RegimeObservation, RegimeTape
 from engine_service.runtime.shadow_league import ShadowLeague
+from engine_service.runtime.signal_check import SignalCheck
 from engine_service.runtime.sleeve import Sleeve, order_for
 from engine_service.runtime.strategy_config import StrategyConfig
 from strategies import ensemble as ensembles
@@ -65,6 +66,7 @@ class StrategyLoop:
         self._desks: dict[str, SymbolDesk] = {}
         self._busy: set[tuple[str, str]] = set()
         self._bundle: ModelBundle | None = None
+        self._check = SignalCheck(core)
         one_way_bps = configs[regime_policy.STRATEGY_ID].round_trip_cost_bps / 2.0
         self.league = ShadowLeague(core, feed_history, self._policy_options(), one_way_bps)
         self.running = False
@@ -135,12 +137,16 @@ class StrategyLoop:
     def _asked(self, name: str, strategy: Strategy, bar: Bar) -> Signal | None:
         """Show a strategy its bar. One that fails is switched off until a person switches it on; all others go on."""
         try:
-            return strategy.on_bar(bar)
+            signal = strategy.on_bar(bar)
         except Exception as error:  # noqa: BLE001  # whatever it did wrong, market data and the others go on
             _log.exception("a strategy failed", strategy=name, symbol=bar.symbol)
             if self._enabled(name):
                 self._switch_off(name, f"{bar.symbol}: {type(error).__name__}: {error}"[:200])
             return None
+        dropped, failure = (False, "") if signal is None else self._check.failure(name, signal, bar)
+        if failure and self._enabled(name):
+            self._switch_off(name, failure)
+        return None if dropped else signal
 
     def _switch_off(self, strategy: str, failure: str) -> None:
         now, config = self._core.clock.now_ms(), self._configs[strategy]

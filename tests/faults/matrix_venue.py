@@ -19,7 +19,7 @@ LEARNS_WITHIN_S = 20.0
 
 
 async def rules_change(folder: Path, seed: int) -> list[str]:
-    """Ticks become coarser: the first refusal makes the engine read the rules, and it rounds by them."""
+    """Ticks become coarser: the first refusal makes the engine read the rules, and it refuses by them."""
     async with stage(folder, seed) as on:
         await orders(on, 4)
         for symbol in SYMBOLS:
