@@ -17,7 +17,7 @@ from assets.ports import Clock
 from assets.settings import ResearchSettings
 from assets.situation_table import our_hits
 from strategies.bandit import Priority, priorities
-from strategies.reinforcement import Array, Improvement, LogUnfit, improve
+from strategies.reinforcement import Array, Improvement, Log, LogUnfit, improve
 from strategies.situations import CONTEXTS
 from warehouse.store import Warehouse
 
@@ -103,14 +103,14 @@ def policy_improvement(
     rules = decision_settings.learning
     log, champion, names = situation_log(warehouse, settings, newest_advice(warehouse), rules.bandit.floor)
     common = {"proposed_at": utc(clock.now_ms()), "logged": len(log), "run_id": context.run_id}
-    pages: dict[str, Any] = {}
+    pages: dict[str, Any] = {"logged": dg.MetadataValue.md(logged_picture(log, names))} if len(log) else {}
     try:
         found = improve(log, champion, rules.improvement.options())
     except LogUnfit as refusal:
         rows = refused_rows(str(refusal), common)
     else:
         rows = proposal_rows(found, champion, names, common)
-        pages = {"values": as_table(value_rows(found)), "change": dg.MetadataValue.md(change_picture(rows))}
+        pages |= {"values": as_table(value_rows(found)), "change": dg.MetadataValue.md(change_picture(rows))}
     warehouse.writer(POLICY_PROPOSALS).upsert(rows)
     first = rows.row(0, named=True)
     context.log.info(f"{first['verdict']}: {first['reason']}")
@@ -163,6 +163,17 @@ def value_rows(found: Improvement) -> list[dict[str, Any]]:
         {"estimate": name, "bps_per_hit": one.value, "error": one.error, "effective_rows": one.effective}
         for name, one in estimates.items()
     ]
+
+
+def logged_picture(log: Log, names: list[str]) -> str:
+    """Return Markdown with what the hits that were taken earned in every context, and two errors."""
+    means, errors = {}, {}
+    for at, name in enumerate(names):
+        earned = log.reward[(log.context == at) & (log.action == TAKE_IT)]
+        if len(earned):
+            means[name] = float(earned.mean())
+            errors[name] = 2 * float(earned.std(ddof=1)) / len(earned) ** 0.5 if len(earned) > 1 else 0.0
+    return ranked_picture("mean outcome of what was taken, with two errors", means, "basis points after costs", errors)
 
 
 def change_picture(rows: pl.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """The evaluation asset: the candidate's way of fitting, walked forward over the candidate's own data."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from assets.describe import OWNERS, Stopwatch, as_table, columns_of
 from assets.feature_table import Series, newest_series
 from assets.fitting import WalkOutcome, WalkTask, walk_symbol
 from assets.intervals import day_of, utc
-from assets.kinds import judge_kinds, kind_rows
+from assets.kinds import bars_behind, judge_kinds, kind_rows
 from assets.plots import equity_picture, regime_picture
 from assets.ports import Clock, Compute
 from assets.scoring import ALL, evaluation_rows, portfolio_curve, symbol_curve
@@ -63,7 +64,9 @@ def evaluation(
         evaluated_at=utc(clock.now_ms()),
     )
     bars_per_year = settings.training.walk_options(settings.bar_ms).bars_per_year
-    kinds = compute.map(judge_kinds, _tasks(list(series.values()), settings))
+    behind = {name: bars_behind(warehouse, settings, one) for name, one in series.items()}
+    tasks = [replace(task, bars=behind[task.series.symbol]) for task in _tasks(list(series.values()), settings)]
+    kinds = compute.map(judge_kinds, tasks)
     if rows.is_empty():
         raise NothingToEvaluate("; ".join(f"{walk.symbol}: {walk.refused}" for walk in walks) or "no data")
     warehouse.writer(EVALUATIONS).upsert(rows)

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets.feature_table import Series
+from strategies.calibrated_fit import Calibrated
 from strategies.regime_policy import PolicyOptions
+from strategies.regimes.bar_table import BarTable
 from strategies.regimes.fit import FitOptions, FitRefused, FitReport, fit
 from strategies.regimes.model import RegimeModel
 from strategies.research.baseline import single_gaussian_log_likelihood
 from strategies.research.walk_forward import WalkForwardOptions, WalkForwardReport, walk_forward
+
+#: What is registered is judged by the way it was fitted: walked forward, each fold has a calibration of its own.
+FIT = Calibrated(fit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ def fit_symbol(task: FitTask) -> FitOutcome:
         )
     previous = RegimeModel.from_dict(task.previous) if task.previous else None
     try:
-        model, report = fit(series.rows, series.open_ms, task.bar_ms, task.options, previous)
+        model, report = FIT(series.rows, series.open_ms, task.bar_ms, task.options, previous)
     except FitRefused as refused:
         return FitOutcome(symbol=series.symbol, refused=str(refused))
     return FitOutcome(symbol=series.symbol, model=model.to_dict(), report=report)
@@ -50,13 +55,14 @@ def fit_symbol(task: FitTask) -> FitOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkTask:
-    """One symbol to walk forward."""
+    """One symbol to walk forward. ``bars`` are those behind its newest rows, where a model reads more than rows."""
 
     series: Series
     bar_ms: int
     fit_options: FitOptions
     policy: PolicyOptions
     walk: WalkForwardOptions
+    bars: BarTable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ def walk_symbol(task: WalkTask) -> WalkOutcome:
     """Judge one symbol out of sample; one that cannot be judged is an answer, not an error."""
     series = task.series
     try:
-        report = walk_forward(series.rows, series.open_ms, task.bar_ms, task.fit_options, task.policy, task.walk)
+        report = walk_forward(series.rows, series.open_ms, task.bar_ms, task.fit_options, task.policy, task.walk, FIT)
         single = single_gaussian_log_likelihood(series.rows, task.fit_options.features, task.walk)
     except FitRefused as refused:
         return WalkOutcome(symbol=series.symbol, refused=str(refused))

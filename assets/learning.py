@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.decision_plots import ranked_picture
 from assets.describe import OWNERS, Stopwatch, as_table
 from assets.feature_table import Series, newest_series
 from assets.intervals import utc
@@ -72,9 +73,21 @@ def learning(
             "parent": parent,
             "new": is_new,
             "drift": as_table(rows),
+            "moved": dg.MetadataValue.md(drift_picture(rows, options)),
             "seconds": round(watch.seconds, 3),
         }
     )
+
+
+def drift_picture(rows: Sequence[Mapping[str, Any]], options: OnlineOptions) -> str:
+    """Return Markdown with how far each model moved, as shares of what one update may move it."""
+    most = {
+        "mean_shift": options.max_mean_shift,
+        "log_spread": options.max_log_spread,
+        "transition_shift": options.max_transition_shift,
+    }
+    moved = {f"{row['symbol']} {name}": float(row[name]) / most[name] for row in rows for name in most if name in row}
+    return ranked_picture("how far each model moved, largest first", moved, "share of what one update may move it")
 
 
 def learn_on(

@@ -78,6 +78,25 @@ def equity_picture(title: str, curve: Curve, most: int = MAX_BYTES) -> str:
     return _markdown(figure, [axes], f"equity of {title}", most)
 
 
+def calibration_picture(steps: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
+    """Return Markdown with how often a confidence was right, by symbol: edges (N-1,) and values (N,) of the steps."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
+
+    figure = Figure(figsize=(8.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--", label="as it says")
+    for colour, (symbol, (edges, values)) in zip(COLOURS * len(steps), steps.items(), strict=False):
+        axes.stairs(values, [0.0, *edges, max([1.0, *edges])], color=colour, baseline=None, linewidth=1.4, label=symbol)
+    axes.set_xlim(0.3, 1)
+    axes.set_ylim(0.3, 1)
+    axes.set_xlabel("share of the likeliest regime", fontsize=8)
+    axes.set_ylabel("share that was right", fontsize=8)
+    axes.set_title("what confidence is worth, on held-out bars", fontsize=9, loc="left")
+    if len(steps) <= len(COLOURS):
+        axes.legend(frameon=False, fontsize=7)
+    return _markdown(figure, [axes], "calibration")
+
+
 def bars_picture(days: Sequence[str], counts: Sequence[int], expected: Sequence[int]) -> str:
     """Return Markdown with stored against expected bars by day."""
     from matplotlib.figure import Figure  # noqa: PLC0415  # as above

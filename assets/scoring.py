@@ -145,6 +145,7 @@ def fit_metrics(outcomes: Sequence[FitOutcome]) -> dict[str, dict[str, float]]:
             "gaps": float(outcome.report.gaps),
             "dropped_rows": float(outcome.report.dropped_rows),
             **_agreement(outcome.report.refit_agreement),
+            **outcome.report.extra,
         }
         for outcome in outcomes
         if outcome.report is not None

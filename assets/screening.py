@@ -76,7 +76,8 @@ def screening(
     rows = screening_rows(found, utc(now_ms), market=settings.market, run_id=context.run_id)
     warehouse.writer(SCREENINGS).upsert(rows)
     context.log.info(f"{len(found.picks)} picks of {len(symbols)} symbols, {len(found.refused)} refused")
-    pictures = {"alpha": dg.MetadataValue.md(alpha_picture(found))} if len(found.refused) < len(symbols) else {}
+    drawn = {"alpha": alpha_picture, "volatility rank": rank_picture} if len(found.refused) < len(symbols) else {}
+    pictures = {name: dg.MetadataValue.md(draw(found)) for name, draw in drawn.items()}
     return dg.MaterializeResult(
         metadata={
             **table_facts(warehouse, SCREENINGS, watch, days=[rows["day"][0]], time_column="screened_at"),
@@ -135,6 +136,13 @@ def figures(measures: Measures, at: int) -> dict[str, float | None]:
     """Return one symbol's measures by name, missing where it could not be measured."""
     values = {name: float(getattr(measures, name)[at]) for name in Measures.__slots__}
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def rank_picture(found: Screening) -> str:
+    """Return Markdown with the place of every measured symbol by volatility, calmest 0 to wildest 1."""
+    known = [at for at, volatility in enumerate(found.measures.volatility_bps.tolist()) if np.isfinite(volatility)]
+    ranks = {found.symbols[at]: float(found.measures.volatility_rank[at]) for at in known}
+    return ranked_picture("place by volatility, wildest first", ranks, "share of symbols that are calmer")
 
 
 def alpha_picture(found: Screening) -> str:

@@ -85,6 +85,7 @@ def situations(
             "look": as_table(counts.drop("run_id", "looked_at").to_dicts()),
             "records": as_table([_plain(record) for record in records]),
             "newest_hits": as_table(hits.sort("hit_at", descending=True).head(_NEWEST).select(_SHOWN).to_dicts()),
+            "hits": dg.MetadataValue.md(hits_picture(hits, rules)),
             **_picture(records),
         }
     )
@@ -132,6 +133,14 @@ def _plain(record: Feedback) -> Mapping[str, Any]:
         "high_95_bps": record.high_bps,
         "upper_bound_bps": record.ucb_bps,
     }
+
+
+def hits_picture(hits: pl.DataFrame, rules: list[Rule]) -> str:
+    """Return Markdown with how often every configured rule hit, also the rules that never did."""
+    counts = {rule.name: 0.0 for rule in rules}
+    for name, found in hits.group_by("rule").len().iter_rows():
+        counts[name] = float(found)
+    return ranked_picture("hits so far, by rule", counts, "hits")
 
 
 def _picture(records: list[Feedback]) -> dict[str, dg.MetadataValue[Any]]:

@@ -13,7 +13,7 @@ from assets.decision_plots import scatter_picture
 from assets.decision_settings import DecisionSettings, SlippageSettings
 from assets.decision_tables import SLIPPAGE_COEFFICIENTS, SLIPPAGE_FITS
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
-from assets.executions import Executions, conditions_now, executions, histories
+from assets.executions import Array, Executions, conditions_now, executions, histories
 from assets.intervals import utc
 from assets.ports import Clock
 from assets.settings import ResearchSettings
@@ -55,7 +55,7 @@ def slippage_model(
     rules = decision_settings.slippage
     found = executions(warehouse, settings, window=rules.window_bars, max_orders=rules.max_orders)
     at = utc(now_ms)
-    pages: dict[str, Any] = {}
+    pages: dict[str, Any] = {"paid": dg.MetadataValue.md(orders_picture(found))} if found.order_ids else {}
     try:
         model, report = fit_slippage(found.conditions, found.slippage_bps, rules.options())
     except TooFewFills as refusal:
@@ -63,7 +63,7 @@ def slippage_model(
     else:
         row = fitted_row(report, found)
         warehouse.writer(SLIPPAGE_COEFFICIENTS).upsert(coefficient_rows(model, at))
-        pages = {
+        pages |= {
             "coefficients": as_table(coefficient_rows(model, at).drop("fitted_at").to_dicts()),
             "tactics": as_table(_tactics_now(warehouse, settings, rules, model, now_ms)),
             "expected_and_paid": dg.MetadataValue.md(paid_picture(found, model)),
@@ -160,10 +160,17 @@ def tactics(
 
 def paid_picture(found: Executions, model: SlippageModel) -> str:
     """Return Markdown with what the model expects of each order against what it cost."""
-    expected = model.expected.at(found.conditions)
-    buys = found.conditions.buy > 0
-    points = {
-        name: (expected[which], found.slippage_bps[which])
-        for name, which in (("buys", buys), ("sells", np.logical_not(buys)))
-    }
+    points = _by_side(found, model.expected.at(found.conditions))
     return scatter_picture("slippage of our orders", points, "expected, basis points", "paid, basis points")
+
+
+def orders_picture(found: Executions) -> str:
+    """Return Markdown with what each order cost by the spread before it: to see what there is to learn from."""
+    points = _by_side(found, found.conditions.spread_bps)
+    return scatter_picture("what our orders paid", points, "spread before, basis points", "paid, basis points")
+
+
+def _by_side(found: Executions, across: Array) -> dict[str, tuple[Array, Array]]:
+    buys = found.conditions.buy > 0
+    sides = (("buys", buys), ("sells", np.logical_not(buys)))
+    return {name: (across[which], found.slippage_bps[which]) for name, which in sides}

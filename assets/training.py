@@ -10,6 +10,7 @@ from assets.describe import OWNERS, Stopwatch, as_table
 from assets.feature_table import Series, newest_series
 from assets.fitting import FitOutcome, FitTask, fit_symbol
 from assets.intervals import utc
+from assets.plots import calibration_picture
 from assets.ports import Clock, Compute
 from assets.scoring import fit_metrics
 from assets.settings import ResearchSettings
@@ -17,6 +18,7 @@ from assets.universe import active_symbols
 from governance.model_card import ModelCard, content_version
 from governance.registry import ModelRegistry
 from strategies.features import FEATURE_SCHEMA
+from strategies.regimes.calibration import Calibration
 from warehouse.store import Warehouse
 
 KIND = "gaussian_hmm"
@@ -93,6 +95,8 @@ def training(
             "seconds": round(watch.seconds, 3),
             "card": dg.MetadataValue.json(card.to_dict()),
             "regimes": as_table(list(_regime_rows(outcomes))),
+            "calibration": as_table(calibration_rows(outcomes)),
+            **_calibration_page(outcomes),
             "dropped": as_table([{"symbol": name, "reason": reason} for name, reason in dropped.items()]),
         }
     )
@@ -166,6 +170,25 @@ def _tasks(series: Sequence[Series], settings: ResearchSettings, previous: Mappi
         )
         for one in series
     ]
+
+
+def _calibration_page(outcomes: Sequence[FitOutcome]) -> dict[str, dg.MarkdownMetadataValue]:
+    found = {one.symbol: one.model["calibration"] for one in outcomes if one.model is not None}
+    steps = {symbol: (one["edges"], one["values"]) for symbol, one in found.items() if one["values"]}
+    return {"what confidence is worth": dg.MetadataValue.md(calibration_picture(steps))} if steps else {}
+
+
+def calibration_rows(outcomes: Sequence[FitOutcome]) -> list[dict[str, Any]]:
+    """Return what every symbol's confidence is worth: one row per step, or one that says why it stays as it is."""
+    rows = []
+    for outcome in outcomes:
+        found = Calibration.from_dict(outcome.model["calibration"]) if outcome.model is not None else None
+        if found is None:
+            continue
+        common = {"symbol": outcome.symbol, "outcomes": found.outcomes, "answer": found.fallback or "calibrated"}
+        steps = zip((0.0, *found.edges), found.values, strict=True) if found.values else [(None, None)]
+        rows += [{**common, "confidence_from": begin, "was_right": share} for begin, share in steps]
+    return rows
 
 
 def _regime_rows(outcomes: Sequence[FitOutcome]) -> list[dict[str, Any]]:

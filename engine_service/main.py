@@ -21,6 +21,7 @@ from engine_service import exporter
 from engine_service.api.app import create_app
 from engine_service.api.callers import CallerFile, issue, revoke
 from engine_service.api.callers import read as read_callers
+from engine_service.api.grants import GRANTS
 from engine_service.api.server import listen, server_of
 from engine_service.api.tokens import TokenBook, load, load_or_create
 from engine_service.bootstrap import EXIT_BY_CODE, VERSION, build, check_configuration, check_home
@@ -223,7 +224,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--check-config", action="store_true", help="validate every file and stop")
     parser.add_argument("--check-home", action="store_true", help="look at the data folder as a start would, and stop")
     parser.add_argument("--issue-token", metavar="NAME", help="print a new token of a named caller, and stop")
-    parser.add_argument("--scope", choices=("read", "trade", "admin"), default="read", help="what it may do")
+    parser.add_argument("--scope", choices=tuple(GRANTS), default="read", help="what it may do")
     parser.add_argument("--days", type=int, default=0, help="how long it counts (0: for ever)")
     parser.add_argument("--revoke-token", metavar="NAME", help="let a named caller in no more, and stop")
     return parser.parse_args(arguments)

@@ -16,7 +16,11 @@ STRATEGY_ID = "hmm_regime"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyOptions:
-    """``round_trip_cost_bps`` is what in and out cost together, ``hysteresis`` the least change that acts."""
+    """``round_trip_cost_bps`` is what in and out cost together, ``hysteresis`` the least change that acts.
+
+    ``confidence_gate`` is the least confidence that acts, on the scale of the model's calibration: how often such a
+    confidence was right on held-out bars; of a model without one, the largest posterior.
+    """
 
     round_trip_cost_bps: float = 25.0
     confidence_gate: float = 0.5
@@ -60,6 +64,7 @@ class RegimePolicy:
     def __init__(self, model: RegimeModel, version: str, options: PolicyOptions | None = None) -> None:
         self._options = options or PolicyOptions()
         self._model = model
+        self._calibration = model.calibration
         self._version = version
         self._features = FeatureStream()
         self._filter = open_filter(model)
@@ -100,13 +105,14 @@ class RegimePolicy:
         posterior = self._observe(bar)
         if posterior is None:
             return None
-        confidence = max(posterior)
+        likeliest = max(posterior)
+        confidence = self._calibration.of(likeliest) if self._calibration else likeliest
         wanted = sum(share * exposure for share, exposure in zip(posterior, self._exposures, strict=True))
         if not self._may_act(bar, wanted, confidence):
             return None
         self._target = wanted
         self._acted_at_ms = bar.close_at_ms
-        regime = posterior.index(confidence)
+        regime = posterior.index(likeliest)
         return Signal(
             strategy=STRATEGY_ID,
             symbol=bar.symbol,
@@ -119,8 +125,16 @@ class RegimePolicy:
                 "posterior": ",".join(f"{share:.6f}" for share in posterior),
                 "model_version": self._version,
                 "model_data": self._model.data_hash[:16],
+                **self._scale(),
             },
         )
+
+    def _scale(self) -> dict[str, str]:
+        """Return on which scale the confidence of a calibrated model is, or why it stayed as it was."""
+        if self._calibration is None:
+            return {}
+        lacked = self._calibration.fallback
+        return {"confidence_scale": f"raw: {lacked}" if lacked else "calibrated"}
 
     def _observe(self, bar: Bar) -> tuple[float, ...] | None:
         row = self._features.push(bar)

@@ -79,7 +79,8 @@ def stress(model: RegimeModel, recorded: Array, policy: PolicyOptions, options: 
 
 def exposures_on(model: RegimeModel, rows: Array, policy: PolicyOptions, bar_ms: int) -> Array:
     """Return the exposure held after each bar, (N, T), on feature rows (N, T, 7): the live policy, path by path."""
-    return held_exposures(_posteriors(model, rows), np.array(regime_exposures(model, policy)), policy, bar_ms)
+    deserved = np.array(regime_exposures(model, policy))
+    return held_exposures(_posteriors(model, rows), deserved, policy, bar_ms, model.calibration)
 
 
 def net_returns(held: Array, log_returns: Array, cost_bps: float) -> Array:

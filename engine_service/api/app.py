@@ -22,8 +22,10 @@ from engine_service.api import (
 )
 from engine_service.api.description import describe
 from engine_service.api.event_socket import EventSocket
+from engine_service.api.figures_text import FiguresText
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
+from engine_service.api.read_pace import ReadPace
 from engine_service.api.request_counts import RequestCounts
 from engine_service.api.routes import ROUTES
 from engine_service.api.tokens import TokenBook
@@ -66,7 +68,8 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     _check_routes(routes)
     describe(app)
 
-    counts = app.state.request_counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
+    counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
+    app.state.figures = FiguresText(engine.metrics.registry, counts.publish)
     gate = Gate(
         app,
         routes,
@@ -76,6 +79,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
         counts.observe,
         lambda: engine.stopping,
     )
+    gate.reads = ReadPace(engine.settings.reads_per_min)
     gate.sockets = EventSocket(engine, gate.identify, tokens.still_holds, gate.allowed_hosts)
     return gate
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Final
 
-from engine_service.api.grants import GRANTS, Principal
+from engine_service.api.grants import OWN, Principal
 from engine_service.api.tokens import TokenBook
 from engine_service.domain.errors import InvalidRequest
 
@@ -41,7 +41,7 @@ class BearerCheck:
         principal = self._tokens.identify(token.strip())
         if principal is None:
             raise self._failed(peer)
-        if principal.name in GRANTS and len(self._known) < _MAX_REMEMBERED:
+        if principal.name in OWN and len(self._known) < _MAX_REMEMBERED:
             self._known[digest] = principal
         return principal
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import structlog
 
-from engine_service.api.grants import GRANTS, Principal
+from engine_service.api.grants import GRANTS, OWN, Principal
 from engine_service.domain.errors import ConfigurationError
 
 LOOK_EVERY_S: Final = 1.0
@@ -108,7 +108,7 @@ def read(path: Path) -> tuple[Caller, ...]:
 def _caller(row: dict[str, Any]) -> Caller:
     name, digest, scope = str(row["name"]), str(row["sha256"]), str(row["scope"])
     times = row["not_before_ms"], row["expires_at_ms"]
-    if not _NAME.fullmatch(name) or name in GRANTS or not _DIGEST.fullmatch(digest) or scope not in GRANTS:
+    if not _NAME.fullmatch(name) or name in OWN or not _DIGEST.fullmatch(digest) or scope not in GRANTS:
         raise ValueError(name)
     if not all(isinstance(moment, int) and moment >= 0 for moment in times):
         raise ValueError(name)
@@ -124,8 +124,8 @@ def issue(path: Path, name: str, scope: str, days: int, now_ms: int) -> str:
     Raises:
         ConfigurationError: the name or the scope cannot be (``TOKEN_FILE_INVALID``), or the file cannot be read.
     """
-    if not _NAME.fullmatch(name) or name in GRANTS or scope not in GRANTS:
-        allowed = f"a name of a-z, 0-9 and -, not {', '.join(GRANTS)}; a scope of {', '.join(GRANTS)}"
+    if not _NAME.fullmatch(name) or name in OWN or scope not in GRANTS:
+        allowed = f"a name of a-z, 0-9 and -, not {', '.join(OWN)}; a scope of {', '.join(GRANTS)}"
         raise ConfigurationError("TOKEN_FILE_INVALID", f"a caller needs {allowed}")
     token = secrets.token_urlsafe(32)
     caller = Caller(

@@ -40,7 +40,7 @@ async def place_stop(request: Request) -> Response:
     order = stop_order(body, home_of(engine))
     mark = mark_of(request, "/orders/stop", order)
     refuse_untimely(engine.core, mark, made_ms)
-    return answered(request, await submit(engine.core, order, mark), mark)
+    return answered(request, await submit(engine.core, order, mark, as_written=True), mark)
 
 
 @router.post("/orders/bracket", status_code=201, openapi_extra={**BRACKET_SCHEMA, **KEY_HEADER})
@@ -61,7 +61,7 @@ async def place_bracket(request: Request) -> Response:
     refuse_untimely(core, mark, made_ms)
     if core.journal.answer(mark.scope, mark.key) is None:
         refuse_unplaceable(core, order)
-    result = await submit(core, order, mark)
+    result = await submit(core, order, mark, as_written=True)
     await _legs(core, result.order)
     entry = core.state.order(result.order.client_order_id) or result.order
     return answered(request, result, mark, {"bracket": bracket_view(core, entry)})

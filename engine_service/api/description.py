@@ -214,7 +214,7 @@ def _complete(operation: dict[str, Any], route: tuple[str, str]) -> None:
     responses["default"] = {"$ref": "#/components/responses/Problem"}
     if access.scope is not None:
         operation["security"] = [{"token": []}]
-        operation["description"] = f"{operation.get('description', '')}\n\nScope: `{access.scope.value}`.".strip()
+        operation["description"] = f"{operation.get('description', '')}\n\nScope: {access.named}.".strip()
     if route in MEDIA:
         responses["200"]["content"] = MEDIA[route]
     operation.update(BODIES.get(route, {}))

@@ -26,6 +26,7 @@ from engine_service.api.bearer import BearerCheck
 from engine_service.api.grants import Principal
 from engine_service.api.http_exchange import EXCHANGE
 from engine_service.api.problems import problem
+from engine_service.api.read_pace import ReadPace
 from engine_service.api.refusals import refuse, whatever
 from engine_service.api.request_head import check_address, check_target, is_json, read_headers
 from engine_service.api.routes import ROUTES, Access
@@ -58,6 +59,7 @@ class Gate:
     observe: Callable[[str, int], None]
     stopping: Callable[[], bool]
     sockets: ASGIApp | None = None
+    reads: ReadPace = field(default_factory=ReadPace)
     _instance: str = field(default_factory=lambda: secrets.token_hex(4))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _running: int = 0
@@ -172,15 +174,17 @@ class Gate:
         """Note who calls.
 
         Raises:
-            InvalidRequest: nobody who may. Unavailable: the engine is stopping.
+            InvalidRequest: nobody who may, or who reads too often. Unavailable: the engine is stopping.
         """
         peer = (scope.get("client") or ("", 0))[0]
         principal = self._bearers.identify(headers.get(b"authorization", b""), peer)
-        if access.scope not in principal.scopes:
-            raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.scope}.")
+        if not access.admits(principal.scopes):
+            raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.named}.")
         scope["state"]["principal"] = principal
         if self.stopping():
             raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
+        if access.is_read:
+            self.reads.take(principal.name)
 
 
 async def _body(scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> bytes:

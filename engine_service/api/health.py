@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.dependencies import engine_of
+from engine_service.api.figures_text import FiguresText
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 
@@ -52,5 +53,5 @@ async def version(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     Query(request)
-    request.scope["app"].state.request_counts.publish()
-    return Response(generate_latest(engine_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    figures: FiguresText = request.scope["app"].state.figures
+    return Response(figures.text(), media_type=CONTENT_TYPE_LATEST)

@@ -42,7 +42,8 @@ async def enter(request: Request) -> Response:
         raise wrong("model", "FIELD_TYPE" if model is not None else "FIELD_MISSING", "This field is a model.")
     reason = fields.take_text("reason", default=" ").strip()
     fields.finish()
-    await engine.loop.league.enter(read_model(model), principal=principal_of(request).name, reason=reason)
+    bundle = read_model(model, engine.settings.interval)
+    await engine.loop.league.enter(bundle, principal=principal_of(request).name, reason=reason)
     return json_response(_view(engine))
 
 

@@ -31,7 +31,7 @@ async def check_order(request: Request) -> Response:
     engine = ready_engine(request)
     body = json_body(request)
     take_timestamp(body)
-    found = await what_if(engine.core, checked_order(body, home_of(engine)))
+    found = await what_if(engine.core, checked_order(body, home_of(engine)), as_written=True)
     return json_response(_view(engine, found))
 
 

@@ -76,7 +76,7 @@ async def list_orders(request: Request) -> Response:
     """Orders, newest first; pass `cursor` on for older ones."""
     engine = engine_of(request)
     query = Query(request, "symbol", "strategy", "status", "open", "since_ms", "until_ms", "cursor", "limit")
-    since_ms, until_ms = query.span_ms()
+    since_ms, until_ms = query.span_ms(engine.core.clock.now_ms())
     status = query.text("status")
     if status and status not in OrderStatus.__members__:
         raise InvalidRequest("QUERY_INVALID", f"Allowed: {', '.join(OrderStatus)}.")
@@ -177,7 +177,7 @@ async def amend_order(request: Request, client_order_id: str) -> Response:
 
 async def _submitted(request: Request, engine: Engine, order: OrderRequest, mark: IdempotencyMark) -> Response:
     Query(request)
-    return answered(request, await submit(engine.core, order, mark), mark)
+    return answered(request, await submit(engine.core, order, mark, as_written=True), mark)
 
 
 def _known_form(client_order_id: str) -> str:

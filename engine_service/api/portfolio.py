@@ -39,7 +39,7 @@ async def fills(request: Request) -> Response:
     engine = engine_of(request)
     known = ("symbol", "strategy", "client_order_id", "since_ms", "until_ms", "after", "cursor", "limit")
     query = Query(request, *known)
-    since_ms, until_ms = query.span_ms()
+    since_ms, until_ms = query.span_ms(engine.core.clock.now_ms())
     filters = {"symbol": query.symbol(), "strategy": query.name("strategy"), "order": query.name("client_order_id")}
     cursors = Cursors(engine.cursor_key, principal_of(request).name)
     after = max(cursors.read(query.text("cursor"), "fills", filters), query.whole("after", 0, 10**18))

@@ -103,16 +103,17 @@ class Query:
         """
         return self.whole("limit", DEFAULT_LIMIT, MAX_LIMIT, "LIMIT_RANGE", lowest=1)
 
-    def span_ms(self) -> tuple[int, int]:
-        """Return (since, until) in epoch milliseconds, 0 where open.
+    def span_ms(self, now_ms: int) -> tuple[int, int]:
+        """Return (since, until) in epoch milliseconds, 0 where open; what is open reaches until ``now_ms``.
 
         Raises:
             InvalidRequest: ``QUERY_INVALID`` or ``RANGE_TOO_WIDE``.
         """
         since = self.whole("since_ms", 0, MAX_MS)
         until = self.whole("until_ms", 0, MAX_MS)
-        if {"since_ms", "until_ms"} <= self._values.keys() and until - since > MAX_RANGE_MS:
-            raise wrong("until_ms", "RANGE_TOO_WIDE", "At most 31 days.")
+        if "since_ms" in self._values and (until if "until_ms" in self._values else now_ms) - since > MAX_RANGE_MS:
+            field = "until_ms" if "until_ms" in self._values else "since_ms"
+            raise wrong(field, "RANGE_TOO_WIDE", "At most 31 days; for more, page by cursor without since_ms.")
         return since, until
 
 

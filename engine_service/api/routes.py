@@ -19,18 +19,41 @@ ADVICE_BODY = 512 * 1024
 class Access:
     """Who may call a route (``scope`` ``None``: anyone on this machine) and how large its body may be.
 
-    ``any_body``: whatever comes with the request, it is carried out; what is too much of it is not read.
+    ``any_body``: whatever comes with the request, it is carried out; what is too much of it is not read. ``also`` are
+    narrower scopes that are enough here.
     """
 
     scope: Scope | None
     max_body: int = SMALL_BODY
     any_body: bool = False
+    also: frozenset[Scope] = frozenset()
+
+    def admits(self, scopes: frozenset[Scope]) -> bool:
+        """Tell whether a caller with these scopes may."""
+        return self.scope in scopes or not self.also.isdisjoint(scopes)
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether it is held to the pace of reading; what stops the engine is not."""
+        return self.scope is Scope.READ and not self.any_body
+
+    @property
+    def named(self) -> str:
+        """Return the scopes that are enough, in words; ``none`` where none is asked for."""
+        if self.scope is None:
+            return "none"
+        narrower = ", ".join(sorted(self.also))
+        return f"{self.scope.value}, or {narrower}" if narrower else self.scope.value
 
 
 OPEN = Access(None)
 READ = Access(Scope.READ)
 TRADE = Access(Scope.TRADE)
 ADMIN = Access(Scope.ADMIN)
+CANCEL = Access(Scope.TRADE, also=frozenset({Scope.CANCEL}))
+METRICS = Access(Scope.READ, also=frozenset({Scope.METRICS}))
+#: Every token that is known here: whoever sees something wrong may stop the engine.
+HALT = Access(Scope.READ, any_body=True, also=frozenset({Scope.CANCEL, Scope.METRICS}))
 
 #: The one route of another protocol: it tells events and takes no orders.
 SOCKETS: Mapping[str, Access] = {"/ws": READ}
@@ -43,7 +66,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/version"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/openapi.json"): OPEN,
-    ("GET", "/metrics"): READ,
+    ("GET", "/metrics"): METRICS,
     ("GET", "/orders"): READ,
     ("GET", "/orders/{client_order_id}"): READ,
     ("GET", "/fills"): READ,
@@ -68,14 +91,14 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/orders/stop"): TRADE,
     ("POST", "/orders/bracket"): TRADE,
     ("POST", "/orders/check"): READ,
-    ("DELETE", "/orders/{client_order_id}"): TRADE,
-    ("DELETE", "/orders"): TRADE,
+    ("DELETE", "/orders/{client_order_id}"): CANCEL,
+    ("DELETE", "/orders"): CANCEL,
     ("PATCH", "/orders/{client_order_id}"): TRADE,
     ("POST", "/account_snapshot/refresh"): TRADE,
     ("POST", "/reconcile"): TRADE,
     ("POST", "/reconcile/manual"): TRADE,
     ("POST", "/strategy/signal"): TRADE,
-    ("POST", "/control/halt"): Access(Scope.READ, any_body=True),
+    ("POST", "/control/halt"): HALT,
     ("POST", "/control/flatten"): TRADE,
     ("POST", "/control/resume"): ADMIN,
     ("POST", "/strategy/promote"): Access(Scope.ADMIN, MODEL_BODY),

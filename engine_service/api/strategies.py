@@ -118,7 +118,7 @@ async def _change(engine: Engine, name: str, values: dict[str, Any], principal: 
         dry_run=fields.take_flag("dry_run") if fields.has("dry_run") else None,
         budget=_within(fields, "budget", MAX_BUDGET),
         weight=_within(fields, "weight", Decimal(1)),
-        bundle=read_model(model) if model is not None else None,
+        bundle=read_model(model, engine.settings.interval) if model is not None else None,
         reason=fields.take_text("reason", default=" ").strip(),
     )
     fields.finish()

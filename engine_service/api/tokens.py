@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine_service.api.callers import CallerFile
-from engine_service.api.grants import GRANTS, Principal
+from engine_service.api.grants import GRANTS, OWN, Principal
 from engine_service.domain.errors import ConfigurationError
 
 MIN_TOKEN_LENGTH = 32
@@ -59,7 +59,7 @@ def load_or_create(path: Path) -> dict[str, str]:
         ConfigurationError: the file is readable by others, is not what this engine wrote, or holds a weak token.
     """
     if not path.exists():
-        _write(path, {name: secrets.token_urlsafe(32) for name in GRANTS})
+        _write(path, {name: secrets.token_urlsafe(32) for name in OWN})
     return load(path)
 
 
@@ -79,7 +79,7 @@ def load(path: Path) -> dict[str, str]:
         tokens = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigurationError("TOKEN_FILE_INVALID", f"{path} is not JSON; remove it to make new tokens") from error
-    if not isinstance(tokens, dict) or set(tokens) != set(GRANTS):
+    if not isinstance(tokens, dict) or set(tokens) != set(OWN):
         raise ConfigurationError("TOKEN_FILE_INVALID", f"{path} must hold the keys read, trade and admin")
     for name, token in tokens.items():
         if not isinstance(token, str) or len(token) < MIN_TOKEN_LENGTH:

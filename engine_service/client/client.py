@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
@@ -23,6 +24,7 @@ from engine_service.client.errors import (
 from engine_service.contract.codes import ACCESS, RAILS
 
 PAGE = 500
+RECONCILE_PAUSE_S = 0.5
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
@@ -248,9 +250,20 @@ class EngineClient:
         """Let a model bundle be judged on live bars, unfunded."""
         return self._json("POST", "/league", body={"model": model, **({"reason": reason} if reason else {})})
 
-    def reconcile(self) -> dict[str, Any]:
-        """Compare engine and venue now."""
-        return self._json("POST", "/reconcile")
+    def reconcile(self, *, wait_s: float = 30.0) -> dict[str, Any]:
+        """Compare engine and venue now; where a comparison is running, wait up to ``wait_s`` for its end first.
+
+        Raises:
+            RequestInvalid: it is still running then (``RECONCILE_RUNNING``).
+        """
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                return self._json("POST", "/reconcile")
+            except RequestInvalid as error:
+                if error.code != "RECONCILE_RUNNING" or time.monotonic() >= deadline:
+                    raise
+            time.sleep(RECONCILE_PAUSE_S)
 
     def halt(self, reason: str) -> dict[str, Any]:
         """Stop all new risk until a person resumes."""

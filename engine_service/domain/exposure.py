@@ -30,6 +30,8 @@ class ExposureBook:
         self.totals = Totals()
         self.reserved: dict[str, Decimal] = {}
         self._marks: MarkBook | None = None
+        #: Coins held as collateral of futures, by the symbol that prices them.
+        self._collateral: dict[str, list[Line]] = {}
         self._asked: tuple[str, str, OrderSide, Decimal] | None = None
         self._answer = (ZERO, ZERO, ZERO)
 
@@ -39,6 +41,11 @@ class ExposureBook:
     def equity(self) -> Decimal:
         """Return what everything is worth at the newest marks, in the reporting currency."""
         return self.totals.worth
+
+    @property
+    def is_priced(self) -> bool:
+        """Tell whether everything that is held has a price."""
+        return all(line.price is not None or not line.quantity for line in self.lines.values())
 
     def after_order(
         self, order_line: str, venue: str, side: OrderSide, value: Decimal
@@ -207,12 +214,18 @@ class ExposureBook:
 
     @exactly
     def _on_mark(self, mark: Mark) -> None:
+        if not mark.is_valid:
+            return
+        for held in self._collateral.get(mark.symbol, ()):
+            self._take_price(held, self._price_of(held))
         line = self.lines.get(instrument_line(mark.symbol, mark.market))
-        if line is None or not mark.is_valid:
+        if line is None:
             return
         # A spot line is named after the very pair that prices it; a position's price needs its quote's value too.
         own = mark.market is Market.SPOT or line.quote == self.reporting
-        price = mark.price if own else self._price_of(line)
+        self._take_price(line, mark.price if own else self._price_of(line))
+
+    def _take_price(self, line: Line, price: Decimal | None) -> None:
         if price is not None and price != line.price:
             line.price = price
             self._refresh(line)
@@ -245,6 +258,8 @@ class ExposureBook:
             key=key, venue=venue, market=market, at_risk=at_risk, symbol=symbol if at_risk else "", asset=asset
         )
         line.price = self._price_of(line)
+        if not at_risk and asset != self.reporting:
+            self._collateral.setdefault(asset_symbol(asset, self.reporting, venue), []).append(line)
         return line
 
     def _refresh(self, line: Line) -> None:

@@ -23,8 +23,10 @@ from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
+from engine_service.execution.send import feed_breaker
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
+from engine_service.risk.grid import price_off_grid, quantity_off_grid
 from engine_service.venues.port import (
     Accepted,
     AmendRequest,
@@ -73,7 +75,7 @@ async def amend(
     Raises:
         NotFound: no such order.
         Conflict: it is finished, or something is being asked of it right now.
-        InvalidRequest: nothing is to be changed, or the figures round to nothing.
+        InvalidRequest: nothing is to be changed, or a figure is off the instrument's grid.
         Refused: a rail refused the changed order; the old one works on.
         Unavailable: the journal failed.
     """
@@ -125,10 +127,13 @@ def _amendable(core: EngineCore, client_order_id: str) -> Order:
 
 def _request(core: EngineCore, order: Order, limit_price: Decimal | None, quantity: Decimal | None) -> AmendRequest:
     instrument = core.instrument(order.symbol, order.market)
-    price = None if limit_price is None else instrument.round_price(limit_price, order.side)
-    size = None if quantity is None else instrument.round_quantity(quantity)
-    price = None if price == order.limit_price else price
-    size = None if size == order.quantity else size
+    off_grid = (None if limit_price is None else price_off_grid(instrument, limit_price)) or (
+        None if quantity is None else quantity_off_grid(instrument, quantity)
+    )
+    if off_grid is not None:
+        raise InvalidRequest(off_grid.code, off_grid.reason, numbers=off_grid.numbers)
+    price = None if limit_price == order.limit_price else limit_price
+    size = None if quantity == order.quantity else quantity
     if price is None and size is None:
         raise InvalidRequest("NOTHING_TO_CHANGE", "give another limit price or another quantity")
     if price is not None and order.limit_price is None:
@@ -220,8 +225,7 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcome = OutcomeUnknown(reason=type(error).__name__)
     finally:
-        failed = isinstance(outcome, OutcomeUnknown)
-        core.gate.venue_result(order.venue, ok=not failed, now_s=core.clock.monotonic_s())
+        feed_breaker(core, order.venue, outcome)
         if replacement is None:
             await _settle_in_place(core, asked, outcome)
         else:

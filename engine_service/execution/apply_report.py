@@ -21,7 +21,7 @@ from engine_service.execution.fill_facts import (
     reversal,
 )
 from engine_service.execution.later import cancel_later
-from engine_service.execution.venue_words import Words, facts_of, from_report, misfit, quarantined
+from engine_service.execution.venue_words import Words, beyond_limit, facts_of, from_report, misfit, quarantined
 from engine_service.storage.port import FillFilter
 from engine_service.venues.port import OrderReport, ReadFailed, TradeBust
 
@@ -90,7 +90,7 @@ def apply_fills(core: EngineCore, order: Order, fills: tuple[Fill, ...]) -> Futu
     elif order.status in {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK}:
         venue_order_id = unknown[0].venue_order_id
         events.append(e.OrderAccepted(at_ms=now, client_order_id=order.client_order_id, venue_order_id=venue_order_id))
-    odd = misfit(order, unknown)
+    odd = misfit(order, unknown) or beyond_limit(core, order, unknown)
     if odd and order.status is not OrderStatus.QUARANTINED:
         events += quarantined(order, odd, now)
     done = core.record(*events, *fill_events(core, order, unknown))

@@ -14,6 +14,7 @@ from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import resolve_later
+from engine_service.execution.send import feed_breaker
 from engine_service.execution.venue_words import from_accepted, from_report
 from engine_service.venues.port import (
     Accepted,
@@ -53,6 +54,8 @@ class CancelResult:
 async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reason: str = "") -> CancelResult:
     """Cancel one order; ends within ``answer_deadline_s`` with PENDING when the venue is slow.
 
+    Of an order in doubt the wish is written down, and PENDING as long as the doubt lasts.
+
     Raises:
         NotFound: no such order (``ORDER_UNKNOWN``).
         Conflict: it is finished already (``ORDER_TERMINAL``).
@@ -64,6 +67,9 @@ async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reas
     if not order.is_open:
         status = order.status.value
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
+    if order.status is OrderStatus.IN_DOUBT and not core.journal.failed:
+        await _wish(core, order, reason, principal)
+        return CancelResult(status=CancelStatus.PENDING, order=core.state.order(client_order_id) or order)
     task = core.spawn(f"cancel:{client_order_id}", cancel_now(core, client_order_id, reason, principal))
     await asyncio.wait({task}, timeout=core.answer_deadline_s)
     if task.done() and not task.cancelled() and task.exception() is not None:
@@ -111,13 +117,10 @@ async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", p
         # Nothing can be recorded any more, but a person must still be able to take orders off the market.
         await core.venue_for(order.symbol).cancel(order)
         return
-    now = core.clock.now_ms()
     if order.status not in AT_THE_VENUE:
-        await core.commit(
-            e.OrderCancelRequested(at_ms=now, client_order_id=client_order_id, reason=reason, principal=principal)
-        )
+        await _wish(core, order, reason, principal)
         return
-    venue = core.venue_for(order.symbol)
+    now, venue = core.clock.now_ms(), core.venue_for(order.symbol)
     await core.commit(
         e.OrderPendingCancel(
             at_ms=now,
@@ -132,17 +135,46 @@ async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", p
         return
     outcome: SubmitOutcome = OutcomeUnknown(reason="the cancel was cut off")
     try:
-        async with asyncio.timeout(CANCEL_TIMEOUT_S):
-            outcome = await venue.cancel(order)
-    except (TimeoutError, OSError, VenueUnavailable) as error:
-        outcome = OutcomeUnknown(reason=type(error).__name__)
+        outcome = await _asked(core, order)
     finally:
         await _settle(core, order, outcome)
 
 
+async def _wish(core: EngineCore, order: Order, reason: str, principal: str) -> None:
+    """Write down that an order is to be cancelled of which it is not known whether the venue has it.
+
+    For the first wish during a doubt the venue is asked as well, by the order's own id: it may have the order and only
+    its answer be lost. Whatever comes of that but a cancel proves nothing; the order is cancelled once it is found.
+    """
+    now, cid, first = core.clock.now_ms(), order.client_order_id, not order.cancel_requested
+    await core.commit(e.OrderCancelRequested(at_ms=now, client_order_id=cid, reason=reason, principal=principal))
+    if first and order.status is OrderStatus.IN_DOUBT and order.doubt is not Doubt.CANCEL:
+        core.spawn(f"cancel-in-doubt:{cid}", _cancel_in_doubt(core, cid))
+
+
+async def _cancel_in_doubt(core: EngineCore, client_order_id: str) -> None:
+    order = core.state.order(client_order_id)
+    if order is None or order.status is not OrderStatus.IN_DOUBT:
+        return
+    outcome = await _asked(core, order)
+    feed_breaker(core, order.venue, outcome)
+    if isinstance(outcome, Accepted):
+        done = apply_words(core, core.state.order(client_order_id) or order, from_accepted(outcome))
+        if done is not None:
+            await done
+
+
+async def _asked(core: EngineCore, order: Order) -> SubmitOutcome:
+    """Ask the venue once to cancel."""
+    try:
+        async with asyncio.timeout(CANCEL_TIMEOUT_S):
+            return await core.venue_for(order.symbol).cancel(order)
+    except (TimeoutError, OSError, VenueUnavailable) as error:
+        return OutcomeUnknown(reason=type(error).__name__)
+
+
 async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
-    ok = not isinstance(outcome, OutcomeUnknown) and not (isinstance(outcome, Rejected) and outcome.not_sent)
-    core.gate.venue_result(sent.venue, ok=ok, now_s=core.clock.monotonic_s())
+    feed_breaker(core, sent.venue, outcome)
     order = core.state.order(sent.client_order_id) or sent
     match outcome:
         case Accepted():

@@ -20,8 +20,10 @@ from engine_service.risk.reservations import Reservation
 
 
 @exactly
-def risk_context(core: EngineCore, request: OrderRequest) -> RiskContext:
-    """Work out what the rails need to know. Quantities round down, limit prices in the caller's favour.
+def risk_context(core: EngineCore, request: OrderRequest, *, as_written: bool = False) -> RiskContext:
+    """Work out what the rails need to know. Quantities round down, limit prices in the owner's favour.
+
+    ``as_written``: the figures are a caller's own; where rounding changes one the rails refuse the order.
 
     Raises:
         InvalidRequest: the request is no order: symbol, venue, market or size cannot be understood.
@@ -49,6 +51,7 @@ def risk_context(core: EngineCore, request: OrderRequest) -> RiskContext:
         policy=core.gate.policy,
         now_ms=core.clock.now_ms(),
         now_s=core.clock.monotonic_s(),
+        as_written=as_written,
     )
 
 

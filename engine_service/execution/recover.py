@@ -7,6 +7,7 @@ cancel or a change leaves an order in a state that says so; none of them is ever
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from engine_service.domain import events as e
@@ -43,8 +44,13 @@ class StartReport:
     reconciliation: ReconcileReport
 
 
-async def start_up(core: EngineCore, *, epoch: int, version: str) -> StartReport:
+async def start_up(
+    core: EngineCore, *, epoch: int, version: str, first_prices: Callable[[], Awaitable[None]] | None = None
+) -> StartReport:
     """Bring a restored engine into service. Retries a venue that is down for as long as it takes.
+
+    ``first_prices`` waits for prices as long as is reasonable: what a new account holds is taken over at them. One that
+    is known already is not kept waiting, because a position may need its protection at once.
 
     Raises:
         Unavailable: the journal failed.
@@ -58,8 +64,13 @@ async def start_up(core: EngineCore, *, epoch: int, version: str) -> StartReport
         await _open(core, venue)
     doubted = await put_in_doubt(core)
     await _settle(core, doubted)
+    if first_prices is not None and not core.state.image.opened_accounts:
+        await first_prices()
+    core.state.exposure.reprice()
     report = await _first_comparison(core)
-    await record_equity(core)
+    if core.state.exposure.is_priced:
+        # Otherwise equity is not known yet: a sample of what things once cost would be a fall that never was.
+        await record_equity(core)
     unresolved = tuple(cid for cid in doubted if cid in core.state.in_doubt)
     for cid in list(core.state.open_orders):
         cancel_wished(core, cid)

@@ -137,7 +137,10 @@ def _not_sent(core: EngineCore, order: Order, code: str, reason: str) -> e.Order
 def feed_breaker(core: EngineCore, venue: str, outcome: SubmitOutcome) -> None:
     """Tell the venue's breaker how a call ended; a venue that refuses our credentials or address is left alone."""
     now_s = core.clock.monotonic_s()
-    failed = isinstance(outcome, OutcomeUnknown) and not outcome.duplicate
+    if isinstance(outcome, Accepted):
+        core.gate.venue_result(venue, ok=True, now_s=now_s)
+        return
+    failed = isinstance(outcome, OutcomeUnknown) and not (outcome.duplicate or outcome.answered)
     if isinstance(outcome, Rejected):
         failed = outcome.not_sent or outcome.stop_venue
         if outcome.stop_venue:

@@ -31,8 +31,12 @@ _Running = Future[StoredAnswer | None]
 SAME_REQUEST_WAIT_S = 2.0
 
 
-async def submit(core: EngineCore, request: OrderRequest, idem: IdempotencyContext) -> SubmitResult:
+async def submit(
+    core: EngineCore, request: OrderRequest, idem: IdempotencyContext, *, as_written: bool = False
+) -> SubmitResult:
     """Judge, journal, send and settle one order.
+
+    ``as_written``: the figures are a caller's own, and refused where the instrument's grid would have them rounded.
 
     Raises:
         InvalidRequest: the request is no order, or the key was used with another body. The key stays free
@@ -45,11 +49,11 @@ async def submit(core: EngineCore, request: OrderRequest, idem: IdempotencyConte
     if isinstance(claimed, Future):
         claimed = await _other_answer(core, idem, claimed)
         if claimed is None:
-            return await submit(core, request, idem)
+            return await submit(core, request, idem, as_written=as_written)
     if isinstance(claimed, StoredAnswer):
         return replayed(core, claimed)
     try:
-        walk, stored = _begin_together(core, request, idem)
+        walk, stored = _begin_together(core, request, idem, as_written)
     except BaseException:
         core.idempotency.abandon(idem)
         raise
@@ -90,7 +94,7 @@ class _Walk:
 
 
 def _begin_together(
-    core: EngineCore, request: OrderRequest, idem: IdempotencyMark
+    core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_written: bool
 ) -> tuple[_Walk, StoredAnswer | None]:
     """Begin an order; where nobody else has a say in it any more, also end and answer it in the same commit.
 
@@ -101,7 +105,7 @@ def _begin_together(
     answers: list[StoredAnswer] = []
 
     def work() -> None:
-        walk = _begin(core, request, idem)
+        walk = _begin(core, request, idem, as_written)
         walks.append(walk)
         if walk.approved is None or walk.order.venue in core.at_once:
             answers.append(_record_answer(core, walk)[1])
@@ -127,12 +131,12 @@ async def _told(core: EngineCore, walk: _Walk, stored: StoredAnswer) -> SubmitRe
     return result(order, stored)
 
 
-def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark) -> _Walk:
+def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_written: bool) -> _Walk:
     """Everything up to the intent's place in the journal's queue, in one event loop turn."""
     if not core.ready:
         reasons = "; ".join(core.not_ready_because) or core.phase.value
         raise Unavailable("ENGINE_NOT_READY", f"the engine takes no orders yet: {reasons}", retry_after_s=1)
-    ctx = risk_context(core, request)
+    ctx = risk_context(core, request, as_written=as_written)
     client_order_id = request.client_order_id or derived_id(
         core.instance_key,
         account=core.account,

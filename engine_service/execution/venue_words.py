@@ -96,7 +96,7 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     """Work out what is new in ``words``. Pure but for reading the state, the marks and the clock of ``core``."""
     now = core.clock.now_ms()
     fills = new_fills(core, order, words.fills)
-    contradiction = _contradiction(order, words)
+    contradiction = _contradiction(order, words) or beyond_limit(core, order, fills)
     if contradiction and order.status is not OrderStatus.QUARANTINED:
         return Facts([*quarantined(order, contradiction, now), *fill_events(core, order, fills)])
     events: list[e.Event] = _birth(order, words, now)
@@ -141,6 +141,37 @@ def misfit(order: Order, fills: Iterable[Fill]) -> str:
         if fill.side is not order.side or fill.symbol != order.symbol:
             return "a trade does not fit the order"
     return ""
+
+
+def beyond_limit(core: EngineCore, order: Order, unknown: Iterable[Fill]) -> str:
+    """Return why trades that are not booked yet cannot be the order's by their price, empty where they can."""
+    for fill in unknown:
+        if _is_worse(fill.price, order.limit_price, order.side) and not _was_allowed(core, order, fill.price):
+            return "a trade is worse than the order's limit"
+    return ""
+
+
+def _is_worse(price: Decimal, limit: Decimal | None, side: OrderSide) -> bool:
+    if limit is None:
+        return False
+    return price > limit if side is OrderSide.BUY else price < limit
+
+
+def _was_allowed(core: EngineCore, order: Order, price: Decimal) -> bool:
+    """Tell whether any limit that the order had, or was asked to have, allows a price: trades are told late.
+
+    Of an order that is not ours only the newest limit is known, which proves nothing.
+    """
+    if order.external:
+        return True
+    limits = [_limit_of(recorded.event) for recorded in core.journal.order_history(order.client_order_id)]
+    return any(limit is not None and not _is_worse(price, limit, order.side) for limit in limits)
+
+
+def _limit_of(event: e.Event) -> Decimal | None:
+    if isinstance(event, e.OrderInitialized):
+        return event.order.limit_price
+    return event.limit_price if isinstance(event, e.OrderPendingUpdate | e.OrderUpdated) else None
 
 
 def _birth(order: Order, words: Words, now_ms: int) -> list[e.Event]:

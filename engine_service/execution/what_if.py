@@ -68,14 +68,14 @@ class WhatIf:
         return all(rail.passed for rail in self.rails)
 
 
-async def what_if(core: EngineCore, request: OrderRequest) -> WhatIf:
-    """Ask every rail about an order, and the book what it would cost.
+async def what_if(core: EngineCore, request: OrderRequest, *, as_written: bool = False) -> WhatIf:
+    """Ask every rail about an order, and the book what it would cost; ``as_written`` as for ``submit``.
 
     Raises:
         InvalidRequest: the request is no order.
         NotFound: no such instrument.
     """
-    ctx = risk_context(core, request)
+    ctx = risk_context(core, request, as_written=as_written)
     book = await _book(core, ctx)
     rails = tuple(_rail(core, ctx, verdict) for verdict in core.gate.explain(ctx))
     slippage = expected_slippage(ctx, book) if book is not None else None

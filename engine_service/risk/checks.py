@@ -12,6 +12,7 @@ from engine_service.domain.money import BPS, EXACT, ZERO, multiple_down, plain
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
 from engine_service.risk import margin
 from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
+from engine_service.risk.grid import order_off_grid
 
 #: What refusals are written to, whatever the caller's own context rounds to.
 SHOWN = Decimal("1e-8")
@@ -37,7 +38,7 @@ def _long(value: Decimal) -> bool:
 
 def order_shape(ctx: RiskContext) -> RiskRefused | None:
     """ORDER_SHAPE_INVALID: sizes, prices and flags that the instrument or the order type forbid."""
-    return _size(ctx) or _prices(ctx) or _flags(ctx)
+    return _size(ctx) or (order_off_grid(ctx) if ctx.as_written else None) or _prices(ctx) or _flags(ctx)
 
 
 def _size(ctx: RiskContext) -> RiskRefused | None:

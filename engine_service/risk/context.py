@@ -28,8 +28,9 @@ class RiskContext(Struct, frozen=True, kw_only=True):
 
     ``quantity`` is base units after rounding, ``limit_price`` and ``stop_price`` quote per base after rounding,
     ``price`` what the order is valued at, ``quote_rate`` and ``base_rate`` reporting currency per unit of quote
-    and base; ``None`` where no price is known. ``now_s`` is monotonic. ``unit_value`` is the reporting currency value
-    of one base unit and ``value`` that of the order; 0 without a price.
+    and base; ``None`` where no price is known. ``now_s`` is monotonic. ``as_written``: a caller wrote the figures, so
+    that none of them may be rounded. ``unit_value`` is the reporting currency value of one base unit and ``value``
+    that of the order; 0 without a price.
     """
 
     request: OrderRequest
@@ -45,6 +46,7 @@ class RiskContext(Struct, frozen=True, kw_only=True):
     policy: RiskPolicy
     now_ms: int
     now_s: float
+    as_written: bool = False
     unit_value: Decimal = ZERO
     value: Decimal = ZERO
     side: OrderSide = OrderSide.BUY

@@ -9,12 +9,13 @@ from typing import Final
 import structlog
 
 from engine_service.execution.dead_man import DeadManSwitch
+from engine_service.execution.equity import record_equity
 from engine_service.execution.recover import start_up
 from engine_service.execution.user_stream import follow_user_events
 from engine_service.runtime import jobs
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.journal_watch import keep_checking
-from engine_service.runtime.model_bundle import read_bundle
+from engine_service.runtime.model_bundle import ModelBundle, read_bundle
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy
 from engine_service.runtime.supervisor import Job
 from engine_service.venues.abilities import DeadManVenue
@@ -38,7 +39,7 @@ async def start(engine: Engine, version: str) -> None:
     core, supervisor = engine.core, engine.supervisor
     venue = core.venue(core.default_venue)
     supervisor.start(Job("market-data", _MarketData(engine).run))
-    report = await start_up(core, epoch=engine.epoch, version=version)
+    report = await start_up(core, epoch=engine.epoch, version=version, first_prices=lambda: _first_marks(engine))
     _log.info(
         "engine ready",
         in_doubt=len(report.in_doubt),
@@ -48,6 +49,7 @@ async def start(engine: Engine, version: str) -> None:
     )
     supervisor.start(Job("brackets", engine.brackets.run))
     await _first_marks(engine)
+    await record_equity(core)
     supervisor.start(Job("user-stream", lambda: follow_user_events(core, venue, _stream_observer(engine)), "halt"))
     supervisor.start(Job("reconcile", lambda: jobs.keep_reconciling(engine)))
     supervisor.start(Job("equity", lambda: jobs.keep_recording_equity(engine)))
@@ -103,10 +105,20 @@ class _MarketData:
             await self._engine.feed.load_history()
             stored = self._engine.core.state.image.models.get(REGIME_STRATEGY)
             if stored is not None:
-                self._engine.loop.swap_model(read_bundle(stored.bundle))
+                self._put_in_force(read_bundle(stored.bundle))
             self._engine.loop.warm_up()
             self._warm = True
         await self._engine.feed.run()
+
+    def _put_in_force(self, bundle: ModelBundle) -> None:
+        """A model of other bars than this engine now closes would read a market it never learned: none is in force."""
+        interval = self._engine.settings.interval
+        if bundle.interval != interval:
+            _log.warning(
+                "the stored model reads other bars", version=bundle.version, model=bundle.interval, now=interval
+            )
+            return
+        self._engine.loop.swap_model(bundle)
 
     def _follow_listed(self) -> None:
         """A person may trade what the strategies do not watch: on a small venue every instrument has a price."""

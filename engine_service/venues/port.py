@@ -43,10 +43,15 @@ class Rejected(Struct, frozen=True, kw_only=True):
 
 
 class OutcomeUnknown(Struct, frozen=True, kw_only=True):
-    """The venue may or may not have acted. ``duplicate`` tells that the venue already knows the client id."""
+    """The venue may or may not have acted. ``duplicate`` tells that the venue already knows the client id.
+
+    ``answered`` tells that the venue is well and did answer, and that only a read can say what the answer means: it
+    knows no such order to cancel, because that one filled, or ended, or never came.
+    """
 
     reason: str
     duplicate: bool = False
+    answered: bool = False
 
 
 SubmitOutcome = Accepted | Rejected | OutcomeUnknown

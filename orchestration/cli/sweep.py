@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -15,6 +15,7 @@ import typer
 
 from orchestration.cli.backtest import FillAt, MarketKind, amount, pairs
 from orchestration.cli.layout import Exit, Refused
+from orchestration.cli.trial_file import Scope, earlier_trials, record_trials
 
 if TYPE_CHECKING:
     from engine_service.backtest.options import Traded
@@ -55,6 +56,9 @@ def sweep(
     train_share: Annotated[
         float, typer.Option("--train-share", min=0.1, max=0.9, help="Share of the bars that the choice is made on.")
     ] = 0.7,
+    trials: Annotated[
+        Path | None, typer.Option("--trials", help="JSON lines of all trials so far: counted as well, and added to.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on the last line.")] = False,
 ) -> None:
     """Try every setting of a grid, count every trial, and judge the best on bars that it has not seen."""
@@ -80,7 +84,7 @@ def sweep(
         limits={},
         vector=True,
     )
-    result = run(options, points(grid), train_share)
+    result = run(options, points(grid), train_share, trials)
     _show(result)
     if as_json:
         print(json.dumps(result), flush=True)
@@ -115,8 +119,10 @@ def _values(name: str, text: str) -> list[str]:
     return [format(first + step * at, "f") for at in range(int((last - first) / step) + 1)]
 
 
-def run(options: RunOptions, grid: Sequence[Mapping[str, str]], train_share: float) -> dict[str, Any]:
-    """Trade every point on the first bars, and the best one on the rest.
+def run(
+    options: RunOptions, grid: Sequence[Mapping[str, str]], train_share: float, record: Path | None = None
+) -> dict[str, Any]:
+    """Trade every point on the first bars, and the best one on the rest; ``record`` holds the trials made before.
 
     Raises:
         Refused: no point of the grid can be traded, or the bars cannot.
@@ -137,17 +143,43 @@ def run(options: RunOptions, grid: Sequence[Mapping[str, str]], train_share: flo
         raise Refused(str(error), Exit.CONFIGURATION) from error
     except UnknownSetting as error:
         raise Refused(f"STRATEGY_INVALID: {error}", Exit.USAGE) from error
+    earlier = _counted(record, options, seen, trials) if record else {}
     ranked = sorted(trials, key=lambda trial: trial.estimate.per_bar, reverse=True)
     return {
         "symbols": list(names.values()),
         "trials": len(trials),
         "impossible": len(impossible),
-        **_deflated(best, trials),
+        **_deflated(best, trials, earlier.values()),
         "best": _row(best),
         "unseen": _of(judged),
         "ranked": [_row(trial) for trial in ranked[:SHOWN]],
         "seconds": round(time.perf_counter() - began, 3),
     }
+
+
+def _counted(
+    record: Path, options: RunOptions, series: Mapping[str, BarSeries], trials: Sequence[Trial]
+) -> dict[str, float]:
+    """Record this sweep's trials and return the others that count, by name."""
+    scope = Scope(
+        strategy=options.strategy,
+        symbols=tuple(series),
+        bar_ms=min(int(each.close_at[0] - each.open_at[0]) for each in series.values()),
+        terms={
+            "from_ms": str(min(int(each.open_at[0]) for each in series.values())),
+            "to_ms": str(max(int(each.close_at[-1]) for each in series.values())),
+            "fee_bps": str(options.fee_bps),
+            "half_spread_bps": str(options.half_spread_bps),
+            "fill_at": options.fill_at,
+            "long_only": str(options.long_only),
+            "market": options.market,
+        },
+    )
+    made = [({**options.settings, **trial.settings}, trial.estimate.per_bar) for trial in trials]
+    before = earlier_trials(record, scope)
+    record_trials(record, scope, made)
+    now = {scope.key(settings) for settings, _ in made}
+    return {name: ratio for name, ratio in before.items() if name not in now}
 
 
 def _part(series: BarSeries, rows: slice) -> BarSeries:
@@ -187,15 +219,16 @@ def _trade(options: RunOptions, settings: Mapping[str, str], series: Mapping[str
     return trade_crossings(series, choice, backtest_options(options))
 
 
-def _deflated(best: Trial, trials: Sequence[Trial]) -> dict[str, float]:
+def _deflated(best: Trial, trials: Sequence[Trial], earlier: Iterable[float]) -> dict[str, float]:
     """How sure the best is above zero after so many trials, and what the best of worthless ones would show."""
     import numpy as np  # noqa: PLC0415  # as above
 
     from strategies.research.metrics import deflated_sharpe, expected_best  # noqa: PLC0415  # as above
 
-    ratios = [trial.estimate.per_bar for trial in trials]
+    ratios = [*(trial.estimate.per_bar for trial in trials), *earlier]
     spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.0
     return {
+        "trials_counted": len(ratios),
         "deflated_sharpe": deflated_sharpe(best.estimate, ratios),
         "expected_best_sharpe": expected_best(len(ratios), spread) * best.scale,
     }
@@ -232,6 +265,7 @@ def _show(result: Mapping[str, Any]) -> None:
     console = Console(stderr=True, highlight=False)
     console.print(table)
     console.print(
-        f"{result['trials']} trials. The best of so many worthless ones would show a Sharpe ratio of "
-        f"{result['expected_best_sharpe']:.2f}; that this one is above zero is {result['deflated_sharpe']:.0%} sure."
+        f"{result['trials']} trials, {result['trials_counted']} with those recorded. The best of so many worthless "
+        f"ones would show a Sharpe ratio of {result['expected_best_sharpe']:.2f}; that this one is above zero is "
+        f"{result['deflated_sharpe']:.0%} sure."
     )

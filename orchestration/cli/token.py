@@ -18,7 +18,7 @@ app = typer.Typer(help="Issue and revoke tokens of named callers.", no_args_is_h
 @app.command()
 def issue(
     name: Annotated[str, typer.Argument(help="Who: a-z, 0-9 and -.")],
-    scope: Annotated[str, typer.Option(help="read, trade or admin.")] = "read",
+    scope: Annotated[str, typer.Option(help="read, trade, admin; cancel or metrics alone.")] = "read",
     days: Annotated[int, typer.Option(min=0, max=3650, help="How long it counts; 0 for ever.")] = 90,
     home: HomeOption = None,
 ) -> None:

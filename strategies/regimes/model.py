@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies.features import FEATURE_SCHEMA, FEATURES
+from strategies.regimes.calibration import Calibration
 
 Array = NDArray[np.float64]
 
@@ -41,7 +42,8 @@ class RegimeModel:
     ``scaler_mean`` and ``scaler_scale`` (D,), ``expected_return`` and ``volatility`` (K,; per bar, log return).
     Regimes stand in canonical order. ``trained_from_ms`` and ``trained_to_ms`` are bar open times, the latter
     exclusive. A jump model pays ``jump_penalty`` per change of regime (squared standard units);
-    ``jump_temperature`` turns its costs into shares.
+    ``jump_temperature`` turns its costs into shares. ``calibration`` says what its confidence is worth, where that was
+    measured; it was held out within the training span.
     """
 
     features: tuple[str, ...]
@@ -63,6 +65,7 @@ class RegimeModel:
     kind: str = GAUSSIAN_HMM
     jump_penalty: float = 0.0
     jump_temperature: float = 0.0
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -85,13 +88,16 @@ class RegimeModel:
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; floats survive the round trip bit for bit.
 
-        The parts of a jump model stand only in a jump model, so that the versions of other models do not change.
+        The parts of a jump model stand only in a jump model, and a calibration only where there is one, so that the
+        versions of other models do not change.
         """
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
         jump = {name: getattr(self, name) for name in _JUMP_ONLY} if self.kind == JUMP else {}
+        calibration = {_CALIBRATION: self.calibration.to_dict()} if self.calibration else {}
         return (
             arrays
             | jump
+            | calibration
             | {
                 "features": list(self.features),
                 "labels": list(self.labels),
@@ -113,7 +119,7 @@ class RegimeModel:
         """
         is_jump = values.get("kind", GAUSSIAN_HMM) == JUMP
         expected = {*_ARRAYS, *_PLAIN, *(_JUMP_ONLY if is_jump else ())}
-        if set(values) != expected:
+        if set(values) - {_CALIBRATION} != expected:
             raise ModelRefused("MODEL_INVALID", f"a model has exactly these parts: {', '.join(sorted(expected))}")
         try:
             parts: dict[str, Any] = {name: np.array(values[name], dtype=np.float64) for name in _ARRAYS}
@@ -124,6 +130,7 @@ class RegimeModel:
                 "feature_schema": str(values["feature_schema"]),
                 **{name: int(values[name]) for name in ("trained_from_ms", "trained_to_ms", "bars", "seed")},
                 **({"kind": JUMP, **{name: float(values[name]) for name in _JUMP_ONLY[1:]}} if is_jump else {}),
+                _CALIBRATION: Calibration.from_dict(values[_CALIBRATION]) if _CALIBRATION in values else None,
             }
         except (TypeError, ValueError, OverflowError) as error:
             raise ModelRefused("MODEL_INVALID", "a part of the model has the wrong type") from error
@@ -142,6 +149,7 @@ _ARRAYS = (
 )
 _PLAIN = ("features", "labels", "trained_from_ms", "trained_to_ms", "bars", "data_hash", "seed", "feature_schema")
 _JUMP_ONLY = ("kind", "jump_penalty", "jump_temperature")
+_CALIBRATION = "calibration"
 
 
 def _texts(values: Sequence[Any]) -> tuple[str, ...]:
@@ -190,6 +198,9 @@ def _validate(model: RegimeModel) -> None:
             raise ModelRefused("MODEL_INVALID", f"{name} must hold probabilities that sum to 1")
     if not 0 <= model.trained_from_ms < model.trained_to_ms <= LAST_MS or model.bars < 1:
         raise ModelRefused("MODEL_INVALID", "the training span must not be empty")
+    held = model.calibration
+    if held and not model.trained_from_ms <= held.from_ms <= held.to_ms <= model.trained_to_ms:
+        raise ModelRefused("MODEL_INVALID", "a calibration is held out within the training span")
 
 
 def _spreads_are_positive(model: RegimeModel) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.calibrated_fit import Calibrated
 from strategies.regimes.bar_table import BarTable
 from strategies.regimes.fit import FitReport, dwell, fit
 from strategies.regimes.hierarchy import H2, AnyModel, HierarchicalModel, macro_posteriors, posteriors_of, slow_bars
@@ -49,7 +50,7 @@ def train(
     if kind not in KINDS:
         raise FitRefused("KIND_UNKNOWN", f"a model is one of {', '.join(KINDS)}")
     before = previous if isinstance(previous, RegimeModel) and previous.kind == kind else None
-    fitter = fit_jump if kind == JUMP else fit
+    fitter = Calibrated(fit_jump if kind == JUMP else fit)
     return fitter(bars.features(), bars.open_ms, bars.bar_ms, options, before)
 
 

@@ -11,6 +11,7 @@ from strategies.features import FEATURES
 from strategies.policy_path import held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.bar_table import BarTable
+from strategies.regimes.calibration import Calibration
 from strategies.regimes.diagnostics import Score, one_step_log_likelihood, score
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
 from strategies.regimes.model import RegimeModel
@@ -44,6 +45,11 @@ def exposures_of(model: AnyModel, policy: PolicyOptions) -> Array:
     return np.concatenate([regime_exposures(part, policy) for part in parts])
 
 
+def calibration_of(model: AnyModel) -> Calibration | None:
+    """Return what a model's confidence is worth, ``None`` where that was not measured; a hierarchy's never is."""
+    return model.calibration if isinstance(model, RegimeModel) else None
+
+
 def judge_after_training(
     model: AnyModel, bars: BarTable, policy: PolicyOptions, cost_bps: float, bars_per_year: float
 ) -> AfterTraining | None:
@@ -58,7 +64,7 @@ def judge_after_training(
     if judged.sum() < 2:
         return None
     shares = posteriors[judged]
-    positions = held_exposures(shares, exposures_of(model, policy), policy, bars.bar_ms)
+    positions = held_exposures(shares, exposures_of(model, policy), policy, bars.bar_ms, calibration_of(model))
     market = np.expm1(rows[judged, FEATURES.index("log_return")])
     held = np.concatenate([[0.0], positions[:-1]])
     returns = held * market - np.abs(np.diff(positions, prepend=0.0)) * cost_bps / 10_000.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.calibrated_fit import Calibrated
 from strategies.contracts import Bar, Strategy
 from strategies.features import FEATURES
 from strategies.ma_cross import MovingAverageCross
@@ -29,7 +30,7 @@ from strategies.research.walk_forward import Fitter, WalkForwardOptions, WalkFor
 
 Array = NDArray[np.float64]
 
-FITTERS: Mapping[str, Fitter] = {GAUSSIAN_HMM: fit, JUMP: fit_jump}
+FITTERS: Mapping[str, Fitter] = {GAUSSIAN_HMM: Calibrated(fit), JUMP: Calibrated(fit_jump)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,11 @@ def judge(
     fit_options: FitOptions,
     policy: PolicyOptions,
     options: WalkForwardOptions,
+    others: Mapping[str, Array] | None = None,
 ) -> tuple[tuple[Judged, ...], dict[str, str]]:
     """Return everyone that could be judged on feature rows (T, 7) of one symbol, and why a kind of model could not.
+
+    ``others`` are exposures (T,) by name, each decided at the close of its row, that are judged beside.
 
     Raises:
         FitRefused: there are too few bars for one fold.
@@ -105,7 +109,8 @@ def judge(
         walks[kind] = (report, _trust(rows, report, recorder.made))
     first = next(folds(len(rows), options)).test_from
     judged_bars = np.arange(first, len(rows))[np.isfinite(rows[first:]).all(axis=1)]
-    held = {name: found[judged_bars] for name, found in _plain_exposures(rows, first, bar_ms).items()}
+    exposures = _plain_exposures(rows, first, bar_ms) | dict(others or {})
+    held = {name: found[judged_bars] for name, found in exposures.items()}
     market = np.expm1(np.nan_to_num(rows[:, FEATURES.index("log_return")]))[judged_bars]
     hold = _net(held["buy_and_hold"], market, options.cost_bps)
     found = [

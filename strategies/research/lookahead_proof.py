@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies.features import FEATURES, WARM_UP
-from strategies.policy_path import held_exposures
+from strategies.policy_path import confidences, held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.bar_table import BarTable
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
 from strategies.regimes.model import RegimeModel
+from strategies.research.after_training import calibration_of
 from strategies.research.lookahead import Leak, find_leaks
 from strategies.sizing import RISK_BARS, size_share
 
@@ -30,7 +31,8 @@ class Pipeline:
     """From bars to a size, stage by stage; T bars, D features of the model, K regimes.
 
     ``features``: (T, 7). ``scale``: feature rows to the model's standard units, (T, D). ``posterior``: (T, K).
-    ``target``: posteriors to the exposure held, (T,). ``size``: share of full size, (T,).
+    ``target``: posteriors to the exposure held, (T,). ``size``: share of full size, (T,). ``confidence``: posteriors to
+    the calibrated confidence, (T,).
     """
 
     features: Callable[[BarTable], Array]
@@ -38,6 +40,7 @@ class Pipeline:
     posterior: Callable[[BarTable], Array]
     target: Callable[[Array], Array]
     size: Callable[[BarTable], Array]
+    confidence: Callable[[Array], Array] = confidences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +58,14 @@ def pipeline_of(model: AnyModel, options: PolicyOptions | None = None) -> Pipeli
     exposures = np.concatenate([regime_exposures(part, policy) for part in parts])
     # The proof knows posteriors and not how long a bar is: a cooldown is one bar, as it is for bars longer than it.
     bar_ms = math.ceil(policy.cooldown_s * 1000) or 1
+    calibration = calibration_of(model)
     return Pipeline(
         features=lambda bars: bars.features(),
         scale=lambda rows: _scaled(parts[0], rows),
         posterior=lambda bars: posteriors_of(model, bars),
-        target=lambda posteriors: held_exposures(posteriors, exposures, policy, bar_ms),
+        target=lambda posteriors: held_exposures(posteriors, exposures, policy, bar_ms, calibration),
         size=_sizes,
+        confidence=lambda posteriors: confidences(posteriors, calibration),
     )
 
 
@@ -159,6 +164,7 @@ def _columns(bars: BarTable, pipeline: Pipeline) -> dict[str, Array]:
         **{f"feature:{name}": rows[:, at] for at, name in enumerate(FEATURES)},
         **{f"scaled:{at}": scaled[:, at] for at in range(scaled.shape[1])},
         **{f"posterior:{at}": posteriors[:, at] for at in range(posteriors.shape[1])},
+        "signal:confidence": pipeline.confidence(posteriors),
         "signal:target": pipeline.target(posteriors),
         "size:share": pipeline.size(bars),
     }

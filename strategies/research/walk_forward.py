@@ -118,7 +118,7 @@ def walk_forward(
             refused.append("NO_WHOLE_WINDOW")
             continue
         exposures = np.array(regime_exposures(model, policy))
-        held = held_exposures(posteriors[kept], exposures, policy, bar_ms)
+        held = held_exposures(posteriors[kept], exposures, policy, bar_ms, model.calibration)
         parts.append(_Part(fold, index[kept], posteriors[kept], held))
         likelihood += found
         judged += len(index)

@@ -92,13 +92,14 @@ def _errors() -> Iterator[str]:
 
 def _routes() -> Iterator[str]:
     yield "Tokens: `data/engine/tokens.json`. The trade token also reads, the admin token also trades."
+    yield "Named callers may have less: `cancel` takes orders off the market, `metrics` scrapes; each of them may halt."
     yield ""
     yield "| method | route | scope |"
     yield "|---|---|---|"
     for path, access in SOCKETS.items():
-        yield f"| WS | `{path}` | {access.scope.value if access.scope else 'none'} |"
+        yield f"| WS | `{path}` | {access.named} |"
     for (method, path), access in sorted(ROUTES.items(), key=lambda item: (item[0][1], item[0][0])):
-        yield f"| {method} | `{path}` | {access.scope.value if access.scope else 'none'} |"
+        yield f"| {method} | `{path}` | {access.named} |"
 
 
 def main() -> None:

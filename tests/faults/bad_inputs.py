@@ -9,7 +9,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.faults.bad_input_cases import CASES, LONGEST_ANSWER, ORDER, Case
+from tests.faults.bad_input_case import LONGEST_ANSWER, ORDER, Case
+from tests.faults.bad_input_cases import CASES
 from tests.faults.engine_process import Engine
 from tests.faults.rows import Failure, Options, Outcome, Row
 from tests.faults.stage import stage
@@ -66,7 +67,7 @@ async def _try(engine: Engine, case: Case, number: int) -> list[Failure]:
 def _bytes_of(engine: Engine, case: Case, key: str) -> bytes:
     headers = {
         "Host": f"127.0.0.1:{engine.port}",
-        "Authorization": f"Bearer {engine.token('admin')}",
+        "Authorization": f"Bearer {engine.token(case.token)}",
         "Content-Type": "application/json",
         "Idempotency-Key": key,
         "Content-Length": str(len(case.body)),

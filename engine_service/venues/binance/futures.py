@@ -90,7 +90,7 @@ class BinanceFutures(BinanceVenue):
         answer = await self._attempt(call, lambda: asked)
         if isinstance(answer, Failure) and answer.venue_code == _CANCEL_REJECTED:
             # The order may be filled, triggered, cancelled already, or never placed: only a read tells.
-            return OutcomeUnknown(reason=answer.reason)
+            return OutcomeUnknown(reason=answer.reason, answered=True)
         return self._algo.same_id(self._outcome(answer, read), order)
 
     async def amend(self, request: AmendRequest) -> SubmitOutcome:

@@ -74,7 +74,7 @@ class BinanceSpot(BinanceVenue):
         answer = await self._attempt(_CANCEL, lambda: params.by_client_id(order))
         if isinstance(answer, Failure) and answer.venue_code == _CANCEL_REJECTED:
             # The order may be filled, cancelled already, or never placed: only a read tells.
-            return OutcomeUnknown(reason=answer.reason)
+            return OutcomeUnknown(reason=answer.reason, answered=True)
         return self._outcome(answer, lambda body: parse_spot.canceled(body, order))
 
     async def submit_oco(

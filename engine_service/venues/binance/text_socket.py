@@ -87,7 +87,7 @@ class TextSocket(ClientConnection):
         """
         protocol = self.protocol
         if protocol.state is not State.OPEN:
-            raise ConnectionClosedError(protocol.close_rcvd, protocol.close_sent)
+            raise ConnectionClosedError(protocol.close_rcvd, protocol.close_sent, protocol.close_rcvd_then_sent)
         protocol.send_text(data)
         try:
             self.send_data()

@@ -311,5 +311,5 @@ def _refused(refusal: PaperRefusal) -> SubmitOutcome:
     if refusal.code == "VENUE_DUPLICATE_ID":
         return OutcomeUnknown(reason=refusal.reason, duplicate=True)
     if refusal.code == "VENUE_UNKNOWN_ORDER":
-        return OutcomeUnknown(reason=refusal.reason)
+        return OutcomeUnknown(reason=refusal.reason, answered=True)
     return Rejected(code=refusal.code, reason=refusal.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -51,3 +52,11 @@ def test_a_bad_stop_is_the_callers_to_mend(client: EngineClient) -> None:
     with pytest.raises(RequestInvalid) as refused:
         client.place_stop_order(ETH, "SELL", Decimal("0.01"), Decimal(0))
     assert refused.value.code == "PRICE_NOT_POSITIVE"
+
+
+def test_who_asks_for_a_comparison_while_one_runs_gets_the_next(engine: EngineProcess, client: EngineClient) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        reports = list(pool.map(lambda _: client.reconcile(), range(6)))
+    assert [report["breaks"] for report in reports] == [[]] * 6
+    with ThreadPoolExecutor(6) as pool, pytest.raises(RequestInvalid, match="RECONCILE_RUNNING"):
+        list(pool.map(lambda _: client.reconcile(wait_s=0), range(6)))

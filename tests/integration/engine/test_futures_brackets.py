@@ -22,6 +22,8 @@ FUTURES = ("--venue", "binance-futures", "--strategies", "off", "--interval", "1
 def engine(exchange: SimulatedExchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     running = EngineProcess(tmp_path_factory.mktemp("engine"), exchange.url, FUTURES).start()
     limits = {**WIDE_LIMITS, "quarantine_stop_outs": "1000", "max_notional": "10000", "leverage_limit": "20"}
+    # The account's collateral includes coins, which move with every jump of the price here.
+    limits |= {"daily_loss": "100000", "equity_breaker_drop_pct": "100"}
     assert running.call("PUT", "/risk/config", json=limits).status_code == 200
     yield running
     assert running.stop() == 0

@@ -124,3 +124,22 @@ def test_bad_models_and_thin_tokens_are_refused(engine: EngineProcess, model: Re
         answer = engine.call("POST", "/league", json=body)
         assert (answer.status_code, code in answer.text) == (422, True), answer.text
     assert engine.call("POST", "/league", json={}, token="trade").status_code == 403
+
+
+def test_a_model_of_other_bars_than_the_engine_closes_is_refused_with_both_lengths(
+    engine: EngineProcess, model: RegimeModel
+) -> None:
+    before = engine.call("GET", "/strategies/hmm_regime").json()["model_version"]
+    other = bundle(model, 6) | {"interval": "1m"}
+    asked = (
+        ("PUT", "/strategies/hmm_regime", {"model": other}),
+        ("POST", "/strategy/promote", {"model": other}),
+        ("POST", "/league", {"model": other}),
+    )
+    for method, path, body in asked:
+        answer = engine.call(method, path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "MODEL_SCHEMA"), answer.text
+        assert "reads 1m bars" in answer.json()["detail"]
+        assert "closes 1s bars" in answer.json()["detail"]
+        assert "--interval 1m" in answer.json()["detail"]
+    assert engine.call("GET", "/strategies/hmm_regime").json()["model_version"] == before

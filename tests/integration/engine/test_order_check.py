@@ -11,7 +11,7 @@ from engine_service.risk.permissions import RAILS
 from tests.integration.engine.process import EngineProcess
 from tests.integration.simulated_exchange import SimulatedExchange
 
-BUY = {"symbol": "BTCUSDT.BINANCE", "side": "BUY", "type": "market", "quantity": "0.00123456"}
+BUY = {"symbol": "BTCUSDT.BINANCE", "side": "BUY", "type": "market", "quantity": "0.00123"}
 
 
 def _check(engine: EngineProcess, body: dict[str, Any], **options: Any) -> dict[str, Any]:

@@ -192,6 +192,19 @@ async def test_nothing_is_handed_to_a_socket_that_is_gone(peer: Peer) -> None:
         socket.send_text(b"too late")
 
 
+async def test_nothing_is_handed_to_a_socket_whose_farewell_was_answered_a_moment_ago(peer: Peer) -> None:
+    peer.chunks, peer.hangs_up = [frame(struct.pack("!H", 1001), _CLOSE)], False
+    socket = await dial(peer.url)
+
+    async def farewell() -> object:
+        return socket.protocol.close_rcvd and socket.protocol.close_sent
+
+    await eventually(farewell, lambda both: both)
+    with pytest.raises(ConnectionClosed, match="1001"):
+        socket.send_text(b"{}")
+    await socket.close()
+
+
 async def test_a_socket_aborted_a_moment_ago_takes_nothing_either(peer: Peer) -> None:
     socket = await dial(peer.url)
     socket.transport.abort()

@@ -16,13 +16,15 @@ import pytest
 from assets.delivery import DeliveryUnconfirmed, deliver
 from assets.feature_table import Series, build, newest_series
 from assets.fitting import FitOutcome, FitTask, WalkOutcome, WalkTask, fit_symbol, walk_symbol
-from assets.kinds import judge_kinds, kind_rows
+from assets.kinds import bars_behind, judge_kinds, kind_rows
 from assets.plots import MAX_BYTES, bars_picture, equity_picture, regime_picture
 from assets.scoring import ALL, evaluation_rows, fit_metrics, portfolio_curve, scores_of, symbol_curve
 from assets.tables import EVALUATIONS, FEATURE_ROWS
-from assets.training import NothingTrained, Origin, assemble, previous_models, refusals
+from assets.training import NothingTrained, Origin, assemble, calibration_rows, previous_models, refusals
 from governance.registry import ModelRegistry
+from orchestration.environment import load
 from strategies.regime_policy import PolicyOptions
+from strategies.regimes.calibration import Calibration
 from strategies.regimes.fit import FitOptions
 from strategies.research.walk_forward import WalkForwardOptions
 from tests.unit.assets.bars import DAY, STEP, SYMBOL, bars, stored
@@ -77,6 +79,25 @@ def test_fits_become_one_version_that_the_registry_takes(fits: list[FitOutcome],
     assert card.fits[SYMBOL]["regimes"] == 2
     assert card.fits[SYMBOL]["refit_agreement"] >= OPTIONS.min_refit_agreement
     assert card.fits[SYMBOL]["gaps"] == 0
+
+
+def test_every_model_says_what_its_confidence_is_worth_and_the_version_stands_for_it(
+    series: list[Series], tmp_path: Path
+) -> None:
+    fits = [fit_symbol(fit_task(one)) for one in series]
+    rows = calibration_rows(fits)
+    assert {row["symbol"] for row in rows} == {SYMBOL, OTHER}
+    for outcome in fits:
+        assert outcome.model is not None
+        found = Calibration.from_dict(outcome.model["calibration"])
+        own = [row for row in rows if row["symbol"] == outcome.symbol]
+        assert [row["was_right"] for row in own if row["was_right"] is not None] == list(found.values)
+        assert own[0]["answer"] == (found.fallback or "calibrated")
+    bundle, card = assemble(fits, {}, ORIGIN)
+    assert "calibration_outcomes" in card.fits[SYMBOL]
+    bundle["symbols"][SYMBOL]["calibration"]["outcomes"] += 1.0
+    with pytest.raises(ValueError, match="arrays are"):
+        ModelRegistry(tmp_path).register(bundle, card)
 
 
 def test_the_same_data_and_seed_give_the_same_version(series: list[Series], fits: list[FitOutcome]) -> None:
@@ -208,6 +229,26 @@ def test_both_kinds_of_model_are_judged_on_the_same_bars(series: list[Series]) -
     assert rows["buy_and_hold"]["gain_nats"] is None
     short = replace(series[0], rows=series[0].rows[:70], open_ms=series[0].open_ms[:70])
     assert "too few bars" in judge_kinds(replace(task, series=short)).refused
+
+
+def test_the_two_level_model_is_judged_beside_them_on_the_bars_behind_the_rows(tmp_path: Path) -> None:
+    store, research = stored(Warehouse(tmp_path), bars(4 * 1440)), load({}).research
+    days = [f"2026-03-0{day}" for day in range(1, 5)]
+    rows, _ = build(store, days, market="spot", interval="1m", step_ms=STEP)
+    store.writer(FEATURE_ROWS).upsert(rows)
+    (one,), _ = newest_series(store, [SYMBOL], market="spot", interval="1m", step_ms=STEP, bars=9000)
+    behind = bars_behind(store, research, one)
+    assert behind is not None
+    np.testing.assert_allclose(behind.features()[-len(one.rows) :], one.rows, atol=1e-12)
+    policy = PolicyOptions(round_trip_cost_bps=1.0, min_t_statistic=0.0)
+    task = WalkTask(series=one, bar_ms=STEP, fit_options=OPTIONS, policy=policy, walk=WALK, bars=behind)
+    outcome = judge_kinds(task)
+    judged = {row["strategy"]: row for row in kind_rows([outcome], 525_600)}
+    assert "h2" in judged, outcome.refused
+    assert judged["h2"]["gain_nats"] is None
+    short = replace(one, rows=one.rows[:1400], open_ms=one.open_ms[:1400])
+    assert "h2: TOO_FEW_BARS" in judge_kinds(replace(task, series=short)).refused
+    assert bars_behind(store, research, replace(one, open_ms=one.open_ms - 10**9)) is None
 
 
 class OneStrategyEngine:

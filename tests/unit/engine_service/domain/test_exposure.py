@@ -431,3 +431,21 @@ def test_the_same_question_after_anything_moved_has_a_new_answer() -> None:
             after = program.worst((pair.line, BUY, D(100)))
             assert exposure.after_order(*asked)[0] == after[pair.line]
             assert exposure.after_order(*asked)[2] == sum(after.values())
+
+
+def test_collateral_of_futures_follows_the_price_of_its_coin_at_once() -> None:
+    state, marks = EngineState(), MarkBook()
+    state.exposure.watch(marks)
+    apply(
+        state,
+        e.BalanceAdjusted(
+            at_ms=1, venue="BINANCE", market=FUTURES, asset="BTC", amount=D(10), rate=D(0),
+            kind=e.AdjustmentKind.OPENING, reference="start",
+        ),
+    )  # fmt: skip
+    before = state.exposure.is_priced
+    for market, price in ((FUTURES, D(50)), (SPOT, D(60))):
+        marks.update(Mark(symbol="BTCUSDT.BINANCE", market=market, bid=price, ask=price, at_ms=2))
+        assert state.exposure.equity == 10 * price
+    assert (before, state.exposure.is_priced) == (False, True)
+    assert state.exposure.totals.worst == 0, "collateral is no position"

@@ -15,11 +15,12 @@ from engine_service.execution.amend import AmendStatus, amend
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
 from engine_service.execution.submit import submit
+from engine_service.risk.breakers import BreakerState
 from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Recorded
-from engine_service.venues.port import AmendRequest, SubmitOutcome
+from engine_service.venues.port import AmendRequest, Rejected, SubmitOutcome
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, policy
-from tests.fakes.venue import FakeVenue
+from tests.fakes.venue import FakeVenue, Script
 
 pytestmark = pytest.mark.anyio
 D = Decimal
@@ -132,3 +133,14 @@ async def test_a_change_asked_again_is_made_once_and_another_one_needs_another_k
         await amend(core, cid, limit_price=D("49500"), quantity=D("0.004"), principal="tester", key="one-change")
     assert other.value.code == "IDEMPOTENCY_KEY_REUSED"
     assert sum(order.is_open for order in core.state.open_orders.values()) == 1
+
+
+async def test_a_venue_that_refuses_our_credentials_at_a_change_is_left_alone() -> None:
+    core = futures_core()
+    cid = await resting(core)
+    refused = Rejected(code="VENUE_UNAUTHORIZED", reason="-2015", stop_venue=True)
+    fake(core).scripts.append(Script(act=False, say=refused))
+    result = await amend(core, cid, limit_price=D("49100"), principal="tester", key="key-1")
+    assert result.status is AmendStatus.REFUSED
+    breaker = core.gate.pace.venue("BINANCE")
+    assert breaker.state(core.clock.monotonic_s(), core.gate.policy) is BreakerState.OPEN

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from engine_service.domain.errors import InvalidRequest
+from engine_service.runtime.lifecycle import _MarketData
 from engine_service.runtime.model_bundle import parse_bundle, read_bundle
 from strategies.features import FEATURE_SCHEMA
 
@@ -67,3 +69,12 @@ def test_a_broken_bundle_is_refused_by_code(changes: dict[str, Any], code: str) 
     with pytest.raises(InvalidRequest) as refusal:
         parse_bundle(_bundle(**changes))
     assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(("interval", "in_force"), [("1s", True), ("1m", False)])
+def test_after_a_start_on_other_bars_the_stored_model_is_not_put_in_force(interval: str, in_force: bool) -> None:
+    swapped: list[str] = []
+    loop = SimpleNamespace(swap_model=lambda bundle: swapped.append(bundle.version))
+    engine = SimpleNamespace(loop=loop, settings=SimpleNamespace(interval=interval))
+    _MarketData(cast(Any, engine))._put_in_force(parse_bundle(_bundle()))
+    assert bool(swapped) is in_force

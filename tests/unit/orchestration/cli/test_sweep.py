@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from orchestration.cli.app import main
 from orchestration.cli.layout import Refused
 from orchestration.cli.sweep import points
+from orchestration.cli.trial_file import Scope, earlier_trials, record_trials
 from tests.unit.orchestration.cli.test_backtest import frame, walk
 
 
@@ -102,3 +104,47 @@ def test_too_few_bars_for_the_grid_are_refused_by_name(nhmm: Any) -> None:
     code, _, err = nhmm(frame(walk(40)), "sweep", "--grid", "fast=5", "--grid", "slow=30")
     assert code == 4
     assert "TOO_FEW_BARS" in err
+
+
+# --- all trials made --------------------------------------------------------------------------------------------------
+
+
+def test_the_trials_of_earlier_sweeps_count_and_the_same_one_only_once(nhmm: Any, tmp_path: Path) -> None:
+    bars, record = frame(walk(4_000)), tmp_path / "record" / "trials.jsonl"
+    words = ("--grid", "slow=15:60:5", "--fee-bps", "0", "--json", "--trials", str(record))
+    alone = last(nhmm(bars, "sweep", "--grid", "fast=2:4", *words)[1])
+    assert (alone["trials"], alone["trials_counted"]) == (30, 30)
+    again = last(nhmm(bars, "sweep", "--grid", "fast=2:4", *words)[1])
+    assert (again["trials_counted"], again["deflated_sharpe"]) == (30, alone["deflated_sharpe"])
+    nhmm(bars, "sweep", "--grid", "fast=5:12", *words)
+    after = last(nhmm(bars, "sweep", "--grid", "fast=2:4", *words)[1])
+    assert (after["trials"], after["trials_counted"]) == (30, 110)
+    assert after["best"] == alone["best"]
+    whole = last(nhmm(bars, "sweep", "--grid", "fast=2:12", *words[:-2])[1])
+    assert after["expected_best_sharpe"] == pytest.approx(whole["expected_best_sharpe"])
+    assert after["deflated_sharpe"] < alone["deflated_sharpe"]
+    assert len(record.read_text().splitlines()) == 110
+    dearer = last(nhmm(bars, "sweep", "--grid", "fast=2", *words, "--fee-bps", "9")[1])
+    assert (dearer["trials"], dearer["trials_counted"]) == (10, 120)
+
+
+def test_trials_of_other_symbols_bars_or_strategies_do_not_count(tmp_path: Path) -> None:
+    record = tmp_path / "trials.jsonl"
+    scope = Scope(strategy="ma_cross", symbols=("A", "B"), bar_ms=60_000, terms={"from_ms": "0"})
+    record_trials(record, scope, [({"fast": "5"}, 0.1), ({"fast": "6"}, -0.2)])
+    later = replace(scope, terms={"from_ms": "9"})
+    assert list(earlier_trials(record, later).values()) == [0.1, -0.2]
+    others = ({"strategy": "other"}, {"symbols": ("A",)}, {"bar_ms": 1_000})
+    assert all(earlier_trials(record, replace(scope, **other)) == {} for other in others)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "7", '{"trial": "x"}', '{"a": NaN}'])
+def test_a_line_that_is_no_trial_is_refused_by_its_number(nhmm: Any, tmp_path: Path, line: str) -> None:
+    record = tmp_path / "trials.jsonl"
+    words = ("sweep", "--grid", "fast=5", "--grid", "slow=20", "--trials", str(record))
+    assert nhmm(frame(walk(400)), *words)[0] == 0
+    with record.open("a") as file:
+        file.write(line + "\n")
+    code, _, err = nhmm(frame(walk(400)), *words)
+    assert code == 2
+    assert "TRIALS_INVALID: line 2" in err

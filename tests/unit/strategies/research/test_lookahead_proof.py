@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from strategies.features import FEATURES, WARM_UP
 from strategies.regimes.bar_table import BarTable, check_bars
+from strategies.regimes.calibration import Calibration
 from strategies.regimes.fit import FitOptions, fit
 from strategies.regimes.hierarchy import HierarchicalModel
 from strategies.regimes.model import RegimeModel
@@ -230,6 +231,19 @@ def test_a_signal_that_waits_for_a_confirmation_is_named(honest: Pipeline) -> No
         return np.where(np.append(held[1:], 0.0) == held, held, 0.0)
 
     assert "signal:target" in names(prove(market(), replace(honest, target=target), cuts=60))
+
+
+def test_a_calibrated_model_has_no_leak_and_a_confidence_ranked_over_all_bars_is_named(model: RegimeModel) -> None:
+    from_ms, to_ms = model.trained_from_ms, model.trained_to_ms
+    steps = Calibration(edges=(0.6, 0.9), values=(0.45, 0.55, 0.6), outcomes=300.0, from_ms=from_ms, to_ms=to_ms)
+    calibrated = pipeline_of(replace(model, calibration=steps))
+    assert prove(market(), calibrated).leaks == ()
+
+    def confidence(posteriors: Array) -> Array:
+        told = posteriors.max(axis=1)
+        return np.argsort(np.argsort(told)).astype(np.float64) / len(told)
+
+    assert names(prove(market(), replace(calibrated, confidence=confidence))) == {"signal:confidence"}
 
 
 @pytest.mark.parametrize("ahead", [1, 5])
