@@ -71,7 +71,7 @@ class EngineSettings(BaseModel):
     submit_deadline_s: float = Field(2.5, ge=0.5, le=30, description="After this an order's answer is 202 IN_DOUBT.")
     max_concurrent_requests: int = Field(128, ge=8, le=1024, description="Beyond this the engine answers 503.")
     reads_per_min: int = Field(
-        600, ge=60, le=6_000_000, description="Reads of one named caller a minute; of an own token ten times as many."
+        600, ge=60, le=6_000_000, description="Reads of one named caller a minute; of an own token a hundred times as many."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING"] = Field("INFO", description="Least severe record that is written.")
     api_key: SecretStr = Field(SecretStr(""), description="Venue key; BINANCE_API_KEY or a file.")

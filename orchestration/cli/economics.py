@@ -29,7 +29,9 @@ def economics(
     cost_bps: Annotated[float, typer.Option(min=0, max=1000, help="Cost per unit of turnover.")] = 10.0,
     folds: Annotated[int, typer.Option(min=1, max=50, help="Walk-forward folds.")] = 4,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
-    h2: Annotated[bool, typer.Option("--h2", help="The two-level model as well, which takes longer.")] = False,
+    two_level: Annotated[
+        bool, typer.Option("--two-level", help="The two-level model as well, which takes longer.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on the last line.")] = False,
 ) -> None:
     """Walk both kinds of regime model forward, net of costs, against holding, volatility targeting and a crossover."""
@@ -48,7 +50,7 @@ def economics(
             tables[str(name)] = table_of(part, drop_dead_tail=True)[0]
         except FitRefused as error:
             refused[str(name)] = str(error)
-    work = (delayed(judge_table)(name, table, cost_bps, folds, h2) for name, table in tables.items())
+    work = (delayed(judge_table)(name, table, cost_bps, folds, two_level) for name, table in tables.items())
     answers = Parallel(n_jobs=jobs, return_as="generator")(work)
     found: dict[str, Sequence[Judged]] = {}
     for name, judged, reasons in track(answers, description="judging", total=len(tables), transient=True):
@@ -65,7 +67,7 @@ def economics(
 
 
 def judge_table(
-    symbol: str, table: BarTable, cost_bps: float, folds: int, h2: bool = False
+    symbol: str, table: BarTable, cost_bps: float, folds: int, two_level: bool = False
 ) -> tuple[str, Sequence[Judged], dict[str, str]]:
     """Return one symbol, everyone judged on it, and the reasons of those that could not be."""
     from strategies.regime_policy import PolicyOptions  # noqa: PLC0415  # as above
@@ -79,7 +81,7 @@ def judge_table(
     policy = PolicyOptions(round_trip_cost_bps=2 * cost_bps)
     others, without = {}, {}
     try:
-        if h2:
+        if two_level:
             others[H2] = hierarchy_exposures(table, table.open_ms, FitOptions(), policy, walk)
     except FitRefused as error:
         without[H2] = str(error)

@@ -37,6 +37,6 @@ def test_everyone_is_judged_on_every_symbol_and_on_the_portfolio(tmp_path: Path)
 def test_the_two_level_model_is_a_row_or_a_reason_where_it_is_asked_for(tmp_path: Path) -> None:
     frame("AUSDT", 4, BARS).write_parquet(tmp_path / "bars.parquet")
     arguments = ["economics", "--bars", str(tmp_path / "bars.parquet"), "--cost-bps", "2", "--folds", "1", "--json"]
-    told = json.loads(CliRunner().invoke(app, [*arguments, "--h2"]).stdout.strip().splitlines()[-1])
+    told = json.loads(CliRunner().invoke(app, [*arguments, "--two-level"]).stdout.strip().splitlines()[-1])
     rows = {row["strategy"] for row in told["rows"]}
     assert ("h2" in rows) is not ("AUSDT h2" in told["refused"])
