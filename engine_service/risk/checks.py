@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from engine_service.domain.ids import Market
 from engine_service.domain.money import BPS, EXACT, ZERO, multiple_down, plain
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
+from engine_service.risk import margin
 from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
 from engine_service.risk.grid import order_off_grid
 
@@ -37,14 +38,13 @@ def _long(value: Decimal) -> bool:
 
 def order_shape(ctx: RiskContext) -> RiskRefused | None:
     """ORDER_SHAPE_INVALID: sizes, prices and flags that the instrument or the order type forbid."""
-    flags = _flags(ctx) if ctx.request.post_only else None
-    return _size(ctx) or (order_off_grid(ctx) if ctx.as_written else None) or _prices(ctx) or flags
+    return _size(ctx) or (order_off_grid(ctx) if ctx.as_written else None) or _prices(ctx) or _flags(ctx)
 
 
 def _size(ctx: RiskContext) -> RiskRefused | None:
     instrument = ctx.instrument
     lowest, largest = instrument.min_quantity, instrument.max_quantity
-    if ctx.request.type not in LIMIT_TYPES:
+    if ctx.is_market_order:
         lowest = max(lowest, instrument.market_min_quantity)
         if instrument.market_max_quantity > 0:
             largest = min(largest, instrument.market_max_quantity) if largest > 0 else instrument.market_max_quantity
@@ -76,7 +76,7 @@ def _prices(ctx: RiskContext) -> RiskRefused | None:
 
 def _flags(ctx: RiskContext) -> RiskRefused | None:
     request = ctx.request
-    if request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC:
+    if request.post_only and (request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC):
         return refused("ORDER_SHAPE_INVALID", "post-only needs a limit order that rests", request.type.value, "LIMIT")
     return None
 
@@ -175,33 +175,12 @@ def _margin(ctx: RiskContext) -> RiskRefused | None:
     leverage = ctx.policy.leverage_limit
     if leverage <= 0:
         return None
-    added, wallet, gross = _margin_parts(ctx)
+    added, wallet, gross = margin.margin_parts(ctx)
     if added <= ZERO or added <= wallet * leverage - gross:
         return None
     needed, free, quote = added / leverage, wallet - gross / leverage, ctx.instrument.quote
     acceptable = max(ZERO, free) * leverage
     return refused("INSUFFICIENT_FUNDS", f"not enough free {quote} margin", needed, free, acceptable)
-
-
-def margin(ctx: RiskContext) -> tuple[Decimal, Decimal] | None:
-    """Return the initial margin that an order needs and what is free of the wallet, in the reporting currency.
-
-    At the leverage limit, results not yet realised left out; ``None`` where that limit is 0.
-    """
-    leverage = ctx.policy.leverage_limit
-    if leverage <= 0:
-        return None
-    added, wallet, gross = _margin_parts(ctx)
-    return added / leverage, wallet - gross / leverage
-
-
-def _margin_parts(ctx: RiskContext) -> tuple[Decimal, Decimal, Decimal]:
-    """Return the exposure that an order adds, the wallet, and the gross exposure that the wallet carries already."""
-    state, venue, line = ctx.state, ctx.venue, ctx.line
-    exposure = state.exposure
-    wallet = state.portfolio.holding(venue, Market.FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
-    added = exposure.after_order(line, venue, ctx.side, ctx.value)[0] - exposure.worst(line)
-    return added, wallet, exposure.derivative_gross(venue)
 
 
 def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:

@@ -12,8 +12,8 @@ from typing import Final
 from engine_service.domain.ids import Market
 from engine_service.domain.money import BPS, ZERO, exactly, plain
 from engine_service.domain.order_status import OrderSide
-from engine_service.risk.checks import margin
 from engine_service.risk.context import RiskContext
+from engine_service.risk.margin import margin
 from engine_service.risk.permissions import Pace
 
 Measure = tuple[object, object]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, getcontext
+from decimal import Decimal, getcontext, localcontext
 
 import pytest
 
@@ -18,6 +18,7 @@ from engine_service.domain.money import (
     multiple_up,
     plain,
     quantise,
+    within_exact,
 )
 
 D = Decimal
@@ -60,6 +61,13 @@ def test_one_exact_function_calls_another_in_the_same_context() -> None:
         return getcontext()
 
     assert outer()
+
+
+def test_a_caller_that_is_exact_itself_gets_the_function_as_it_was_written() -> None:
+    bare = within_exact(product)
+    assert bare(WIDE, D("1.000000000000000001")) != product(WIDE, D("1.000000000000000001"))
+    with localcontext(EXACT):
+        assert bare(WIDE, D("1.000000000000000001")) == product(WIDE, D("1.000000000000000001"))
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,18 @@ async def test_what_is_too_old_to_be_a_repeat_is_forgotten() -> None:
     assert (len(pace.recent), len(pace.order_of_recent)) == (1, 1)
 
 
+async def test_without_a_window_no_order_is_remembered_and_old_ones_are_forgotten() -> None:
+    ctx, pace = context(core_with({"duplicate_window_ms": "500"})), Pace()
+    off = context(core_with({"duplicate_window_ms": "0"}))
+    pace.passed(at(off, 9.0))
+    assert (len(pace.recent), len(pace.order_of_recent)) == (0, 0)
+    pace.passed(at(ctx, 10.0))
+    assert len(pace.recent) == 1
+    pace.passed(at(off, 10.1))
+    assert 10.0 not in pace.recent.values()
+    assert pace.everyone.used == 3.0
+
+
 async def test_ten_thousand_orders_are_remembered_at_most() -> None:
     ctx, pace = context(core_with({"duplicate_window_ms": "3600000"})), Pace()
     for number in range(10_002):
