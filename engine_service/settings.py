@@ -74,7 +74,7 @@ class EngineSettings(BaseModel):
         600,
         ge=60,
         le=6_000_000,
-        description="Reads of a named caller a minute; an own token may make a hundred times as many.",
+        description="Reads of a named caller a minute; of an own token 100 times as many.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING"] = Field("INFO", description="Least severe record that is written.")
     api_key: SecretStr = Field(SecretStr(""), description="Venue key; BINANCE_API_KEY or a file.")
