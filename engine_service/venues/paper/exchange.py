@@ -10,12 +10,10 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.instrument import Instrument
-from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import TERMINAL, OrderStatus, TimeInForce
 from engine_service.venues.paper.account import PaperAccount
@@ -35,45 +33,10 @@ from engine_service.venues.paper.fill_model import (
     traded_in_bar,
     trigger_in_bar,
 )
+from engine_service.venues.paper.paper_order import PaperOrder
 from engine_service.venues.port import OrderReport
 
 _REMEMBERED = 10_000
-
-
-class PaperOrder(Struct):
-    """An order as the paper exchange keeps it."""
-
-    order: Order
-    venue_order_id: str
-    quantity: Decimal
-    status: OrderStatus
-    at_ms: int
-    executed: Decimal = ZERO
-    triggered: bool = False
-    queue: Queue | None = None
-    fills: list[Fill] = field(default_factory=list)
-
-    @property
-    def left(self) -> Decimal:
-        return self.quantity - self.executed
-
-    def report(self, fill: Fill | None = None) -> OrderReport:
-        """Tell the order as it stands, with the trade that changed it."""
-        return OrderReport(
-            symbol=self.order.symbol,
-            market=self.order.market,
-            client_order_id=self.order.client_order_id,
-            venue_order_id=self.venue_order_id,
-            side=self.order.side,
-            type=self.order.type,
-            status=self.status,
-            quantity=self.quantity,
-            executed_quantity=self.executed,
-            limit_price=self.order.limit_price,
-            stop_price=self.order.stop_price,
-            at_ms=self.at_ms,
-            fill=fill,
-        )
 
 
 class PaperExchange:

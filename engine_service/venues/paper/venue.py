@@ -21,8 +21,9 @@ from engine_service.domain.instrument import Instrument
 from engine_service.domain.order import Order
 from engine_service.venues.paper.account import FuturesAccount, PaperAccount, SpotAccount
 from engine_service.venues.paper.checks import PaperRefusal
-from engine_service.venues.paper.exchange import PaperExchange, PaperOrder
+from engine_service.venues.paper.exchange import PaperExchange
 from engine_service.venues.paper.fill_model import Costs
+from engine_service.venues.paper.paper_order import PaperOrder
 from engine_service.venues.paper.sources import BarTick, BookUpdate, PaperSource, Print, SourceEvent, quote_of
 from engine_service.venues.port import (
     Accepted,
