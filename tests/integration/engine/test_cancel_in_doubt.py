@@ -22,7 +22,9 @@ def test_a_cancel_reaches_an_order_that_the_engine_cannot_see(
     engine: EngineProcess, exchange: SimulatedExchange, no_faults_left: None
 ) -> None:
     exchange.faults("withhold", event="executionReport")
-    exchange.faults("error", path="/api/v3/order", method="GET", http_status=500, code=-1000, message="down")
+    # A comparison that falls into the test must not find the order either.
+    for path in ("/api/v3/order", "/api/v3/openOrders", "/api/v3/allOrders"):
+        exchange.faults("error", path=path, method="GET", http_status=500, code=-1000, message="down")
     exchange.faults("error", path="order.status", http_status=500, code=-1000, message="down")
     exchange.faults("drop_after", count=1, path="order.place")
     placed = engine.order(_far_below(engine), "cancel-in-doubt-1", path="/orders/limit")
