@@ -95,6 +95,8 @@ class Gate:
                     self._authorise(scope, headers, access)
                 if scope["method"] in WITH_BODY:
                     state["body"] = await _body(scope, headers, access, receive)
+                    # The stop may have been asked for while the body was on its way.
+                    self._refuse_if_stopping(access)
                 response = await self._called(route, scope, receive, send)
                 status = response.status_code
                 await response(scope, receive, send)
@@ -181,10 +183,13 @@ class Gate:
         if not access.admits(principal.scopes):
             raise InvalidRequest("SCOPE_REQUIRED", f"This route needs the scope {access.named}.")
         scope["state"]["principal"] = principal
-        if self.stopping():
-            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
+        self._refuse_if_stopping(access)
         if access.is_read:
             self.reads.take(principal.name)
+
+    def _refuse_if_stopping(self, access: Access) -> None:
+        if access.scope is not None and self.stopping():
+            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
 
 
 async def _body(scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> bytes:

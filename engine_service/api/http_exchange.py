@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from starlette.types import Message
 
+from engine_service.domain.errors import Unavailable
+
 if TYPE_CHECKING:
     from engine_service.api.http_protocol import DeadlineProtocol
 
@@ -24,7 +26,6 @@ _STATUS_LINES: Final = {
 }
 _CLOSE: Final = b"connection: close\r\n"
 _BODILESS: Final = frozenset({204, 304})
-_FAILED: Final = b"Internal Server Error"
 
 _log = structlog.get_logger(__name__)
 
@@ -181,10 +182,11 @@ class Exchange:
         if self.answered or self.disconnected:
             return
         self.keep_alive = False
-        if self._head:
-            self._head = None
-        if self._head is None:
-            headers = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(_FAILED)))
-            self._send_piece(self._head_of(500, headers), _FAILED, more=False)
-        else:
-            self._finish()
+        if self._head is None or self._head:  # nothing of an answer went out yet
+            word = (
+                Unavailable("SHUTTING_DOWN", "The engine stopped before it knew the answer.", retry_after_s=5)
+                if task.cancelled()
+                else Unavailable("INTERNAL", "The engine failed on this request; its log says how.")
+            )
+            self._connection.write_last(word, with_body=not self._is_head)
+        self._finish()

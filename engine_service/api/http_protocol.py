@@ -27,9 +27,11 @@ from uvicorn.server import ServerState
 
 from engine_service.api.http_exchange import EXCHANGE, Exchange
 from engine_service.api.problems import problem
-from engine_service.domain.errors import InvalidRequest
+from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
 
 HEAD_DEADLINE_S = 10.0
+#: For so long a connection that was told of the end takes in what crosses the message, then it is gone.
+LINGER_S = 0.2
 _LONGEST_KEPT_TARGET: Final = 256
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 #: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
@@ -74,6 +76,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._deadline = math.inf
         self._reading = True
         self._leaving = False
+        self._told = False
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_head = b""
         self._drained: Future[None] | None = None
@@ -94,6 +97,8 @@ class DeadlineProtocol(asyncio.Protocol):
         self._parser = None  # it holds this object, and this object held it
 
     def data_received(self, data: bytes) -> None:
+        if self._told:
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -117,9 +122,22 @@ class DeadlineProtocol(asyncio.Protocol):
         if self._is_spoken_to():
             self.leave()
         elif self._exchange is None or self._exchange.answered:
-            self._transport.close()
+            self._tell_of_the_end()
         else:
             self._exchange.keep_alive = False
+
+    def _tell_of_the_end(self) -> None:
+        """Answer the request that may be on its way already, and end without reading it.
+
+        A caller without one finds a connection that has ended, as with any other server. A plain close would leave
+        the other in the dark: whether its request was carried out could not be told from a reset.
+        """
+        if self._transport.is_closing():
+            return
+        self._told = True
+        self.write_last(Unavailable("SHUTTING_DOWN", "The engine is stopping; nothing was read.", retry_after_s=5))
+        self._transport.write_eof()
+        self.loop.call_later(LINGER_S, self._transport.close)
 
     def _is_spoken_to(self) -> bool:
         """Tell whether bytes have arrived that the loop has not read yet."""
@@ -209,9 +227,7 @@ class DeadlineProtocol(asyncio.Protocol):
     def _refuse(self) -> None:
         _log.warning("bytes that are no HTTP request")
         code = "URI_TOO_LONG" if len(self._url) > _LONGEST_TARGET else "REQUEST_INVALID"
-        answer = problem(InvalidRequest(code, "The bytes received are no HTTP request."), secrets.token_hex(8))
-        status = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n".encode()
-        self.write(b"%b%bconnection: close\r\n\r\n%b" % (status, answer.head, bytes(answer.body)))
+        self.write_last(InvalidRequest(code, "The bytes received are no HTTP request."))
         self._transport.close()
 
     def _become_socket(self) -> None:
@@ -238,6 +254,13 @@ class DeadlineProtocol(asyncio.Protocol):
         """Send bytes, unless the connection is closing."""
         if not self._transport.is_closing():
             self._transport.write(data)
+
+    def write_last(self, error: EngineError, *, with_body: bool = True) -> None:
+        """Write the answer that no application gives; the connection ends with it."""
+        answer = problem(error, secrets.token_hex(8))
+        status = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n".encode()
+        body = bytes(answer.body) if with_body else b""
+        self.write(b"%b%bconnection: close\r\n\r\n%b" % (status, answer.head, body))
 
     def exchange_ended(self, exchange: Exchange) -> None:
         """Go on with the next request, or end with the last one."""

@@ -76,7 +76,7 @@ class NotFound(EngineError):
 
 
 class Unavailable(EngineError):
-    """The engine cannot answer now; nothing was sent."""
+    """The engine cannot answer now; nothing was sent, or ``location`` names what is under way."""
 
 
 class ConfigurationError(EngineError):

@@ -284,3 +284,10 @@ class EngineCore:
         """Wait until no background work of the engine is left; for shutdown and for tests."""
         while self.tasks:
             await asyncio.wait(list(self.tasks.values()))
+
+    async def cut_off(self) -> None:
+        """End what background work is left, also what that begins with its last breath; before the venues close."""
+        while self.tasks:
+            for task in list(self.tasks.values()):
+                task.cancel()
+            await asyncio.wait(list(self.tasks.values()))

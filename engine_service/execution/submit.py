@@ -243,13 +243,16 @@ def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:
     if walk.answer.done() or (not task.cancelled() and task.exception() is None):
         return
     core.idempotency.abandon(walk.idem)
-    if task.cancelled():
-        walk.answer.cancel()
-        return
-    error = task.exception()
+    error = _cut_off(walk.order) if task.cancelled() else task.exception()
     if error is not None:
         walk.answer.set_exception(error)
         walk.answer.exception()
+
+
+def _cut_off(order: Order) -> Unavailable:
+    """The engine ends before the order's fate is known: its next start finds out, and answers under the same key."""
+    why = "the engine stops with this order under way; ask again under the same key"
+    return Unavailable("SHUTTING_DOWN", why, retry_after_s=5, location=f"/orders/{order.client_order_id}")
 
 
 async def _other_answer(core: EngineCore, idem: IdempotencyMark, running: _Running) -> StoredAnswer | None:

@@ -76,8 +76,11 @@ async def stop(engine: Engine) -> None:
         # What is still in doubt is in the journal; the next start settles it.
         _log.warning("stopped with work under way", tasks=sorted(engine.core.tasks))
     await engine.supervisor.stop()
-    for task in list(engine.core.tasks.values()):
-        task.cancel()
+    try:
+        async with asyncio.timeout(STOP_WITHIN_S / 2):
+            await engine.core.cut_off()
+    except TimeoutError:
+        _log.error("work under way did not end", tasks=sorted(engine.core.tasks))
     await jobs.last_words(engine)
     for venue in engine.core.venues.values():
         await venue.close()

@@ -76,6 +76,7 @@ class SqliteJournal(SqliteReader):
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._queued = 0
         self._failed = ""
+        self._closed = False
         self.full = False
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,7 +114,7 @@ class SqliteJournal(SqliteReader):
         Raises:
             Unavailable: the journal failed before, or too much is waiting for a slow disk.
         """
-        if self._failed:
+        if self._failed or self._closed:
             raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written")
         if self._queued > MAX_QUEUED:
             raise Unavailable("OVERLOADED", "the disk is too slow for what is asked", retry_after_s=1)
@@ -133,7 +134,7 @@ class SqliteJournal(SqliteReader):
         Raises:
             Unavailable: the journal failed.
         """
-        if self._failed:
+        if self._failed or self._closed:
             raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written")
         if self._loop is None:
             return
@@ -151,6 +152,7 @@ class SqliteJournal(SqliteReader):
 
     def close(self) -> None:
         """Write what is queued, fold the log into the database and close it."""
+        self._closed = True
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(timeout=30)

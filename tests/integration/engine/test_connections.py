@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
+import orjson
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -273,7 +274,9 @@ def test_an_application_that_fails_is_answered_for(app: App) -> None:
     async def scenario(port: int) -> None:
         heard = await told(port, GET % b"")
         assert heard.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-        assert heard.endswith(b"connection: close\r\n\r\nInternal Server Error")
+        head, _, body = heard.partition(b"\r\n\r\n")
+        assert b"connection: close" in head
+        assert orjson.loads(body)["code"] == "INTERNAL"
         assert heard.count(b"HTTP/1.1") == 1
 
     on(app, scenario)
@@ -337,10 +340,10 @@ async def length_of_body(request: Request) -> Response:
     return json_response({"length": len(request.scope["state"]["body"])}, headers={"Location": "/there"})
 
 
-def gate_of() -> Gate:
+def gate_of(stopping: Callable[[], bool] = lambda: False) -> Gate:
     routes = [Route("/orders/market", length_of_body, methods=["POST"])]
     tokens = TokenBook({"trade": "t" * 43})
-    return Gate(cast("Any", None), routes, tokens, allowed_hosts(), 8, lambda _route, _status: None, lambda: False)
+    return Gate(cast("Any", None), routes, tokens, allowed_hosts(), 8, lambda _route, _status: None, stopping)
 
 
 def order(body: bytes, token: str = "t" * 43, length: int = -1) -> bytes:
@@ -358,6 +361,17 @@ def test_a_body_that_does_not_come_is_answered(monkeypatch: pytest.MonkeyPatch) 
         assert b'"code":"REQUEST_TIMEOUT"' in heard
 
     on(gate_of(), scenario)
+
+
+def test_an_order_whose_body_comes_after_the_stop_was_asked_for_is_not_begun() -> None:
+    asked = iter((False, True))
+
+    async def scenario(port: int) -> None:
+        heard = await told(port, order(b"{", length=2), b"}")
+        assert heard.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b'"code":"SHUTTING_DOWN"' in heard
+
+    on(gate_of(lambda: next(asked)), scenario)
 
 
 def test_a_body_is_measured_whole_or_in_pieces() -> None:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import orjson
 import pytest
 
 from engine_service.api import server as module
@@ -24,10 +25,10 @@ async def hello(scope: dict[str, Any], _receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Server, int, asyncio.Task[None]]]:
+async def serving(app: Any = hello) -> AsyncIterator[tuple[Server, int, asyncio.Task[None]]]:
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
-    server = server_of(cast("Gate", hello))
+    server = server_of(cast("Gate", app))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
         await asyncio.sleep(0.01)
@@ -86,5 +87,46 @@ def test_a_request_that_is_not_read_yet_when_its_connection_would_be_closed_is_a
                 answer = caller.recv(4096)
             assert answer.startswith(b"HTTP/1.1 200")
             assert answer.endswith(b"hello")
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_crosses_the_end_of_its_connection_finds_an_answer_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FAREWELL_S", 0.0)
+
+    async def scenario() -> None:
+        async with serving() as (_, port, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await asked(reader, writer)
+        # The server has ended. A caller that knows nothing of it yet asks, and reads that nothing was read.
+        writer.write(REQUEST)
+        heard = await asyncio.wait_for(reader.read(), 5)
+        head, _, body = heard.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert {b"connection: close", b"retry-after: 5"} <= set(head.lower().split(b"\r\n"))
+        assert orjson.loads(body)["code"] == "SHUTTING_DOWN"
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_the_end_of_the_process_cuts_off_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FAREWELL_S", 0.0)
+
+    async def never(_scope: dict[str, Any], _receive: Any, _send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        async with serving(never) as (server, port, _):
+            server.config.timeout_graceful_shutdown = 1
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(REQUEST)
+            while not server.server_state.tasks:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+        heard = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert heard.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert orjson.loads(heard.partition(b"\r\n\r\n")[2])["code"] == "SHUTTING_DOWN"
 
     asyncio.run(scenario())

@@ -338,3 +338,14 @@ def test_an_old_sqlite_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None
     assert has_wal_race()
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 3))
     assert not has_wal_race()
+
+
+@anyio
+async def test_a_closed_journal_says_so_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    await journal.append(entries(journal, "a"))
+    journal.close()
+    with pytest.raises(Unavailable, match="JOURNAL_UNAVAILABLE"):
+        journal.append(entries(journal, "b"))
+    with pytest.raises(Unavailable, match="JOURNAL_UNAVAILABLE"):
+        await journal.flush()
