@@ -93,7 +93,7 @@ class BarSeries:
         low = np.minimum(self.open, self.close)
         high = np.maximum(self.open, self.close)
         sound = (self.low > 0) & (self.low <= low) & (high <= self.high) & (self.volume >= 0)
-        self._refuse(~sound, "BARS_IMPOSSIBLE", "has prices that cannot be: low <= open, close <= high, all above 0")
+        self._refuse(~sound, "BARS_IMPOSSIBLE", "cannot be: 0 < low <= open, close <= high and volume >= 0")
 
     def _check_times(self) -> None:
         steps = np.diff(self.open_at)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.layout import Exit, Refused
+from orchestration.cli.layout import Exit, Refused, written
 
 #: No amount of money or bars is larger; sums of such amounts stay exact.
 MOST = Decimal("1e15")
@@ -89,7 +89,7 @@ def backtest(
     if report is not None:
         from orchestration.cli.backtest_report import write  # noqa: PLC0415  # plotting only when asked
 
-        with backtest_run.written(report, "--report"):
+        with written(report, "--report"):
             write(report, options, done)
     for note in done.notes:
         print(f"note: {note}")

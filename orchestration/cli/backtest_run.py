@@ -24,7 +24,7 @@ from engine_service.backtest.signals import wishes_for
 from engine_service.backtest.vector_path import FundsShort, trade_crossings
 from orchestration.cli.backtest_notes import idle, notes
 from orchestration.cli.bar_files import parse_time, read_bars
-from orchestration.cli.layout import Exit, Refused
+from orchestration.cli.layout import Exit, Refused, written
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
 
 VENUE = "BINANCE"
@@ -286,20 +286,6 @@ def write_trades(path: Path, done: Done) -> None:
     }
     with written(path, "--trades"):
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(path)
-
-
-@contextmanager
-def written(path: Path, option: str) -> Iterator[None]:
-    """Make the folder of a file that is written next.
-
-    Raises:
-        Refused: the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise Refused(f"{option} {path} cannot be written: {error}", Exit.USAGE) from error
 
 
 def _trade_row(done: Done, fill: FillRow) -> tuple[Any, ...]:

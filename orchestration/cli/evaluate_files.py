@@ -19,8 +19,8 @@ from assets.scoring import Curve
 from assets.settings import YEAR_MS
 from governance.model_card import ModelCard
 from governance.model_folder import ModelUntrusted, read_model_folder
-from orchestration.cli.bar_files import read_bars, table_of
-from orchestration.cli.layout import Exit, Home, Refused
+from orchestration.cli.bar_files import check_interval, read_bars, table_of
+from orchestration.cli.layout import Exit, Home, Refused, written
 from orchestration.cli.train_files import AUTO_STATES
 from orchestration.cli.train_report import progress, table_console
 from strategies.regime_policy import PolicyOptions
@@ -32,7 +32,7 @@ from strategies.research.after_training import AfterTraining, judge_after_traini
 from strategies.research.baseline import single_gaussian_log_likelihood
 from strategies.research.economics import FITTERS
 from strategies.research.lookahead import Leak
-from strategies.research.lookahead_proof import cut, pipeline_of, prove
+from strategies.research.lookahead_proof import cut, pipeline_of, prove, scaler_leaks
 from strategies.research.metrics import Performance
 from strategies.research.walk_forward import WalkForwardOptions, WalkForwardReport, walk_forward
 
@@ -78,10 +78,12 @@ def run(options: EvaluateOptions) -> int:
         bundle, card = read_model_folder(options.model)
     except ModelUntrusted as error:
         raise Refused(f"MODEL_UNTRUSTED: {error}", Exit.USAGE) from error
-    wanted = {name.casefold() for name in options.symbols}
+    wanted = {name.casefold(): name for name in options.symbols}
     names = [name for name in bundle["symbols"] if not wanted or name.casefold() in wanted]
-    if not names:
-        raise Refused(f"SYMBOL_UNKNOWN: the model holds {', '.join(bundle['symbols'])}", Exit.USAGE)
+    if unknown := [wanted[name] for name in wanted.keys() - {name.casefold() for name in names}]:
+        raise Refused(
+            f"SYMBOL_UNKNOWN: {', '.join(sorted(unknown))}; the model holds {', '.join(bundle['symbols'])}", Exit.USAGE
+        )
     with progress(console, "evaluating") as tell:
         found = [_evaluate(name, bundle["symbols"][name], card, options) for name in tell(names)]
     leaking = [one for one in found if one.leaks]
@@ -94,7 +96,8 @@ def run(options: EvaluateOptions) -> int:
     if options.report is not None:
         from orchestration.cli.evaluate_page import write_page  # noqa: PLC0415  # loads plots only when asked
 
-        write_page(options.report, card, found)
+        with written(options.report, "--report"):
+            write_page(options.report, card, found)
     result["seconds"] = round(time.perf_counter() - began, 3)
     _show(console, card, found, result)
     if options.as_json:
@@ -107,13 +110,11 @@ def _evaluate(symbol: str, values: Any, card: ModelCard, options: EvaluateOption
     try:
         model = read_model(values)
         table, _ = table_of(frame, drop_dead_tail=False)
-        leaks = prove(table, pipeline_of(model)).leaks
+        check_interval(table.bar_ms, card.interval)
+        leaks = (*prove(table, pipeline_of(model)).leaks, *(scaler_leaks(table, model) or ()))
     except (ModelRefused, FitRefused, ValueError) as refused:
-        raise Refused(f"{symbol}: {refused}") from refused
-    if table.bar_ms != model_bar_ms(card):
-        raise Refused(
-            f"BARS_INTERVAL: the model reads {card.interval} bars, these are {table.bar_ms} ms long", Exit.USAGE
-        )
+        # Not 1, which says that a value knew its future.
+        raise Refused(f"{symbol}: {refused}", Exit.CONFIGURATION) from refused
     trained = cut(table, int((table.open_ms < model.trained_to_ms).sum()))
     policy = PolicyOptions(round_trip_cost_bps=2 * options.cost_bps)
     year = YEAR_MS / table.bar_ms
@@ -126,13 +127,6 @@ def _evaluate(symbol: str, values: Any, card: ModelCard, options: EvaluateOption
         after=judge_after_training(model, table, policy, options.cost_bps, year),
         prices=dict(zip(table.open_ms.tolist(), table.close.tolist(), strict=True)),
     )
-
-
-def model_bar_ms(card: ModelCard) -> int:
-    """Return the length of the bars that a model reads, in ms."""
-    units = {"d": DAY_MS, "h": 3_600_000, "m": 60_000, "s": 1000}
-    text = card.interval
-    return int(text[:-2]) if text.endswith("ms") else int(text[:-1]) * units[text[-1]]
 
 
 def _walk(

@@ -24,7 +24,6 @@ def write_page(path: Path, card: ModelCard, found: Sequence[Evaluated]) -> None:
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in _rows(found)
     )
     body = "".join(_pictures(found))
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(PAGE.format(title=html.escape(title), rows=rows, body=body), encoding="utf-8")
 
 

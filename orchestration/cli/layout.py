@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -35,6 +37,20 @@ class Refused(Exception):
     def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def written(path: Path, option: str) -> Iterator[None]:
+    """Make the folder of a file that is written next.
+
+    Raises:
+        Refused: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise Refused(f"{option} {path} cannot be written: {error}", Exit.USAGE) from error
 
 
 @dataclass(frozen=True, slots=True)

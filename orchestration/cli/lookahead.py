@@ -33,7 +33,7 @@ def lookahead(
         raise Refused(f"SYMBOL_UNKNOWN: the model holds {', '.join(bundle['symbols'])}", Exit.USAGE)
     checked, leaks, untold = 0, [], []
     for name in names:
-        found, rows, told = _prove(name, bundle["symbols"][name], bars, cuts)
+        found, rows, told = _prove(name, bundle, bars, cuts)
         checked += found
         leaks += rows
         untold += [] if told else [name]
@@ -43,8 +43,8 @@ def lookahead(
         raise typer.Exit(Exit.FAILED)
 
 
-def _prove(symbol: str, values: dict[str, Any], path: Path, cuts: int) -> tuple[int, list[dict[str, Any]], bool]:
-    from orchestration.cli.bar_files import read_bars, table_of  # noqa: PLC0415  # as above
+def _prove(symbol: str, bundle: dict[str, Any], path: Path, cuts: int) -> tuple[int, list[dict[str, Any]], bool]:
+    from orchestration.cli.bar_files import check_interval, read_bars, table_of  # noqa: PLC0415  # as above
     from strategies.regimes.hierarchy import read_model  # noqa: PLC0415  # as above
     from strategies.regimes.model import ModelRefused  # noqa: PLC0415  # as above
     from strategies.regimes.options import FitRefused  # noqa: PLC0415  # as above
@@ -53,11 +53,13 @@ def _prove(symbol: str, values: dict[str, Any], path: Path, cuts: int) -> tuple[
     frame = read_bars(path, (symbol,), None, None)
     try:
         table, _ = table_of(frame, drop_dead_tail=False)
-        model = read_model(values)
+        model = read_model(bundle["symbols"][symbol])
+        check_interval(table.bar_ms, bundle["interval"])
         proof = prove(table, pipeline_of(model), cuts)
         scaler = scaler_leaks(table, model)
     except (ModelRefused, FitRefused, ValueError) as refused:
-        raise Refused(f"{symbol}: {refused}") from refused
+        # Not 1, which says that there is a leak.
+        raise Refused(f"{symbol}: {refused}", Exit.CONFIGURATION) from refused
     rows = [
         {
             "symbol": symbol,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli.layout import Exit, Refused
+from orchestration.cli.layout import Exit, Refused, written
 
 
 def regimes(
@@ -42,7 +42,7 @@ def _symbol(bundle: dict[str, Any], wanted: str | None) -> str:
 def _write(bundle: dict[str, Any], symbol: str, bars: Path, out: Path) -> dict[str, Any]:
     import polars as pl  # noqa: PLC0415  # only when asked
 
-    from orchestration.cli.bar_files import read_bars, table_of  # noqa: PLC0415  # as above
+    from orchestration.cli.bar_files import check_interval, read_bars, table_of  # noqa: PLC0415  # as above
     from strategies.regimes.hierarchy import posteriors_of, read_model  # noqa: PLC0415  # as above
     from strategies.regimes.model import ModelRefused  # noqa: PLC0415  # as above
     from strategies.regimes.options import FitRefused  # noqa: PLC0415  # as above
@@ -52,7 +52,8 @@ def _write(bundle: dict[str, Any], symbol: str, bars: Path, out: Path) -> dict[s
         model = read_model(bundle["symbols"][symbol])
         table, counts = table_of(frame, drop_dead_tail=False)
     except (ModelRefused, FitRefused) as refused:
-        raise Refused(f"{symbol}: {refused}") from refused
+        raise Refused(f"{symbol}: {refused}", Exit.CONFIGURATION) from refused
+    check_interval(table.bar_ms, bundle["interval"])
     posteriors = posteriors_of(model, table)
     known = pl.DataFrame({"ts": table.open_ms}).with_columns(
         pl.Series(f"posterior_{k}", posteriors[:, k]).fill_nan(None) for k in range(model.count)
@@ -62,8 +63,8 @@ def _write(bundle: dict[str, Any], symbol: str, bars: Path, out: Path) -> dict[s
     # A bar that cannot be used keeps its row, without a regime: nothing is filled in.
     times = frame.select(pl.col("ts").cast(pl.Int64)).unique().sort("ts")
     rows = times.join(known, on="ts", how="left", maintain_order="left")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    rows.write_parquet(out)
+    with written(out, "--out"):
+        rows.write_parquet(out)
     return {
         "symbol": symbol,
         "version": bundle["version"],

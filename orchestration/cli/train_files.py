@@ -16,8 +16,8 @@ from rich.console import Console
 
 from governance.model_card import ModelCard, content_version
 from governance.model_folder import MODEL, write_model
-from orchestration.cli.bar_files import read_bars, table_of
-from orchestration.cli.layout import Exit, Refused
+from orchestration.cli.bar_files import interval_of, read_bars, table_of
+from orchestration.cli.layout import Exit, Refused, written
 from orchestration.cli.train_report import Trained, print_report, progress
 from orchestration.environment import code_commit
 from strategies.features import FEATURE_SCHEMA
@@ -29,7 +29,6 @@ from strategies.regimes.training import KINDS, HierarchyOptions, train
 from strategies.research.after_training import exposures_of
 
 AUTO_STATES = (2, 3, 4)
-UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +93,7 @@ def parse_states(text: str) -> int:
     """
     if text == "auto":
         return 0
-    if not text.isdigit() or not 1 <= int(text) <= 8:
+    if not text.isdecimal() or not 1 <= int(text) <= 8:
         raise Refused(f"--states {text}: auto, or a number from 1 to 8", Exit.USAGE)
     return int(text)
 
@@ -120,13 +119,13 @@ def _write(options: TrainOptions, fits: list[Trained], made: list[Trained]) -> M
     models = {fit.symbol: fit.model.to_dict() for fit in made if fit.model}
     bar_ms = {fit.table.bar_ms for fit in made if fit.table}
     if len(bar_ms) != 1:
-        raise Refused("the symbols' bars differ in length; train them apart", Exit.USAGE)
+        raise Refused("BARS_INTERVAL: the symbols' bars differ in length; train them apart", Exit.USAGE)
     created = datetime.now(UTC).isoformat()
     card = ModelCard(
         version=content_version(models),
         kind=options.kind,
         created_at=created,
-        interval=_interval(bar_ms.pop()),
+        interval=interval_of(bar_ms.pop()),
         feature_schema=FEATURE_SCHEMA,
         symbols=tuple(sorted(models)),
         training_from_ms=min(fit.model.trained_from_ms for fit in made if fit.model),
@@ -149,8 +148,8 @@ def _write(options: TrainOptions, fits: list[Trained], made: list[Trained]) -> M
         "created_at": created,
         "symbols": models,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_model(options.out, bundle, card)
+    with written(options.out / MODEL, "--out"):
+        write_model(options.out, bundle, card)
     return card
 
 
@@ -180,13 +179,6 @@ def tried(report: FitReport | None) -> list[dict[str, float | None]]:
 def _file_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _interval(bar_ms: int) -> str:
-    for unit, length in UNITS:
-        if bar_ms % length == 0:
-            return f"{bar_ms // length}{unit}"
-    return f"{bar_ms}ms"
 
 
 def _result(

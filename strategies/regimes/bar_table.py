@@ -72,7 +72,8 @@ def check_bars(
     counts["invalid_prices"] = int((finite & ~sound).sum())
     open_ms, values = open_ms[sound], values[sound]
     if len(open_ms) < 2:
-        raise FitRefused("NO_BARS", f"{len(open_ms)} usable bars are left")
+        gone = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        raise FitRefused("NO_BARS", f"{len(open_ms)} usable bars are left" + (f" ({gone})" if gone else ""))
     tail = _dead_tail(values) if drop_dead_tail else 0
     counts["dead_tail"] = tail
     open_ms, values = open_ms[: len(open_ms) - tail], values[: len(values) - tail]

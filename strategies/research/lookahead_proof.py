@@ -80,7 +80,7 @@ def prove(bars: BarTable, pipeline: Pipeline, cuts: int = 12) -> Proof:
     """
     count = len(bars.open_ms)
     if count < 2 * WARM_UP or cuts < 1:
-        raise ValueError(f"{count} bars; at least {2 * WARM_UP} are needed")
+        raise ValueError(f"TOO_FEW_BARS: {count} bars; at least {2 * WARM_UP} are needed")
     # Away from the regular grid: a leak that looks a fixed number of bars ahead meets a cut wherever it stands.
     lengths = sorted({int(n) for n in np.linspace(WARM_UP, count - 1, cuts)})
     checked, leaks = _compare(bars, pipeline, lengths)

@@ -108,6 +108,8 @@ def test_bars_of_another_length_and_a_missing_half_are_refused(model: Path, file
     result = evaluate(model, tmp_path / "hourly.parquet")
     assert isinstance(result.exception, Refused)
     assert "BARS_INTERVAL" in str(result.exception)
+    unknown = evaluate(model, file, "--symbol", SYMBOL, "--symbol", "XUSDT")
+    assert "SYMBOL_UNKNOWN: XUSDT" in str(unknown.exception)
     assert CliRunner().invoke(app, ["evaluate", "--bars", str(file)]).exit_code == 2
     assert CliRunner().invoke(app, ["evaluate", "--model", str(model)]).exit_code == 2
 

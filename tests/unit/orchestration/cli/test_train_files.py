@@ -192,7 +192,9 @@ def test_times_are_iso_or_milliseconds(text: str | None, at_ms: int | None) -> N
     assert parse_time(text, "--from") == at_ms
 
 
-@pytest.mark.parametrize("arguments", [["--from", "yesterday"], ["--kind", "lstm"], ["--states", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["--from", "yesterday"], ["--kind", "lstm"], ["--states", "0"], ["--states", "²"]]
+)
 def test_what_is_no_option_is_refused_before_the_file_is_read(arguments: list[str], file: Path, tmp_path: Path) -> None:
     result = train(file, tmp_path / "out", *arguments)
     assert isinstance(result.exception, Refused)
@@ -201,3 +203,32 @@ def test_what_is_no_option_is_refused_before_the_file_is_read(arguments: list[st
 
 def test_options_of_a_file_without_a_file_are_refused() -> None:
     assert CliRunner().invoke(app, ["train", "--symbol", SYMBOL]).exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("command", ["regimes", "lookahead"])
+def test_bars_that_a_model_cannot_read_are_refused_and_are_no_leak(
+    command: str, model: Path, file: Path, tmp_path: Path
+) -> None:
+    """Exit code 1 says that a value knew its future; what could not be asked says something else."""
+    first = pl.col("ts").min()
+    slow = frame().with_columns(first + (pl.col("ts") - first) * 60)
+    out = ["--out", str(tmp_path / "regimes.parquet")] if command == "regimes" else []
+    for spoilt, reason, code in (
+        (slow, "BARS_INTERVAL", Exit.USAGE),
+        (frame().with_columns(close=float("nan")), f"NO_BARS: 0 usable bars are left ({BARS} not_finite)", 4),
+        (frame(bars=1), "NO_BARS", Exit.CONFIGURATION),
+        *(((frame(bars=40), "TOO_FEW_BARS", Exit.CONFIGURATION),) if command == "lookahead" else ()),
+    ):
+        spoilt.write_parquet(tmp_path / "bars.parquet")
+        words = [command, "--model", str(model), "--bars", str(tmp_path / "bars.parquet"), *out]
+        refusal = CliRunner().invoke(app, words).exception
+        assert isinstance(refusal, Refused)
+        assert (refusal.exit_code, reason in str(refusal)) == (code, True), refusal
+
+
+def test_what_cannot_be_written_is_refused_by_its_option(model: Path, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = ["regimes", "--model", str(model), "--bars", str(file), "--out", str(tmp_path / "file" / "x.parquet")]
+    for result in (CliRunner().invoke(app, words), train(file, tmp_path / "file" / "model", "--symbol", SYMBOL)):
+        assert isinstance(result.exception, Refused)
+        assert "--out" in str(result.exception)
