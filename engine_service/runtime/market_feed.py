@@ -48,6 +48,11 @@ class MarketFeed:
     def symbols(self) -> tuple[str, ...]:
         return self._symbols
 
+    @property
+    def interval(self) -> str:
+        """The venue's name of the bar length."""
+        return self._interval
+
     def quote_also(self, symbols: Sequence[str]) -> None:
         """Follow the quotes of more instruments than the strategies watch, from the next connection on."""
         self._quoted = tuple(dict.fromkeys((*self._symbols, *symbols)))

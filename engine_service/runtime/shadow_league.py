@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, NotFound
 from engine_service.domain.money import ZERO
@@ -13,6 +15,8 @@ from engine_service.runtime.model_bundle import ModelBundle, read_bundle
 from strategies.contracts import Bar
 from strategies.league import Challenger, Standing
 from strategies.regime_policy import PolicyOptions
+
+_log = structlog.get_logger(__name__)
 
 MAX_CHALLENGERS = 8
 #: Under this name a challenger's bundle stands in the journal, so that it is back after a restart.
@@ -39,11 +43,22 @@ class ShadowLeague:
         return tuple(self._members)
 
     def restore(self) -> None:
-        """Let in whoever was in the league when the engine last ran."""
+        """Let in whoever was in the league when the engine last ran, unless it learned from other bars than now close.
+
+        Such a one stays in the journal: it is back when the engine closes its bars again, and can be withdrawn.
+        """
+        interval = self._feed().interval
         for name, stored in self._core.state.image.models.items():
             settings = self._core.state.strategy(name)
-            if name.startswith(PREFIX) and settings is not None and settings.enabled:
-                self._join(read_bundle(stored.bundle))
+            if not name.startswith(PREFIX) or settings is None or not settings.enabled:
+                continue
+            bundle = read_bundle(stored.bundle)
+            if bundle.interval == interval:
+                self._join(bundle)
+            else:
+                _log.warning(
+                    "a challenger reads other bars", version=bundle.version, model=bundle.interval, now=interval
+                )
 
     def crown(self, bundle: ModelBundle) -> None:
         """Judge the model in force as well; the one before stays only where it was a challenger too."""
@@ -83,7 +98,7 @@ class ShadowLeague:
             raise NotFound("MODEL_UNKNOWN", "this version is no challenger")
         await self._core.commit(self._switch(version, on=False, principal=principal, reason=reason))
         if version != self.champion:
-            del self._members[version]
+            self._members.pop(version, None)
 
     def on_bar(self, bar: Bar) -> None:
         """Let every member judge and decide."""
