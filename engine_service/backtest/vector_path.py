@@ -24,7 +24,8 @@ from engine_service.backtest.options import BacktestOptions, FillRow
 from engine_service.backtest.series import BarSeries
 from engine_service.backtest.signals import crossings_of, ready
 from engine_service.domain.money import BPS, EXACT, ZERO, quantise
-from strategies.research.catalogue import StrategyChoice, UnknownSetting
+from engine_service.risk.policy import LIMITS
+from strategies.research.catalogue import StrategyChoice
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -34,7 +35,11 @@ _ROOM = 2.0**62
 _WHOLE = 2.0**53
 
 
-class FundsShort(UnknownSetting):
+class EventPathNeeded(ValueError):
+    """What was asked for is beyond the fast path: shares of a size, a notional, rails, other ticks and steps."""
+
+
+class FundsShort(ValueError):
     """The exchange would refuse an order of these for want of funds, which only the event path can go on from."""
 
 
@@ -118,8 +123,8 @@ def trade_crossings(
     """Trade a strategy's whole targets over all bars at once.
 
     Raises:
-        UnknownSetting: the strategy's targets are shares, or the options ask for what only the event path has; see
-            ``signals.ready`` too.
+        EventPathNeeded: the strategy's targets are shares, or the options ask for what only the event path has.
+        UnknownSetting: see ``signals.ready``.
         FundsShort: the account cannot pay for every order.
         BadBars: see ``signals.ready``.
     """
@@ -159,11 +164,11 @@ def _equity(rest: Decimal, total: _Sums, options: BacktestOptions) -> Decimal:
 
 def _checked_quantity(options: BacktestOptions) -> Decimal:
     if options.quantity is None:
-        raise UnknownSetting("the vector path trades a fixed quantity; a notional needs the event path")
+        raise EventPathNeeded("the vector path trades a fixed quantity; a notional needs the event path")
     if options.limits or options.sample_equity:
-        raise UnknownSetting("the vector path has no rails; limits need the event path")
+        raise EventPathNeeded("the vector path has no rails; limits need the event path")
     if options.ticks or options.steps or options.quantity % FINEST:
-        raise UnknownSetting("the vector path trades on the finest tick and step; others need the event path")
+        raise EventPathNeeded("the vector path trades on the finest tick and step; others need the event path")
     return options.quantity
 
 
@@ -176,7 +181,7 @@ def _targets(columns: BarSeries, choice: StrategyChoice) -> tuple[Ints, Ints]:
         return bars, np.where(up, 1, -1)
     wishes = wishes_of(columns, [strategy])
     if any(wish.target not in {-1.0, 0.0, 1.0} for wish in wishes):
-        raise UnknownSetting("the vector path trades whole targets; shares need the event path")
+        raise EventPathNeeded("the vector path trades whole targets; shares need the event path")
     return (
         np.array([wish.bar for wish in wishes], dtype=np.int64),
         np.array([int(wish.target) for wish in wishes], dtype=np.int64),
@@ -244,6 +249,9 @@ def _trades(fills: SymbolFills, quantity: Decimal) -> Trades:
 def _check_funds(
     trades: Sequence[Trades], start: float, options: BacktestOptions, paid: Sequence[tuple[int, float]]
 ) -> None:
+    largest = max((float((np.abs(each.quantity) * each.prices).max(initial=0.0)) for each in trades), default=0.0)
+    if largest >= float(LIMITS["max_notional"].high) * (1.0 - 1e-9):
+        raise EventPathNeeded("an order is larger than any rail lets through; the event path goes on without it")
     at = first_unpaid(trades, start, float(options.fee_bps), paid, spot=options.market == "spot")
     if at is not None:
         raise FundsShort(f"the order at {at} ms cannot be paid for; the event path goes on without it")

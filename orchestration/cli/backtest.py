@@ -55,6 +55,10 @@ def backtest(
     limits: Annotated[list[str] | None, typer.Option("--limit", help="A risk limit, e.g. max_notional=50000.")] = None,
     trades: Annotated[Path | None, typer.Option("--trades", help="Parquet to write, one row a fill.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="HTML page to write.")] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option("--trials", help="JSON lines of all trials so far, as of sweep: counted and added to."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on the last line.")] = False,
 ) -> None:
     """Trade recorded bars on the engine's own rails, books and fills; the same bars give the same figures."""
@@ -84,6 +88,8 @@ def backtest(
         vector=path is EnginePath.VECTOR,
     )
     done = backtest_run.run(options)
+    if record is not None:
+        done = backtest_run.counted(options, done, record)
     if trades is not None:
         backtest_run.write_trades(trades, done)
     if report is not None:

@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from engine_service.backtest.desk import FINEST
 from engine_service.backtest.event_path import FundingRate, trade_wishes
-from engine_service.backtest.figures import figures_of
+from engine_service.backtest.figures import figures_of, sharpe_of
 from engine_service.backtest.options import BacktestOptions, FillRow, LimitInvalid, Traded, policy_of
 from engine_service.backtest.series import BadBars, BarSeries, check_one_venue, checked_symbol
 from engine_service.backtest.signals import wishes_for
-from engine_service.backtest.vector_path import FundsShort, trade_crossings
+from engine_service.backtest.vector_path import EventPathNeeded, FundsShort, trade_crossings
 from orchestration.cli.backtest_notes import idle, notes
 from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused, written
+from orchestration.cli.trial_file import count_trials, deflated, scope_of
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
 
 VENUE = "BINANCE"
@@ -58,11 +59,12 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Done:
-    """A finished run. ``names`` maps the engine's symbols to those of the file."""
+    """A finished run. ``names`` maps the engine's symbols to those of the file; ``version`` is the model's, if any."""
 
     series: Mapping[str, BarSeries]
     names: Mapping[str, str]
     traded: Traded
+    version: str
     at_open: bool
     figures: Mapping[str, Any]
     notes: tuple[str, ...]
@@ -88,16 +90,36 @@ def run(options: RunOptions) -> Done:
         raise Refused(str(error), Exit.CONFIGURATION) from error
     except FundsShort as error:
         raise Refused(f"FUNDS_SHORT: {error}", Exit.CONFIGURATION) from error
+    except EventPathNeeded as error:
+        raise Refused(f"EVENT_PATH_NEEDED: {error}", Exit.USAGE) from error
     except UnknownSetting as error:
         raise Refused(f"STRATEGY_INVALID: {error}", Exit.USAGE) from error
     return Done(
         series=series,
         names=names,
         traded=traded,
+        version=choice.version,
         at_open=options.fill_at == "open",
         figures={**figures, "seconds": seconds},
         notes=(*notes(series, names), *idle(choice, figures)),
     )
+
+
+def counted(options: RunOptions, done: Done, record: Path) -> Done:
+    """Record a run as one more trial, and say how sure it is above zero after all that were made.
+
+    Raises:
+        Refused: the record cannot be read or written.
+    """
+    estimate, scale = sharpe_of(done.traded)
+    scope = scope_of(options, done.series, done.version)
+    others = count_trials(record, scope, [(options.settings, estimate.per_bar)])
+    said = deflated(estimate, scale, [estimate.per_bar, *others])
+    note = (
+        f"TRIALS: {said['trials_counted']} trials were made; after so many, that the Sharpe ratio of this one is "
+        f"above zero is {said['deflated_sharpe']:.0%} sure"
+    )
+    return replace(done, figures={**done.figures, **said}, notes=(*done.notes, note))
 
 
 def _trade(

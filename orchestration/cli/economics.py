@@ -50,6 +50,8 @@ def economics(
             tables[str(name)] = table_of(part, drop_dead_tail=True)[0]
         except FitRefused as error:
             refused[str(name)] = str(error)
+    if len({table.bar_ms for table in tables.values()}) > 1:
+        raise Refused("BARS_INTERVAL: the symbols' bars differ in length; judge them apart", Exit.USAGE)
     work = (delayed(judge_table)(name, table, cost_bps, folds, two_level) for name, table in tables.items())
     answers = Parallel(n_jobs=jobs, return_as="generator")(work)
     found: dict[str, Sequence[Judged]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -15,7 +15,7 @@ import typer
 
 from orchestration.cli.backtest import FillAt, MarketKind, amount, pairs
 from orchestration.cli.layout import Exit, Refused
-from orchestration.cli.trial_file import Scope, earlier_trials, record_trials
+from orchestration.cli.trial_file import count_trials, deflated, scope_of
 
 if TYPE_CHECKING:
     from engine_service.backtest.options import Traded
@@ -128,6 +128,7 @@ def run(
         Refused: no point of the grid can be traded, or the bars cannot.
     """
     from engine_service.backtest.series import BadBars  # noqa: PLC0415  # as above
+    from engine_service.backtest.vector_path import EventPathNeeded, FundsShort  # noqa: PLC0415  # as above
     from orchestration.cli.backtest_run import load  # noqa: PLC0415  # as above
     from strategies.research.catalogue import UnknownSetting  # noqa: PLC0415  # as above
 
@@ -136,50 +137,32 @@ def run(
         series, names = load(options)
         seen = {symbol: _part(each, slice(0, int(len(each) * train_share))) for symbol, each in series.items()}
         unseen = {symbol: _part(each, slice(int(len(each) * train_share), None)) for symbol, each in series.items()}
-        trials, impossible = _trials(options, grid, seen)
+        trials, impossible, short = _trials(options, grid, seen)
         best = max(trials, key=lambda trial: trial.estimate.per_bar)
+        # Recorded before anything else can be refused: a trial that was made counts.
+        made = [({**options.settings, **trial.settings}, trial.estimate.per_bar) for trial in trials]
+        earlier = count_trials(record, scope_of(options, seen), made) if record else []
         judged = _trade(options, {**options.settings, **best.settings}, unseen)
     except BadBars as error:
         raise Refused(str(error), Exit.CONFIGURATION) from error
+    except FundsShort as error:
+        raise Refused(f"FUNDS_SHORT: {error}", Exit.CONFIGURATION) from error
+    except EventPathNeeded as error:
+        raise Refused(f"EVENT_PATH_NEEDED: {error}", Exit.USAGE) from error
     except UnknownSetting as error:
         raise Refused(f"STRATEGY_INVALID: {error}", Exit.USAGE) from error
-    earlier = _counted(record, options, seen, trials) if record else {}
     ranked = sorted(trials, key=lambda trial: trial.estimate.per_bar, reverse=True)
     return {
         "symbols": list(names.values()),
         "trials": len(trials),
         "impossible": len(impossible),
-        **_deflated(best, trials, earlier.values()),
+        "short_of_funds": len(short),
+        **deflated(best.estimate, best.scale, [*(ratio for _, ratio in made), *earlier]),
         "best": _row(best),
         "unseen": _of(judged),
         "ranked": [_row(trial) for trial in ranked[:SHOWN]],
         "seconds": round(time.perf_counter() - began, 3),
     }
-
-
-def _counted(
-    record: Path, options: RunOptions, series: Mapping[str, BarSeries], trials: Sequence[Trial]
-) -> dict[str, float]:
-    """Record this sweep's trials and return the others that count, by name."""
-    scope = Scope(
-        strategy=options.strategy,
-        symbols=tuple(series),
-        bar_ms=min(int(each.close_at[0] - each.open_at[0]) for each in series.values()),
-        terms={
-            "from_ms": str(min(int(each.open_at[0]) for each in series.values())),
-            "to_ms": str(max(int(each.close_at[-1]) for each in series.values())),
-            "fee_bps": str(options.fee_bps),
-            "half_spread_bps": str(options.half_spread_bps),
-            "fill_at": options.fill_at,
-            "long_only": str(options.long_only),
-            "market": options.market,
-        },
-    )
-    made = [({**options.settings, **trial.settings}, trial.estimate.per_bar) for trial in trials]
-    before = earlier_trials(record, scope)
-    record_trials(record, scope, made)
-    now = {scope.key(settings) for settings, _ in made}
-    return {name: ratio for name, ratio in before.items() if name not in now}
 
 
 def _part(series: BarSeries, rows: slice) -> BarSeries:
@@ -189,12 +172,15 @@ def _part(series: BarSeries, rows: slice) -> BarSeries:
 
 def _trials(
     options: RunOptions, grid: Sequence[Mapping[str, str]], series: Mapping[str, BarSeries]
-) -> tuple[list[Trial], list[str]]:
+) -> tuple[list[Trial], list[str], list[str]]:
+    """Return the trials, and why a point was none: settings that cannot be, or orders that could not be paid for."""
     from engine_service.backtest.figures import sharpe_of  # noqa: PLC0415  # as above
+    from engine_service.backtest.vector_path import FundsShort  # noqa: PLC0415  # as above
     from strategies.research.catalogue import UnknownSetting  # noqa: PLC0415  # as above
 
     trials: list[Trial] = []
     impossible: list[str] = []
+    short: list[str] = []
     for point in _tracked(grid):
         try:
             traded = _trade(options, {**options.settings, **point}, series)
@@ -202,10 +188,15 @@ def _trials(
             # A grid has corners that are none, such as a fast window above the slow one.
             impossible.append(str(error))
             continue
+        except FundsShort as error:
+            short.append(f"{', '.join(f'{name}={value}' for name, value in point.items())}: {error}")
+            continue
         trials.append(Trial(point, *sharpe_of(traded), _of(traded)))
+    if not trials and short:
+        raise FundsShort(short[0])
     if not trials:
         raise UnknownSetting(impossible[0])
-    return trials, impossible
+    return trials, impossible, short
 
 
 def _trade(options: RunOptions, settings: Mapping[str, str], series: Mapping[str, BarSeries]) -> Traded:
@@ -217,21 +208,6 @@ def _trade(options: RunOptions, settings: Mapping[str, str], series: Mapping[str
     for symbol in series:
         choice.make(symbol)
     return trade_crossings(series, choice, backtest_options(options))
-
-
-def _deflated(best: Trial, trials: Sequence[Trial], earlier: Iterable[float]) -> dict[str, float]:
-    """How sure the best is above zero after so many trials, and what the best of worthless ones would show."""
-    import numpy as np  # noqa: PLC0415  # as above
-
-    from strategies.research.metrics import deflated_sharpe, expected_best  # noqa: PLC0415  # as above
-
-    ratios = [*(trial.estimate.per_bar for trial in trials), *earlier]
-    spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.0
-    return {
-        "trials_counted": len(ratios),
-        "deflated_sharpe": deflated_sharpe(best.estimate, ratios),
-        "expected_best_sharpe": expected_best(len(ratios), spread) * best.scale,
-    }
 
 
 def _row(trial: Trial) -> dict[str, Any]:
@@ -264,6 +240,8 @@ def _show(result: Mapping[str, Any]) -> None:
         table.add_row(said, str(row["fills"]), sharpe, f"{row['max_drawdown']:.1%}", row["equity_final"])
     console = Console(stderr=True, highlight=False)
     console.print(table)
+    if result["short_of_funds"]:
+        console.print(f"FUNDS_SHORT: {result['short_of_funds']} settings could not pay for an order and have no rank.")
     console.print(
         f"{result['trials']} trials, {result['trials_counted']} with those recorded. The best of so many worthless "
         f"ones would show a Sharpe ratio of {result['expected_best_sharpe']:.2f}; that this one is above zero is "

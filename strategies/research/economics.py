@@ -94,9 +94,12 @@ def judge(
     ``others`` are exposures (T,) by name, each decided at the close of its row, that are judged beside.
 
     Raises:
-        FitRefused: there are too few bars for one fold.
+        FitRefused: there are too few bars for one fold (``TOO_FEW_BARS``), or none to judge (``NO_WHOLE_WINDOW``).
     """
-    next(folds(len(rows), options))
+    first = next(folds(len(rows), options)).test_from
+    judged_bars = np.arange(first, len(rows))[np.isfinite(rows[first:]).all(axis=1)]
+    if len(judged_bars) < 2:
+        raise FitRefused("NO_WHOLE_WINDOW", "no bar to judge has whole windows; gaps stand too close together")
     walks: dict[str, tuple[WalkForwardReport, Trust]] = {}
     refused: dict[str, str] = {}
     for kind, fitter in FITTERS.items():
@@ -107,8 +110,6 @@ def judge(
             refused[kind] = str(error)
             continue
         walks[kind] = (report, _trust(rows, report, recorder.made))
-    first = next(folds(len(rows), options)).test_from
-    judged_bars = np.arange(first, len(rows))[np.isfinite(rows[first:]).all(axis=1)]
     exposures = _plain_exposures(rows, first, bar_ms) | dict(others or {})
     held = {name: found[judged_bars] for name, found in exposures.items()}
     market = np.expm1(np.nan_to_num(rows[:, FEATURES.index("log_return")]))[judged_bars]

@@ -15,8 +15,8 @@ from engine_service.backtest.figures import figures_of
 from engine_service.backtest.options import BacktestOptions
 from engine_service.backtest.series import BarSeries
 from engine_service.backtest.signals import wishes_for
-from engine_service.backtest.vector_path import FundsShort, trade_crossings
-from strategies.research.catalogue import StrategyChoice, UnknownSetting
+from engine_service.backtest.vector_path import EventPathNeeded, FundsShort, trade_crossings
+from strategies.research.catalogue import StrategyChoice
 from tests.unit.engine_service.backtest.builders import BAR_MS, START_MS, columns, walk
 
 D = Decimal
@@ -191,5 +191,5 @@ def test_the_order_that_cannot_be_paid_for_is_the_first_one_the_exchange_refuses
 )
 def test_what_only_the_event_path_can_do_is_refused(strategy: str, changes: dict[str, object]) -> None:
     one = columns(walk(200))
-    with pytest.raises(UnknownSetting, match="event path"):
+    with pytest.raises(EventPathNeeded, match="event path"):
         trade_crossings({one.symbol: one}, StrategyChoice(name=strategy), BacktestOptions(**changes))  # type: ignore[arg-type]  # varied by test

@@ -9,6 +9,7 @@ import polars as pl
 from typer.testing import CliRunner
 
 from orchestration.cli.app import app
+from orchestration.cli.layout import Refused
 from strategies.regimes.bar_table import PRICES
 from tests.unit.orchestration.cli.test_train_files import frame
 
@@ -32,6 +33,18 @@ def test_everyone_is_judged_on_every_symbol_and_on_the_portfolio(tmp_path: Path)
     refused = json.loads(alone.stdout.strip().splitlines()[-1])["refused"]
     assert set(refused) == {"DEADUSDT gaussian_hmm", "DEADUSDT jump"}
     assert all("NO_" in reason or "CONSTANT_FEATURE" in reason for reason in refused.values())
+
+
+def test_bars_without_one_whole_window_and_bars_of_two_lengths_are_refused_by_name(tmp_path: Path) -> None:
+    whole, path = frame("AUSDT", 4, BARS), tmp_path / "bars.parquet"
+    holed = whole.with_row_index().filter(pl.col("index") % 3 > 0).drop("index")
+    first = pl.col("ts").min()
+    slow = frame("BUSDT", 5, BARS).with_columns(first + (pl.col("ts") - first) * 60)
+    for bars, reason in ((holed, "NO_WHOLE_WINDOW"), (pl.concat([whole, slow]), "BARS_INTERVAL")):
+        bars.write_parquet(path)
+        result = CliRunner().invoke(app, ["economics", "--bars", str(path), "--folds", "1", "--json"])
+        assert isinstance(result.exception, Refused)
+        assert reason in str(result.exception)
 
 
 def test_the_two_level_model_is_a_row_or_a_reason_where_it_is_asked_for(tmp_path: Path) -> None:

@@ -106,6 +106,23 @@ def test_too_few_bars_for_the_grid_are_refused_by_name(nhmm: Any) -> None:
     assert "TOO_FEW_BARS" in err
 
 
+def test_trials_short_of_funds_are_told_by_that_name_and_the_others_are_ranked(nhmm: Any) -> None:
+    words = ("--grid", "fast=1", "--fee-bps", "100", "--cash", "500", "--json")
+    code, _, err = nhmm(frame(walk(1_500)), "sweep", "--grid", "slow=2,3", *words)
+    assert (code, "nhmm: FUNDS_SHORT: slow=2, fast=1: the order at " in err) == (4, True), err
+    assert "STRATEGY_INVALID" not in err
+    code, out, err = nhmm(frame(walk(1_500)), "sweep", "--grid", "slow=1,2,300", *words)
+    assert (code, "FUNDS_SHORT: 1 settings" in err) == (0, True)
+    counts = {name: last(out)[name] for name in ("trials", "short_of_funds", "impossible", "trials_counted")}
+    assert counts == {"trials": 1, "short_of_funds": 1, "impossible": 1, "trials_counted": 1}
+
+
+def test_what_only_the_event_path_can_do_is_called_so(nhmm: Any) -> None:
+    for words in (("--quantity", "0.000000015"), ("--quantity", "1e15", "--cash", "1e15")):
+        code, _, err = nhmm(frame(walk(400)), "sweep", "--grid", "fast=5", "--grid", "slow=20", *words)
+        assert (code, "EVENT_PATH_NEEDED" in err) == (2, True), err
+
+
 # --- all trials made --------------------------------------------------------------------------------------------------
 
 
@@ -148,3 +165,23 @@ def test_a_line_that_is_no_trial_is_refused_by_its_number(nhmm: Any, tmp_path: P
     code, _, err = nhmm(frame(walk(400)), *words)
     assert code == 2
     assert "TRIALS_INVALID: line 2" in err
+
+
+def test_single_backtests_count_among_the_trials_of_a_sweep_and_the_other_way_round(nhmm: Any, tmp_path: Path) -> None:
+    bars, record = frame(walk(2_000)), tmp_path / "trials.jsonl"
+    words = ("--fee-bps", "0", "--fill", "open", "--trials", str(record), "--json")
+    for number, fast in enumerate((3, 4, 4, 5)):
+        settings = ("--set", f"fast={fast}", "--set", "slow=20")
+        code, out, _ = nhmm(bars, "backtest", *settings, *words, "--path", ("event", "vector")[number % 2])
+        assert code == 0
+    alone = last(out)
+    assert alone["trials_counted"] == len(record.read_text().splitlines()) == 3
+    assert "note: TRIALS: 3 trials were made" in out
+    after = last(nhmm(bars, "sweep", "--grid", "fast=2:12", "--grid", "slow=15:60:5", *words)[1])
+    assert (after["trials"], after["trials_counted"]) == (110, 113)
+    again = last(nhmm(bars, "backtest", "--set", "fast=5", "--set", "slow=20", *words)[1])
+    assert again["trials_counted"] == 113
+    assert again["deflated_sharpe"] < alone["deflated_sharpe"]
+    unrecorded = last(nhmm(bars, "backtest", "--set", "fast=5", "--set", "slow=20", *words[:4], "--json")[1])
+    assert again["expected_best_sharpe"] > 0
+    assert not unrecorded.keys() & {"trials_counted", "deflated_sharpe", "expected_best_sharpe"}
