@@ -8,19 +8,23 @@ import dagster as dg
 import polars as pl
 
 from assets.describe import Stopwatch, as_table
+from assets.feature_table import newest_series
 from assets.intervals import DAY_MS, utc
 from assets.settings import ResearchSettings
 from assets.tables import BARS
 from governance.registry import ModelRegistry
 from strategies.regimes.bar_table import PRICES, BarTable, check_bars
-from strategies.regimes.hierarchy import read_model
+from strategies.regimes.hierarchy import AnyModel, read_model
+from strategies.regimes.model import RegimeModel
 from strategies.regimes.options import FitRefused
-from strategies.research.lookahead_proof import pipeline_of, prove
+from strategies.research.lookahead import Leak
+from strategies.research.lookahead_proof import pipeline_of, prove, prove_table, row_scaler_leaks
 from warehouse.store import Warehouse
 
 #: A leak shows in any stretch: the newest bars of each symbol are enough, and quick.
 NEWEST_BARS = 3_000
 CUTS = 4
+_OPEN_MS = pl.col("open_at").dt.epoch("ms")
 
 
 @dg.asset_check(
@@ -49,6 +53,7 @@ def no_lookahead(
             "values_computed_again": sum(each["checked"] for each in found),
             "leaks": as_table(leaks),
             "unproved": as_table(unproved),
+            "scaler_not_checked": [each["symbol"] for each in found if not each["scaler_checked"]],
             "seconds": round(watch.seconds, 3),
         },
     )
@@ -59,35 +64,72 @@ def prove_symbol(
 ) -> dict[str, Any]:
     """Return how many values were computed again, the leaks found, and why there is no proof where there is none."""
     try:
-        bars = newest_bars(warehouse, settings, symbol)
-        proof = prove(bars, pipeline_of(read_model(values)), CUTS)
+        rows = newest_bars(warehouse, settings, symbol)
+        bars = table_of(rows)
+        source = prove_table(lambda before_ms: table_of(rows.filter(before_ms > _OPEN_MS)), bars, CUTS)
+        model = read_model(values)
+        proof = prove(bars, pipeline_of(model), CUTS)
     except (FitRefused, ValueError) as refused:
-        return {"symbol": symbol, "checked": 0, "leaks": [], "reason": str(refused)}
+        return {"symbol": symbol, "checked": 0, "leaks": [], "reason": str(refused), "scaler_checked": False}
+    scaler = training_scaler_leaks(warehouse, settings, symbol, model)
+    found = [(leak, int(bars.open_ms[leak.at])) for leak in (*source.leaks, *proof.leaks)]
     leaks = [
         {
             "symbol": symbol,
             "column": leak.column,
-            "at": utc(int(bars.open_ms[leak.at])).isoformat(),
+            "at": utc(at_ms).isoformat(),
             # A value that comes or goes with the future has no finite difference.
             "difference": leak.difference if math.isfinite(leak.difference) else None,
         }
-        for leak in proof.leaks
+        for leak, at_ms in (*found, *(scaler or ()))
     ]
-    return {"symbol": symbol, "checked": proof.checked, "leaks": leaks, "reason": ""}
+    return {
+        "symbol": symbol,
+        "checked": source.checked + proof.checked,
+        "leaks": leaks,
+        "reason": "",
+        "scaler_checked": scaler is not None,
+    }
 
 
-def newest_bars(warehouse: Warehouse, settings: ResearchSettings, symbol: str) -> BarTable:
-    """Return a symbol's newest stored bars.
+def training_scaler_leaks(
+    warehouse: Warehouse, settings: ResearchSettings, symbol: str, model: AnyModel
+) -> list[tuple[Leak, int]] | None:
+    """Return the features whose scaler knew other rows than those of its training, each with the end of the training.
 
-    Raises:
-        FitRefused: there are too few to say anything, or they contradict each other.
+    ``None`` where the stored rows are no longer those that it was trained on, and for a hierarchy.
     """
+    if not isinstance(model, RegimeModel):
+        return None
+    series, _ = newest_series(
+        warehouse,
+        [symbol],
+        market=settings.market,
+        interval=settings.interval,
+        step_ms=settings.bar_ms,
+        bars=settings.training.window_bars,
+        until_ms=model.trained_to_ms - settings.bar_ms,
+    )
+    leaks = row_scaler_leaks(series[0].rows, series[0].open_ms, settings.bar_ms, model) if series else None
+    return None if leaks is None else [(leak, int(series[0].open_ms[leak.at])) for leak in leaks]
+
+
+def newest_bars(warehouse: Warehouse, settings: ResearchSettings, symbol: str) -> pl.DataFrame:
+    """Return a symbol's newest stored bars, oldest first."""
     days = 1 + math.ceil(NEWEST_BARS * settings.bar_ms / DAY_MS)
     reader = warehouse.reader(BARS)
     ours = (
         (pl.col("symbol") == symbol) & (pl.col("market") == settings.market) & (pl.col("interval") == settings.interval)
     )
-    rows = reader.read(reader.partitions()[-days:], where=ours).sort("open_at").tail(NEWEST_BARS)
+    return reader.read(reader.partitions()[-days:], where=ours).sort("open_at").tail(NEWEST_BARS)
+
+
+def table_of(rows: pl.DataFrame) -> BarTable:
+    """Return the usable ones of stored bars.
+
+    Raises:
+        FitRefused: there are too few to say anything, or they contradict each other.
+    """
     prices = {name: rows.get_column(name).to_numpy() for name in PRICES}
     volume = rows.get_column("volume").to_numpy()
     return check_bars(rows.get_column("open_at").dt.epoch("ms").to_numpy(), prices, volume, drop_dead_tail=False)[0]

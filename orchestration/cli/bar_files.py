@@ -105,6 +105,15 @@ def table_of(frame: pl.DataFrame, *, drop_dead_tail: bool) -> tuple[BarTable, di
     return check_bars(times, columns, volume, drop_dead_tail=drop_dead_tail)
 
 
+def table_before(frame: pl.DataFrame, before_ms: int) -> BarTable:
+    """Return one symbol's usable bars as they were known before a bar opened: none of the later ones is looked at.
+
+    Raises:
+        FitRefused: as ``check_bars``.
+    """
+    return table_of(frame.filter(pl.col("ts") < before_ms), drop_dead_tail=False)[0]
+
+
 def interval_of(bar_ms: int) -> str:
     """Return a bar length as models name it, e.g. ``1h``."""
     for unit, length in UNITS:

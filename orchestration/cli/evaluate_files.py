@@ -19,7 +19,7 @@ from assets.scoring import Curve
 from assets.settings import YEAR_MS
 from governance.model_card import ModelCard
 from governance.model_folder import ModelUntrusted, read_model_folder
-from orchestration.cli.bar_files import check_interval, read_bars, table_of
+from orchestration.cli.bar_files import check_interval, read_bars, table_before, table_of
 from orchestration.cli.layout import Exit, Home, Refused, written
 from orchestration.cli.train_files import AUTO_STATES
 from orchestration.cli.train_report import progress, table_console
@@ -32,7 +32,7 @@ from strategies.research.after_training import AfterTraining, judge_after_traini
 from strategies.research.baseline import single_gaussian_log_likelihood
 from strategies.research.economics import FITTERS
 from strategies.research.lookahead import Leak
-from strategies.research.lookahead_proof import cut, pipeline_of, prove, scaler_leaks
+from strategies.research.lookahead_proof import cut, pipeline_of, prove, prove_table, scaler_leaks
 from strategies.research.metrics import Performance
 from strategies.research.walk_forward import WalkForwardOptions, WalkForwardReport, walk_forward
 
@@ -111,7 +111,8 @@ def _evaluate(symbol: str, values: Any, card: ModelCard, options: EvaluateOption
         model = read_model(values)
         table, _ = table_of(frame, drop_dead_tail=False)
         check_interval(table.bar_ms, card.interval)
-        leaks = (*prove(table, pipeline_of(model)).leaks, *(scaler_leaks(table, model) or ()))
+        source = prove_table(lambda before_ms: table_before(frame, before_ms), table)
+        leaks = (*source.leaks, *prove(table, pipeline_of(model)).leaks, *(scaler_leaks(table, model) or ()))
     except (ModelRefused, FitRefused, ValueError) as refused:
         # Not 1, which says that a value knew its future.
         raise Refused(f"{symbol}: {refused}", Exit.CONFIGURATION) from refused

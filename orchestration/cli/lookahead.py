@@ -44,11 +44,11 @@ def lookahead(
 
 
 def _prove(symbol: str, bundle: dict[str, Any], path: Path, cuts: int) -> tuple[int, list[dict[str, Any]], bool]:
-    from orchestration.cli.bar_files import check_interval, read_bars, table_of  # noqa: PLC0415  # as above
+    from orchestration.cli.bar_files import check_interval, read_bars, table_before, table_of  # noqa: PLC0415  # as above
     from strategies.regimes.hierarchy import read_model  # noqa: PLC0415  # as above
     from strategies.regimes.model import ModelRefused  # noqa: PLC0415  # as above
     from strategies.regimes.options import FitRefused  # noqa: PLC0415  # as above
-    from strategies.research.lookahead_proof import pipeline_of, prove, scaler_leaks  # noqa: PLC0415  # as above
+    from strategies.research.lookahead_proof import pipeline_of, prove, prove_table, scaler_leaks  # noqa: PLC0415  # as above
 
     frame = read_bars(path, (symbol,), None, None)
     try:
@@ -56,6 +56,7 @@ def _prove(symbol: str, bundle: dict[str, Any], path: Path, cuts: int) -> tuple[
         model = read_model(bundle["symbols"][symbol])
         check_interval(table.bar_ms, bundle["interval"])
         proof = prove(table, pipeline_of(model), cuts)
+        source = prove_table(lambda before_ms: table_before(frame, before_ms), table, cuts)
         scaler = scaler_leaks(table, model)
     except (ModelRefused, FitRefused, ValueError) as refused:
         # Not 1, which says that there is a leak.
@@ -68,9 +69,9 @@ def _prove(symbol: str, bundle: dict[str, Any], path: Path, cuts: int) -> tuple[
             # A value that appears or goes away with the future has no finite difference.
             "difference": leak.difference if math.isfinite(leak.difference) else None,
         }
-        for leak in (*proof.leaks, *(scaler or ()))
+        for leak in (*source.leaks, *proof.leaks, *(scaler or ()))
     ]
-    return proof.checked, rows, scaler is not None
+    return source.checked + proof.checked, rows, scaler is not None
 
 
 def _sentence(checked: int, leaks: list[dict[str, Any]], untold: list[str]) -> str:

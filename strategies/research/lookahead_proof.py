@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from strategies.features import FEATURES, WARM_UP
 from strategies.policy_path import confidences, held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
-from strategies.regimes.bar_table import BarTable
+from strategies.regimes.bar_table import PRICES, BarTable
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
 from strategies.regimes.model import RegimeModel
+from strategies.regimes.options import FitRefused
 from strategies.research.after_training import calibration_of
 from strategies.research.lookahead import Leak, find_leaks
 from strategies.sizing import RISK_BARS, size_share
@@ -22,6 +23,7 @@ from strategies.sizing import RISK_BARS, size_share
 Array = NDArray[np.float64]
 
 PLACES_PER_CUT = 8
+BAR_COLUMNS = (*PRICES, "volume")
 #: In units of the scaler: what rounding leaves between two ways to sum some thousand bars.
 SCALER_TOLERANCE = 1e-7
 
@@ -109,19 +111,62 @@ def _compare(bars: BarTable, pipeline: Pipeline, lengths: Sequence[int]) -> tupl
     return sum(lengths) * width, find_leaks(columns, tuple(names), [*lengths, count])
 
 
+def prove_table(build: Callable[[int], BarTable], bars: BarTable, cuts: int = 12) -> Proof:
+    """Make the table of bars again from recorded bars whose end was cut away, and compare it with that of all.
+
+    Which bars are usable, what stands in them and where windows begin anew is part of the past as well.
+
+    Args:
+        build: the table of the recorded bars that opened before a moment (ms); bars: the table of all of them.
+    """
+    checked, leaks = 0, []
+    for rows in sorted({int(n) for n in np.linspace(2 * WARM_UP, len(bars.open_ms) - 1, cuts * PLACES_PER_CUT)}):
+        try:
+            known = build(int(bars.open_ms[rows]))
+        except FitRefused:
+            # So few bars have no usual distance yet: nothing can be said of this cut.
+            continue
+        past = cut(bars, rows)
+        checked += rows * (1 + len(BAR_COLUMNS))
+        leaks += [Leak(column=name, at=at, cut=rows, difference=apart) for name, at, apart in _apart(known, past)]
+    first = {leak.column: leak for leak in reversed(leaks)}
+    return Proof(checked=checked, leaks=tuple(first.values()))
+
+
+def _apart(known: BarTable, past: BarTable) -> Iterator[tuple[str, int, float]]:
+    """Yield each column of the bars that differs, the first row where it does, and by how much."""
+    if not np.array_equal(known.open_ms, past.open_ms):
+        common = min(len(known.open_ms), len(past.open_ms))
+        moved = np.flatnonzero(known.open_ms[:common] != past.open_ms[:common])
+        yield "bar:open_ms", int(moved[0]) if len(moved) else max(0, common - 1), math.inf
+        return
+    for name in BAR_COLUMNS:
+        apart = np.abs(getattr(known, name) - getattr(past, name))
+        if len(moved := np.flatnonzero(apart > 0.0)):
+            yield f"bar:{name}", int(moved[0]), float(apart[moved[0]])
+    begins = {part.start for part in known.stretches} ^ {part.start for part in past.stretches}
+    # The usual distance of few bars may be another than that of all: then it is not known yet what a gap is.
+    if begins and known.bar_ms == past.bar_ms:
+        yield "bar:stretch", min(begins), math.inf
+
+
 def scaler_leaks(bars: BarTable, model: AnyModel) -> list[Leak] | None:
-    """Return the features whose scaler is not that of training bars, or ``None`` where these bars cannot tell.
+    """Return what ``row_scaler_leaks`` finds in the feature rows of bars."""
+    return row_scaler_leaks(bars.features(), bars.open_ms, bars.bar_ms, model)
+
+
+def row_scaler_leaks(rows: Array, open_ms: NDArray[np.int64], bar_ms: int, model: AnyModel) -> list[Leak] | None:
+    """Return the features whose scaler is not that of training rows, (T, 7), or ``None`` where these cannot tell.
 
     The scaler of a fit is the mean and spread of all its bars, that of a model which learned on since of the first of
     them; whatever else it is, it knew bars that the card does not own up to. ``cut`` is where training ended.
     """
-    rows = bars.features()
     used = np.isfinite(rows).all(axis=1)
     if not isinstance(model, RegimeModel):
         return None
-    used &= (bars.open_ms >= model.trained_from_ms) & (bars.open_ms < model.trained_to_ms)
-    times = bars.open_ms[used]
-    spans = len(times) and (int(times[0]), int(times[-1]) + bars.bar_ms) == (model.trained_from_ms, model.trained_to_ms)
+    used &= (open_ms >= model.trained_from_ms) & (open_ms < model.trained_to_ms)
+    times = open_ms[used]
+    spans = len(times) and (int(times[0]), int(times[-1]) + bar_ms) == (model.trained_from_ms, model.trained_to_ms)
     if not spans or len(times) != model.bars:
         return None
     values = (rows[used][:, model.columns] - model.scaler_mean) / model.scaler_scale
@@ -144,10 +189,9 @@ def cut(bars: BarTable, rows: int) -> BarTable:
 
 def part(bars: BarTable, first: int, last: int) -> BarTable:
     """Return the bars from number ``first`` to before ``last``."""
-    columns = ("open_ms", "open", "high", "low", "close", "volume")
     return replace(
         bars,
-        **{name: getattr(bars, name)[first:last] for name in columns},
+        **{name: getattr(bars, name)[first:last] for name in ("open_ms", *BAR_COLUMNS)},
         stretches=tuple(
             slice(max(each.start, first) - first, min(each.stop, last) - first)
             for each in bars.stretches
