@@ -11,7 +11,7 @@ from engine_service.backtest.series import BarSeries
 from strategies.features import SPLIT_JUMP
 from strategies.regime_policy import PolicyOptions
 from strategies.research.after_training import exposures_of
-from strategies.research.catalogue import StrategyChoice
+from strategies.research.catalogue import WITH_MODEL, StrategyChoice
 
 
 def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator[str]:
@@ -33,6 +33,18 @@ def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator
             yield f"ENDED_EARLY: {name} ends {early} ms before the others; it is held at its last price"
         if columns.open_at[0] > first:
             yield f"LISTED_LATE: {name} begins {int(columns.open_at[0]) - first} ms after the others"
+
+
+def in_sample(series: Mapping[str, BarSeries], names: Mapping[str, str], choice: StrategyChoice) -> Iterator[str]:
+    """Yield which symbols are traded on bars that their model learned from: such figures say nothing of later ones."""
+    for symbol, model in choice.models.items() if choice.name in WITH_MODEL else ():
+        opens = series[symbol].open_at
+        seen = int(np.count_nonzero((opens >= model.trained_from_ms) & (opens < model.trained_to_ms)))
+        if seen:
+            yield (
+                f"IN_SAMPLE: the model of {names[symbol]} learned from {seen} of these {len(opens)} bars; "
+                f"unseen ones begin at {model.trained_to_ms} ms (--from)"
+            )
 
 
 def idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:

@@ -22,8 +22,8 @@ from engine_service.backtest.options import BacktestOptions, FillRow, LimitInval
 from engine_service.backtest.series import BadBars, BarSeries, check_one_venue, checked_symbol
 from engine_service.backtest.signals import wishes_for
 from engine_service.backtest.vector_path import EventPathNeeded, FundsShort, trade_crossings
-from orchestration.cli.backtest_notes import idle, notes
-from orchestration.cli.bar_files import parse_time, read_bars
+from orchestration.cli.backtest_notes import idle, in_sample, notes
+from orchestration.cli.bar_files import check_interval, parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused, written
 from orchestration.cli.trial_file import count_trials, deflated, scope_of
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
@@ -79,7 +79,7 @@ def run(options: RunOptions) -> Done:
     """
     try:
         series, names = load(options)
-        choice = strategy_choice(options, names)
+        choice = strategy_choice(options, series, names)
         funding = _funding(options, names)
         with undisturbed():
             began = time.perf_counter()
@@ -101,7 +101,7 @@ def run(options: RunOptions) -> Done:
         version=choice.version,
         at_open=options.fill_at == "open",
         figures={**figures, "seconds": seconds},
-        notes=(*notes(series, names), *idle(choice, figures)),
+        notes=(*notes(series, names), *in_sample(series, names, choice), *idle(choice, figures)),
     )
 
 
@@ -241,11 +241,11 @@ def _floats(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
     return frame.get_column(name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def strategy_choice(options: RunOptions, names: Mapping[str, str]) -> StrategyChoice:
+def strategy_choice(options: RunOptions, series: Mapping[str, BarSeries], names: Mapping[str, str]) -> StrategyChoice:
     """Return the strategy with its models, if it needs any.
 
     Raises:
-        Refused: the model folder cannot be used.
+        Refused: the model folder cannot be used, or its models read bars of another length.
     """
     choice = StrategyChoice(name=options.strategy, settings=options.settings)
     if options.model is None:
@@ -264,6 +264,8 @@ def strategy_choice(options: RunOptions, names: Mapping[str, str]) -> StrategyCh
     models = {symbol: model for symbol, model in read.items() if isinstance(model, RegimeModel)}
     if layered := [names[symbol] for symbol in read.keys() - models.keys()]:
         raise Refused(f"MODEL_KIND: no strategy trades the hierarchical model of {', '.join(layered)}", Exit.USAGE)
+    for symbol in models:
+        check_interval(series[symbol].bar_ms, str(bundle["interval"]))
     return StrategyChoice(
         name=options.strategy, settings=options.settings, models=models, version=str(bundle["version"])
     )

@@ -113,6 +113,8 @@ def _ensemble(choice: StrategyChoice, symbol: str, values: Mapping[str, Any]) ->
     return EnsembleStrategy(members, {"ma_cross": share, "hmm_regime": 1.0 - share})
 
 
+#: The strategies that trade a model's regimes.
+WITH_MODEL = frozenset({"hmm_regime", "ensemble"})
 _ARTICLE: Mapping[type, str] = {int: "a whole number", float: "a number"}
 CATALOGUE: Mapping[str, _Known] = {
     "ma_cross": _Known({"fast": int, "slow": int}, _ma_cross),

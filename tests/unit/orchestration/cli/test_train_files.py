@@ -232,3 +232,25 @@ def test_what_cannot_be_written_is_refused_by_its_option(model: Path, file: Path
     for result in (CliRunner().invoke(app, words), train(file, tmp_path / "file" / "model", "--symbol", SYMBOL)):
         assert isinstance(result.exception, Refused)
         assert "--out" in str(result.exception)
+
+
+def test_a_backtest_says_on_how_many_bars_of_its_training_it_trades(model: Path, tmp_path: Path) -> None:
+    longer, end = frame(bars=BARS + 300), int(frame().get_column("ts").max()) + BAR_MS  # type: ignore[arg-type]
+    longer.write_parquet(tmp_path / "bars.parquet")
+    words = ["backtest", "--bars", str(tmp_path / "bars.parquet"), "--model", str(model), "--quantity", "0.01"]
+
+    def notes(*more: str) -> str:
+        result = CliRunner().invoke(app, [*words, *more])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    whole = notes("--strategy", "hmm_regime")
+    learned = BARS - read_model_folder(model)[1].bars_dropped[SYMBOL]["warm_up"]
+    assert f"IN_SAMPLE: the model of {SYMBOL} learned from {learned} of these {BARS + 300} bars" in whole
+    assert f"unseen ones begin at {end} ms" in whole
+    assert "IN_SAMPLE" not in notes("--strategy", "hmm_regime", "--from", str(end))
+    assert "IN_SAMPLE" not in notes("--strategy", "ma_cross")
+    first = pl.col("ts").min()
+    longer.with_columns(first + (pl.col("ts") - first) * 60).write_parquet(tmp_path / "bars.parquet")
+    refusal = CliRunner().invoke(app, [*words, "--strategy", "hmm_regime"]).exception
+    assert "BARS_INTERVAL: the model reads 1m bars, these are 1h" in str(refusal)
