@@ -80,10 +80,10 @@ def run(options: EvaluateOptions) -> int:
         raise Refused(f"MODEL_UNTRUSTED: {error}", Exit.USAGE) from error
     wanted = {name.casefold(): name for name in options.symbols}
     names = [name for name in bundle["symbols"] if not wanted or name.casefold() in wanted]
-    if unknown := [wanted[name] for name in wanted.keys() - {name.casefold() for name in names}]:
-        raise Refused(
-            f"SYMBOL_UNKNOWN: {', '.join(sorted(unknown))}; the model holds {', '.join(bundle['symbols'])}", Exit.USAGE
-        )
+    unknown = sorted(wanted[name] for name in wanted.keys() - {name.casefold() for name in names})
+    if unknown or not names:
+        held = ", ".join(bundle["symbols"]) or "none"
+        raise Refused(f"SYMBOL_UNKNOWN: {', '.join(unknown)}; the model holds {held}", Exit.USAGE)
     with progress(console, "evaluating") as tell:
         found = [_evaluate(name, bundle["symbols"][name], card, options) for name in tell(names)]
     leaking = [one for one in found if one.leaks]
