@@ -24,6 +24,7 @@ from engine_service.backtest.signals import wishes_for
 from engine_service.backtest.vector_path import EventPathNeeded, FundsShort, trade_crossings
 from orchestration.cli.backtest_notes import idle, in_sample, notes
 from orchestration.cli.bar_files import check_interval, parse_time, read_bars
+from orchestration.cli.funding_file import read_funding
 from orchestration.cli.layout import Exit, Refused, written
 from orchestration.cli.trial_file import count_trials, deflated, scope_of
 from strategies.research.catalogue import StrategyChoice, UnknownSetting
@@ -80,7 +81,9 @@ def run(options: RunOptions) -> Done:
     try:
         series, names = load(options)
         choice = strategy_choice(options, series, names)
-        funding = _funding(options, names)
+        if options.funding is not None and options.market != "futures":
+            raise Refused("--funding is for --market futures", Exit.USAGE)
+        funding = read_funding(options.funding, names, series) if options.funding is not None else {}
         with undisturbed():
             began = time.perf_counter()
             traded = _trade(options, series, choice, funding)
@@ -269,24 +272,6 @@ def strategy_choice(options: RunOptions, series: Mapping[str, BarSeries], names:
     return StrategyChoice(
         name=options.strategy, settings=options.settings, models=models, version=str(bundle["version"])
     )
-
-
-def _funding(options: RunOptions, names: Mapping[str, str]) -> dict[str, list[FundingRate]]:
-    if options.funding is None:
-        return {}
-    if options.market != "futures":
-        raise Refused("--funding is for --market futures", Exit.USAGE)
-    try:
-        frame = pl.read_parquet(options.funding, columns=["symbol", "ts", "funding_rate"]).sort("ts")
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise Refused(f"FUNDING_UNREADABLE: {options.funding}: {error}", Exit.USAGE) from error
-    rates: dict[str, list[FundingRate]] = {}
-    for symbol, name in names.items():
-        rows = frame.filter(pl.col("symbol") == name).select("ts", "funding_rate").rows()
-        rates[symbol] = [FundingRate(int(at), Decimal(repr(float(rate)))) for at, rate in rows]
-    if lacking := [names[symbol] for symbol, found in rates.items() if not found]:
-        raise Refused(f"FUNDING_MISSING: no rates of {', '.join(lacking)}", Exit.CONFIGURATION)
-    return rates
 
 
 # --- what is said -----------------------------------------------------------------------------------------------

@@ -10,16 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from orchestration.cli.layout import Exit, Refused
+from orchestration.cli.parquet_rows import check_times, read_rows
 from strategies.regimes.bar_table import PRICES, BarTable, check_bars
 
-#: The year 3000: milliseconds beyond it are microseconds.
-LATEST_MS = 32_503_680_000_000
-#: The years 2001 to 2103 in seconds; as milliseconds they all are of early 1970.
-SECONDS = (1_000_000_000, 4_200_000_000)
-MINUTE_MS = 60_000
 LONGEST_MS = 18
 UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
-COLUMNS = ("symbol", "ts", *PRICES, "volume")
 
 
 def read_bars(path: Path, symbols: tuple[str, ...], first_ms: int | None, last_ms: int | None) -> pl.DataFrame:
@@ -30,12 +25,7 @@ def read_bars(path: Path, symbols: tuple[str, ...], first_ms: int | None, last_m
     """
     if first_ms is not None and last_ms is not None and first_ms >= last_ms:
         raise Refused(f"SPAN_EMPTY: --from ({first_ms} ms) must lie before --to ({last_ms} ms)", Exit.USAGE)
-    try:
-        frame = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).partition("\n")[0]
-        raise Refused(f"BARS_UNREADABLE: {path} is no Parquet file that can be read: {reason}", Exit.USAGE) from error
-    frame = _typed(path, frame)
+    frame = read_rows(path, "BARS", (*PRICES, "volume"))
     known = frame.get_column("symbol").unique(maintain_order=True).to_list()
     folded = _folded(known)
     if symbols and known:
@@ -48,29 +38,8 @@ def read_bars(path: Path, symbols: tuple[str, ...], first_ms: int | None, last_m
         frame = frame.filter(pl.col("ts") < last_ms)
     if frame.is_empty():
         raise Refused("NO_BARS: the file holds no bar of the symbol within the span", Exit.USAGE)
-    _check_times(frame.get_column("ts"))
+    check_times(frame.get_column("ts"), "BARS")
     return frame
-
-
-def _typed(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns of bars, ts as 64-bit milliseconds, symbol as text."""
-    if missing := sorted(set(COLUMNS) - set(frame.columns)):
-        raise Refused(f"BARS_SCHEMA: {path} lacks the columns {', '.join(missing)}", Exit.USAGE)
-    types = {name: frame.schema[name] for name in COLUMNS}
-    wrong = [name for name in (*PRICES, "volume") if not types[name].is_numeric()]
-    wrong += [] if types["ts"].is_integer() else ["ts"]
-    wrong += [] if isinstance(types["symbol"], pl.String | pl.Categorical | pl.Enum) else ["symbol"]
-    if wrong:
-        found = ", ".join(f"{name} is {types[name]}" for name in wrong)
-        raise Refused(
-            f"BARS_SCHEMA: {found}; ts holds whole milliseconds since 1970, symbol text, the others numbers", Exit.USAGE
-        )
-    frame = frame.select(COLUMNS)
-    if frame.null_count().select("symbol", "ts").row(0) != (0, 0):
-        raise Refused("BARS_SCHEMA: symbol and ts may not be empty", Exit.USAGE)
-    # What no signed 64 bits hold is no time either, and is refused as one.
-    whole = frame.get_column("ts").cast(pl.Int64, strict=False).fill_null(-1)
-    return frame.with_columns(whole, pl.col("symbol").cast(pl.String))
 
 
 def _folded(known: Sequence[str]) -> dict[str, str]:
@@ -82,15 +51,6 @@ def _folded(known: Sequence[str]) -> dict[str, str]:
         if (other := folded.setdefault(name.casefold(), name)) != name:
             raise Refused(f"SYMBOL_AMBIGUOUS: {other} and {name} differ in nothing but case", Exit.USAGE)
     return folded
-
-
-def _check_times(times: pl.Series) -> None:
-    if not times.is_between(0, LATEST_MS).all():
-        raise Refused("BARS_SCHEMA: ts holds milliseconds since 1970; these are none of any bar", Exit.USAGE)
-    if times.is_between(*SECONDS).all() and (times.unique().sort().diff().drop_nulls() % MINUTE_MS != 0).any():
-        raise Refused(
-            "BARS_SCHEMA: ts holds milliseconds since 1970; these look like seconds: multiply them by 1000", Exit.USAGE
-        )
 
 
 def table_of(frame: pl.DataFrame, *, drop_dead_tail: bool) -> tuple[BarTable, dict[str, int]]:
