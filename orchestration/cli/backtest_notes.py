@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine_service.backtest.series import BarSeries
 from strategies.features import SPLIT_JUMP
+from strategies.ma_cross import UNITS
 from strategies.regime_policy import PolicyOptions
 from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import WITH_MODEL, StrategyChoice
@@ -26,6 +28,8 @@ def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator
             yield f"ZERO_VOLUME: {name} has {still} bars without volume; orders there trade at the bar's price"
         if (at := _first_jump(columns)) is not None:
             yield f"SPLIT: {name} jumps at {at} ms as no trade does; a split traded through looks like profit or loss"
+        if _is_finer(columns.close):
+            yield f"PRICE_FINER: {name} has prices finer than 1e-8, which no venue writes; ma_cross reads them to that"
         if columns.close.min() == columns.close.max():
             yield f"CONSTANT_PRICE: {name} never moves"
         if columns.close_at[-1] < last:
@@ -56,6 +60,12 @@ def idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"NO_EXPOSURE: no regime of {', '.join(without)} pays its costs beyond doubt, so nothing was traded"
     else:
         yield "NO_ORDERS: the strategy asked for no change of exposure"
+
+
+def _is_finer(prices: NDArray[np.float64]) -> bool:
+    """True where a price has more decimals than averages are compared to; large ones have no room for so many."""
+    units = prices * UNITS
+    return bool(((np.rint(units) / UNITS != prices) & (units < 2.0**53)).any())
 
 
 def _first_jump(columns: BarSeries) -> int | None:

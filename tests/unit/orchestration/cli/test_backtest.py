@@ -271,6 +271,13 @@ def test_a_split_is_named_where_it_stands(nhmm: Any) -> None:
     assert "SPLIT" not in nhmm(whole, "--json")[1]
 
 
+def test_prices_finer_than_venues_write_are_named(nhmm: Any) -> None:
+    whole = frame(walk(300))
+    fine = whole.with_columns(pl.col("open", "high", "low", "close") * 1e-9)
+    assert "note: PRICE_FINER: BTCUSDT" in nhmm(fine, "--json")[1]
+    assert "PRICE_FINER" not in nhmm(whole, "--json")[1]
+
+
 def test_bars_that_stand_newest_first_are_called_unsorted(nhmm: Any) -> None:
     ended, _, err = nhmm(frame(walk(100)).reverse(), "--json")
     assert ended == 4
