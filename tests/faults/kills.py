@@ -4,6 +4,7 @@ place of its code."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import shutil
@@ -112,7 +113,8 @@ class AimedKill:
         strace = await _aim(engine, self.syscall, self.nth, path)
         if not starting:
             await _held(engine, strace)
-            engine.terminate()
+            with contextlib.suppress(ProcessLookupError):  # a late snapshot of the start was met instead
+                engine.terminate()
         # Started or stopped, it comes there by itself, however busy the machine is.
         return await _struck(engine, strace, READY_WITHIN_S)
 
