@@ -130,3 +130,31 @@ def test_a_request_that_the_end_of_the_process_cuts_off_is_told_so(monkeypatch: 
         assert orjson.loads(heard.partition(b"\r\n\r\n")[2])["code"] == "SHUTTING_DOWN"
 
     asyncio.run(scenario())
+
+
+def test_a_caller_whom_nobody_has_let_in_yet_when_the_listener_closes_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FAREWELL_S", 0.0)
+
+    async def scenario() -> None:
+        async with serving() as (server, port, task):
+            real_shutdown = server.shutdown
+
+            async def shutdown(sockets: list[socket.socket] | None = None) -> None:
+                # In the turn of the loop in which the listener closes: the kernel has made the connection already.
+                callers.append(socket.create_connection(("127.0.0.1", port)))
+                callers[0].sendall(REQUEST)
+                await real_shutdown(sockets)
+
+            callers: list[socket.socket] = []
+            monkeypatch.setattr(server, "shutdown", shutdown)
+            server.should_exit = True
+            await asyncio.wait_for(asyncio.shield(task), 5)
+        with callers[0] as caller:
+            caller.settimeout(5)
+            heard = caller.recv(4096)
+        assert heard.startswith(b"HTTP/1.1 200"), heard
+        assert heard.endswith(b"hello")
+
+    asyncio.run(scenario())
