@@ -39,6 +39,7 @@ class Exchange:
     _arrived = b""
     _ended = False
     _handed_over = False
+    _end_told = False
     _waiter: Future[None] | None = None
     _head: bytes | None = None
     _chunked = False
@@ -81,13 +82,14 @@ class Exchange:
             self._awaits_continue = False
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         connection.resume_reading()
-        while not (self._arrived or (self._ended and not self._handed_over) or self.answered or self.disconnected):
+        while not (self._arrived or (self._ended and not self._end_told) or self.answered or self.disconnected):
             self._waiter = connection.loop.create_future()
             await self._waiter
         if self.answered or self.disconnected:
             return {"type": "http.disconnect"}
         body, self._arrived = self._arrived, b""
         self._handed_over = True
+        self._end_told = self._ended
         return {"type": "http.request", "body": body, "more_body": not self._ended}
 
     def _wake(self) -> None:

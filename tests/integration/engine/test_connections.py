@@ -169,6 +169,16 @@ def test_a_body_comes_whole_however_it_is_cut() -> None:
     on(echo, scenario)
 
 
+def test_a_body_whose_end_comes_by_itself_has_ended() -> None:
+    async def scenario(port: int) -> None:
+        head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        heard = await told(port, head, b"5\r\nhello\r\n", b"0\r\n\r\n", GET % b"next")
+        assert heard.count(b"HTTP/1.1 200 OK\r\n") == 2, heard
+        assert b"POST /  hello" in heard
+
+    on(echo, scenario)
+
+
 def test_trailers_are_no_headers() -> None:
     async def names(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await read_body(receive)
