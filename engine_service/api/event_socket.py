@@ -20,6 +20,7 @@ from engine_service.api.body import read_object
 from engine_service.api.callers import LOOK_EVERY_S
 from engine_service.api.event_subscription import Subscription, send_events
 from engine_service.api.grants import Principal
+from engine_service.api.request_head import is_own
 from engine_service.api.routes import SOCKETS
 from engine_service.domain.errors import EngineError
 from engine_service.runtime.engine import Engine
@@ -152,10 +153,10 @@ class EventSocket:
 
     def _may_knock(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Tell whether the handshake comes from this machine's own pages, or from a program with a token."""
-        host = headers.get(b"host", b"").decode("ascii")
-        known = host in self.allowed_hosts or host.rpartition(":")[0] in self.allowed_hosts
+        host = headers.get(b"host", b"").decode("ascii").lower()
+        known = is_own(host, self.allowed_hosts)
         origin = headers.get(b"origin")
-        ours = b"authorization" in headers if origin is None else origin.decode("ascii") == f"http://{host}"
+        ours = b"authorization" in headers if origin is None else origin.decode("ascii").lower() == f"http://{host}"
         cross = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
         asked = scope["path"] in SOCKETS and not scope["query_string"]
         return asked and known and ours and not cross and not self.engine.stopping

@@ -107,7 +107,7 @@ class Exchange:
         """
         if self._connection.is_full:
             await self._connection.drained()
-        if self.disconnected:
+        if self.disconnected or (self._is_head and self.answered):
             return
         if self._head is None and message["type"] == "http.response.start":
             self._head = self._head_of(message["status"], message.get("headers", ()))
@@ -159,7 +159,7 @@ class Exchange:
 
     def _send_piece(self, head: bytes, body: bytes, *, more: bool) -> None:
         if self._is_head:
-            body, self._left = b"", 0
+            body, self._left, more = b"", 0, False
         elif self._chunked:
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import secrets
 import select
 import time
@@ -30,9 +31,12 @@ from engine_service.api.problems import problem
 from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
 
 HEAD_DEADLINE_S = 10.0
+#: For so long somebody may take in nothing of what is sent.
+READ_WITHIN_S = 30.0
 #: For so long a connection that was told of the end takes in what crosses the message, then it is gone.
 LINGER_S = 0.2
 _LONGEST_KEPT_TARGET: Final = 256
+_AFTER_HOST: Final = re.compile(rb"[/?#]")
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 #: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
 _LONGEST_TARGET: Final = 8 * 1024
@@ -56,6 +60,8 @@ class DeadlineProtocol(asyncio.Protocol):
     ) -> None:
         self.loop = _loop or asyncio.get_running_loop()
         self.is_full = False
+        self._unread = 0
+        self._read_deadline = math.inf
         self.tasks = server_state.tasks
         self._app = config.loaded_app
         self._config, self._app_state = config, app_state
@@ -109,9 +115,23 @@ class DeadlineProtocol(asyncio.Protocol):
                 self._become_socket()
 
     def close_if_late(self, now_s: float) -> None:
-        """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time."""
+        """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time.
+
+        Who takes in nothing of an answer is cut off: what waits for room in its buffers would wait for ever.
+        """
         if now_s > self._deadline and not self._transport.is_closing():
             self._transport.close()
+        if self.is_full:
+            self._look_at_reader(now_s)
+
+    def _look_at_reader(self, now_s: float) -> None:
+        unread = self._transport.get_write_buffer_size()
+        if unread < self._unread:
+            self._read_deadline = now_s + READ_WITHIN_S
+        elif now_s > self._read_deadline:
+            _log.warning("a caller that reads nothing is cut off", unread_bytes=unread)
+            self._transport.abort()
+        self._unread = unread
 
     def leave(self) -> None:
         """Let the next answer on this connection be the last one."""
@@ -174,7 +194,10 @@ class DeadlineProtocol(asyncio.Protocol):
             return
         version = parser.get_http_version()
         url = self._url
-        path, raw_path, query = (_kept_target if len(url) <= _LONGEST_KEPT_TARGET else _target)(url)
+        path, raw_path, query, host = (_kept_target if len(url) <= _LONGEST_KEPT_TARGET else _target)(url)
+        if host:
+            # Asked by its whole address, the address counts and the header does not (RFC 9112, 3.2.2).
+            self._headers = [(name, host if name == b"host" else value) for name, value in self._headers]
         method = parser.get_method().decode("ascii")
         exchange = Exchange(
             self,
@@ -289,6 +312,8 @@ class DeadlineProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_full = True
+        self._unread = self._transport.get_write_buffer_size()
+        self._read_deadline = time.monotonic() + READ_WITHIN_S
 
     def resume_writing(self) -> None:
         self.is_full = False
@@ -303,11 +328,18 @@ class DeadlineProtocol(asyncio.Protocol):
             await asyncio.shield(self._drained)
 
 
-def _target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Return path, raw path and query."""
+def _target(url: bytes) -> tuple[str, bytes, bytes, bytes]:
+    """Return path, raw path, query and the host that stands before them, empty where none does."""
     parsed = httptools.parse_url(url)
-    path = parsed.path.decode("ascii")
-    return urllib.parse.unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+    raw_path = parsed.path or b"/"
+    path = raw_path.decode("ascii")
+    host = b""
+    if parsed.schema is not None:
+        scheme, _, rest = url.partition(b"://")
+        host = _AFTER_HOST.split(rest, maxsplit=1)[0]
+        if scheme.lower() != b"http":
+            host = scheme + b"://" + host  # a service that is not here: no name of this machine
+    return urllib.parse.unquote(path) if "%" in path else path, raw_path, parsed.query or b"", host
 
 
 #: Most requests go to a few routes; a long target is not kept, so that nobody can fill the memory with them.

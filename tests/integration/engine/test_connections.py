@@ -306,6 +306,46 @@ def test_an_answer_that_breaks_off_ends_the_connection() -> None:
     on(breaks_off, scenario)
 
 
+@pytest.mark.parametrize("requests", [GET % b"", GET % b"" * 3])
+def test_who_takes_in_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, requests: bytes) -> None:
+    monkeypatch.setattr(http_protocol, "READ_WITHIN_S", 1.0)
+
+    async def large(_scope: dict[str, Any], _receive: Any, send: Any) -> None:
+        await answer(send, b"x" * 20_000_000)
+
+    async def scenario(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(requests)
+        await asyncio.sleep(4)
+        heard = 0
+        while part := await asyncio.wait_for(reader.read(65_536), 5):
+            heard += len(part)
+        assert heard < 20_000_000, "what the kernel had taken, and the end"
+        assert (await told(port, GET % b"")).endswith(b"xxx")
+        writer.close()
+
+    on(large, scenario)
+
+
+def test_who_takes_in_little_at_a_time_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "READ_WITHIN_S", 1.5)
+    size = 20_000_000
+
+    async def large(_scope: dict[str, Any], _receive: Any, send: Any) -> None:
+        await answer(send, b"x" * size)
+
+    async def scenario(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(GET % b"")
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.5)
+            await reader.readexactly(size // 10)
+        writer.close()
+
+    on(large, scenario)
+
+
 def test_a_stream_waits_for_a_slow_reader_and_ends_with_it() -> None:
     sent = 0
     over = asyncio.Event()
