@@ -79,6 +79,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._awaits_continue = False
         self._socket_request = b""
+        self._in_head = False
         self._deadline = math.inf
         self._reading = True
         self._leaving = False
@@ -117,9 +118,11 @@ class DeadlineProtocol(asyncio.Protocol):
     def close_if_late(self, now_s: float) -> None:
         """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time.
 
+        A next request that is here and only not read yet has come in time: the close would answer it with a reset.
         Who takes in nothing of an answer is cut off: what waits for room in its buffers would wait for ever.
         """
-        if now_s > self._deadline and not self._transport.is_closing():
+        late = now_s > self._deadline and not self._transport.is_closing()
+        if late and (self._in_head or not self._is_spoken_to()):
             self._transport.close()
         if self.is_full:
             self._look_at_reader(now_s)
@@ -174,6 +177,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._awaits_continue = False
+        self._in_head = True
         self._deadline = time.monotonic() + HEAD_DEADLINE_S
 
     def on_url(self, url: bytes) -> None:
@@ -186,6 +190,7 @@ class DeadlineProtocol(asyncio.Protocol):
             self._awaits_continue = True
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._deadline = math.inf
         parser = self._parser
         if parser.should_upgrade() and self._asks_for_socket():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import pytest
 
 from engine_service.api import server as module
 from engine_service.api.gate import Gate
+from engine_service.api.http_protocol import DeadlineProtocol
 from engine_service.api.server import Server, listen, server_of
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -87,6 +89,22 @@ def test_a_request_that_is_not_read_yet_when_its_connection_would_be_closed_is_a
                 answer = caller.recv(4096)
             assert answer.startswith(b"HTTP/1.1 200")
             assert answer.endswith(b"hello")
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_is_here_when_its_connection_has_been_silent_too_long_is_answered() -> None:
+    async def scenario() -> None:
+        async with serving() as (server, port, _):
+            with socket.create_connection(("127.0.0.1", port)) as caller:
+                while not server.server_state.connections:  # noqa: ASYNC110  # as above
+                    await asyncio.sleep(0.01)
+                caller.settimeout(0)
+                caller.sendall(REQUEST)
+                for connection in list(server.server_state.connections):
+                    cast("DeadlineProtocol", connection).close_if_late(time.monotonic() + 3_600)
+                await asyncio.sleep(0.2)
+                assert caller.recv(4096).endswith(b"hello")
 
     asyncio.run(scenario())
 
