@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import secrets
 import select
 import time
-import urllib.parse
 from asyncio import Future
 from collections import deque
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -28,6 +25,7 @@ from uvicorn.server import ServerState
 
 from engine_service.api.http_exchange import EXCHANGE, Exchange
 from engine_service.api.problems import problem
+from engine_service.api.request_target import target_of
 from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
 
 HEAD_DEADLINE_S = 10.0
@@ -35,8 +33,6 @@ HEAD_DEADLINE_S = 10.0
 READ_WITHIN_S = 30.0
 #: For so long a connection that was told of the end takes in what crosses the message, then it is gone.
 LINGER_S = 0.2
-_LONGEST_KEPT_TARGET: Final = 256
-_AFTER_HOST: Final = re.compile(rb"[/?#]")
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 #: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
 _LONGEST_TARGET: Final = 8 * 1024
@@ -70,15 +66,14 @@ class DeadlineProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._connections: set[Any] = server_state.connections
         self._transport: Any = None
-        self._parser: Any = httptools.HttpRequestParser(self)
-        # A caller that says `Connection: close` may send what it likes behind it: its request is still answered.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser: Any = self._new_parser()
         self._exchange: Exchange | None = None
         self._waiting: deque[tuple[Exchange, Scope]] = deque()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._awaits_continue = False
         self._socket_request = b""
+        self._plain_request = b""
         self._in_head = False
         self._deadline = math.inf
         self._reading = True
@@ -106,14 +101,25 @@ class DeadlineProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._told:
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._refuse()
-        except httptools.HttpParserUpgrade:
-            # Where nothing is offered to change to, the request itself is answered; what follows it is not HTTP.
-            if self._socket_request:
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserError:
+                self._refuse()
+            except httptools.HttpParserUpgrade as found:
+                if not self._socket_request:
+                    # An offer that is not taken up (Java's client makes one): the parser has left out the body.
+                    self._parser = self._new_parser()
+                    data = self._plain_request + data[found.args[0] :]
+                    continue
                 self._become_socket()
+            return
+
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        # A caller that says `Connection: close` may send what it likes behind it: its request is still answered.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def close_if_late(self, now_s: float) -> None:
         """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time.
@@ -193,13 +199,15 @@ class DeadlineProtocol(asyncio.Protocol):
         self._in_head = False
         self._deadline = math.inf
         parser = self._parser
-        if parser.should_upgrade() and self._asks_for_socket():
-            lines = [b"%b: %b\r\n" % pair for pair in self._headers]
-            self._socket_request = b"GET %b HTTP/1.1\r\n%b\r\n" % (self._url, b"".join(lines))
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            if self._asks_for_socket():
+                self._socket_request = self._head_again()
+            else:
+                self._headers = [pair for pair in self._headers if pair[0] != b"upgrade"]
+                self._plain_request = self._head_again()
             return
         version = parser.get_http_version()
-        url = self._url
-        path, raw_path, query, host = (_kept_target if len(url) <= _LONGEST_KEPT_TARGET else _target)(url)
+        path, raw_path, query, host = target_of(self._url)
         if host:
             # Asked by its whole address, the address counts and the header does not (RFC 9112, 3.2.2).
             self._headers = [(name, host if name == b"host" else value) for name, value in self._headers]
@@ -238,6 +246,11 @@ class DeadlineProtocol(asyncio.Protocol):
         idle = self._exchange is None or self._exchange.answered
         asked = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self._headers)
         return idle and asked and self._socket_protocol is not None and self._parser.get_method() == b"GET"
+
+    def _head_again(self) -> bytes:
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        lines = b"".join([b"%b: %b\r\n" % pair for pair in self._headers])
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, lines)
 
     def on_body(self, body: bytes) -> None:
         if self._exchange is not None and not self._exchange.answered:
@@ -331,21 +344,3 @@ class DeadlineProtocol(asyncio.Protocol):
             if self._drained is None or self._drained.done():
                 self._drained = self.loop.create_future()
             await asyncio.shield(self._drained)
-
-
-def _target(url: bytes) -> tuple[str, bytes, bytes, bytes]:
-    """Return path, raw path, query and the host that stands before them, empty where none does."""
-    parsed = httptools.parse_url(url)
-    raw_path = parsed.path or b"/"
-    path = raw_path.decode("ascii")
-    host = b""
-    if parsed.schema is not None:
-        scheme, _, rest = url.partition(b"://")
-        host = _AFTER_HOST.split(rest, maxsplit=1)[0]
-        if scheme.lower() != b"http":
-            host = scheme + b"://" + host  # a service that is not here: no name of this machine
-    return urllib.parse.unquote(path) if "%" in path else path, raw_path, parsed.query or b"", host
-
-
-#: Most requests go to a few routes; a long target is not kept, so that nobody can fill the memory with them.
-_kept_target = lru_cache(maxsize=512)(_target)

@@ -253,6 +253,18 @@ def test_nothing_is_changed_to_another_protocol_than_websocket() -> None:
     async def scenario(port: int) -> None:
         head = b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
         assert (await told(port, head)).endswith(b"GET /up  ")
+        offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+        post = (POST % 5).replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n")
+        chunked = post.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+        for request in (post + b"hello", chunked + b"5\r\nhello\r\n0\r\n\r\n"):
+            heard = await told(port, request + head + request, GET % b"next")
+            assert heard.count(b"HTTP/1.1 200 OK") == 4, heard
+            assert heard.count(b"POST /  hello") == 2
+            assert heard.endswith(b"GET /next  ")
+            assert (await told(port, *(request[at : at + 1] for at in range(len(request))), pause_s=0)).endswith(
+                b"hello"
+            )
+        assert b" 400 " in await told(port, b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: a\r\n\r\n")
 
     on(echo, scenario)
 
