@@ -23,7 +23,7 @@ from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
-from engine_service.execution.send import feed_breaker
+from engine_service.execution.send import HELD_UP, feed_breaker, held_up
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.grid import price_off_grid, quantity_off_grid
@@ -39,6 +39,7 @@ from engine_service.venues.port import (
 AMEND_TIMEOUT_S = 15.0
 #: A venue's word for: nothing was done, because the order to be changed is not open any more.
 ORDER_GONE = "VENUE_UNKNOWN_ORDER"
+_HALTED = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
 
 
 class AmendStatus(StrEnum):
@@ -209,7 +210,10 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await _never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
         return
     if core.state.halted and not order.reduce_only:
-        await _stopped(core, cid, replacement)
+        await _stopped(core, cid, replacement, _HALTED)
+        return
+    if held_up(core, order):
+        await _stopped(core, cid, replacement, HELD_UP)
         return
     new_id = "" if replacement is None else replacement.client_order_id
     asked = AmendRequest(
@@ -232,9 +236,8 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await _settle_legs(core, order, new_id, outcome)
 
 
-async def _stopped(core: EngineCore, cid: str, replacement: Order | None) -> None:
-    """Trading was halted while the change was being written down: nothing of it leaves."""
-    stopped = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
+async def _stopped(core: EngineCore, cid: str, replacement: Order | None, stopped: Rejected) -> None:
+    """Something came up while the change was being written down: nothing of it leaves."""
     if replacement is not None:
         await _never_sent(core, replacement.client_order_id, stopped.code, stopped.reason)
     await _put_back(core, cid, stopped)

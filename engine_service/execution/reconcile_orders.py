@@ -19,12 +19,13 @@ from engine_service.execution.apply_report import (
 )
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
-from engine_service.execution.venue_words import from_report
+from engine_service.execution.venue_words import from_report, quarantined
 from engine_service.venues.port import AccountSnapshot, OrderReport, Venue
 
 #: An order that changed this recently may not be in the venue's list yet.
 RECENT_MS = 5_000
-OVERLAP_MS = 3_600_000
+#: An order that ended this recently may still stand in it.
+ENDED_MS = 10_000
 TOMBSTONES_AT_ONCE = 5
 TOMBSTONE_TURN_S = 10.0
 NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
@@ -132,7 +133,12 @@ async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) 
 
 
 def _may_be_ours(core: EngineCore, fill: Fill) -> bool:
-    """True while an order of ours on the symbol has no venue id yet: the trade may belong to it."""
+    """True while an order of ours on the symbol has no venue id yet: the trade may belong to it.
+
+    A trade that names its order was looked for under that name and not found: it is somebody else's, whatever is open.
+    """
+    if fill.client_order_id:
+        return False
     nameless = any(
         order.status in NAMELESS and not order.venue_order_id
         for order in core.state.orders_of_line(fill.symbol, fill.market)
@@ -179,6 +185,7 @@ async def compare_open_orders(
         if found is not None:
             theirs.add(found.client_order_id)
             await _take_shape(core, found, report, at_start=at_start)
+            await _see_that_it_ended(core, venue, found)
         if before is None and found is not None and found.external:
             imported.append(found.client_order_id)
     now = core.clock.now_ms()
@@ -192,6 +199,25 @@ async def compare_open_orders(
 def _moved_lately(order: Order, now_ms: int, *, at_start: bool) -> bool:
     """True while the venue's list may lag behind the order. A wall clock that was set back makes nothing recent."""
     return not at_start and 0 <= now_ms - order.updated_at_ms < RECENT_MS
+
+
+async def _see_that_it_ended(core: EngineCore, venue: Venue, order: Order) -> None:
+    """An order that ended here some time ago stands in the venue's list: where its own word agrees, it is for a person.
+
+    Its end was a refusal or a "no such order" that was not true. It may trade at any time, and nobody waits for that.
+    """
+    if order.is_open or order.status is OrderStatus.DENIED or 0 <= core.clock.now_ms() - order.updated_at_ms < ENDED_MS:
+        return
+    report = await venue.query_order(order)
+    current = core.state.order(order.client_order_id)
+    if (
+        isinstance(report, OrderReport)
+        and not report.status.is_terminal
+        and current is not None
+        and not current.is_open
+    ):
+        reason = f"{current.status.value} here and open at the venue"
+        await core.commit(*quarantined(current, reason, core.clock.now_ms()))
 
 
 async def _take_shape(core: EngineCore, order: Order, report: OrderReport, *, at_start: bool) -> None:

@@ -145,6 +145,9 @@ def spot_replacement(request: AmendRequest) -> Params:
     params["newClientOrderId"] = request.replacement_client_order_id
     params["cancelOrigClientOrderId"] = order.client_order_id
     params["cancelReplaceMode"] = "STOP_ON_FAILURE"
+    if not order.filled_quantity:
+        # A trade that we have not heard of yet would be bought once more: the venue leaves such an order as it is.
+        params["cancelRestrictions"] = "ONLY_NEW"
     quantity = request.quantity if request.quantity is not None else order.quantity
     if quantity is not None:
         # The old order's fills stay bought: only what is left of the wished total is ordered anew.

@@ -103,6 +103,8 @@ class BinanceSpot(BinanceVenue):
                 lambda body: parse_spot.settled(mapping(body.get("amendedOrder"))),
             )
         answer = await self._attempt(_REPLACE, lambda: params.spot_replacement(request))
+        if isinstance(answer, Failure) and parse_spot.has_traded(answer.venue_code, answer.reason):
+            return parse_spot.traded_meanwhile(answer.reason)
         if isinstance(answer, Failure) and answer.venue_code not in _REPLACE_FAILED:
             return answer.as_outcome()
         outcome = _both_legs(answer, request)

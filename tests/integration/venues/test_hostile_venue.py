@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from engine_service.domain.errors import ConfigurationError
+from engine_service.domain.ids import Market
 from engine_service.venues.binance.spot import BinanceSpot
-from engine_service.venues.port import OrderReport, OutcomeUnknown, ReadFailed
+from engine_service.venues.binance.ws_api import OrderSocket
+from engine_service.venues.port import AmendRequest, OrderReport, OutcomeUnknown, ReadFailed, Rejected
 from tests.integration.venues.adapters import spot_venue
-from tests.unit.engine_service.venues.builders import market_order
+from tests.integration.venues.rig import eventually
+from tests.unit.engine_service.venues.builders import limit_order, market_order
 
 pytestmark = pytest.mark.anyio
 Answer = Callable[[str], bytes]
@@ -137,3 +142,49 @@ async def test_a_query_answered_with_somebody_elses_order_is_no_evidence(
         body = orjson.dumps({**told, "clientOrderId": client_order_id})
         server.answer = lambda path, body=body: http(200, body)  # type: ignore[misc]  # bound now
         assert isinstance(await venue.query_order(order), kind)
+
+
+async def test_a_replacement_refused_because_the_order_has_traded_leaves_no_doubt(
+    server: HostileServer, venue: BinanceSpot
+) -> None:
+    body = b'{"code":-2011,"msg":"Order was not canceled due to cancel restrictions."}'
+    server.answer = lambda path: http(400, body)
+    wish = AmendRequest(order=limit_order(), limit_price=Decimal(31000), replacement_client_order_id="new1")
+    outcome = await venue.amend(wish)
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == "VENUE_ORDER_TRADED"
+    server.answer = lambda path: http(400, b'{"code":-2011,"msg":"Unknown order sent."}')
+    assert isinstance(await venue.amend(wish), OutcomeUnknown)
+
+
+ODD_LIMITS = (
+    '[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":"ten","limit":1,"count":1}]',
+    '[{"rateLimitType":"ORDERS","interval":[],"intervalNum":{},"limit":null,"count":1}]',
+    '{"rateLimitType":"ORDERS"}',
+    "[null,[],7]",
+)
+
+
+@pytest.mark.parametrize("limits", ODD_LIMITS)
+async def test_nonsense_beside_an_answer_on_the_order_socket_ends_nothing(limits: str) -> None:
+    async def answer(socket: ServerConnection) -> None:
+        async for message in socket:
+            number = orjson.loads(message)["id"]
+            for text in ("[1,", "[1]", '{"id":null,"status":400}', '{"id":"no-such","status":200,"result":{}}'):
+                await socket.send(text)
+            await socket.send(f'{{"id":"{number}","status":200,"result":{{"orderId":{number}}},"rateLimits":{limits}}}')
+
+    async with serve(answer, "127.0.0.1", 0) as exchange:
+        port = next(iter(exchange.sockets)).getsockname()[1]
+        socket = OrderSocket(f"ws://127.0.0.1:{port}", Market.SPOT, timeout_s=2.0)
+        socket.start()
+
+        async def ready() -> bool:
+            return socket.ready
+
+        try:
+            await eventually(ready, bool)
+            for number in (1, 2, 3):
+                assert (await socket.request("order.place", {}))[0] == {"orderId": number}
+        finally:
+            await socket.close()

@@ -90,6 +90,12 @@ def test_a_replacement_orders_only_what_the_old_one_has_not_bought_yet() -> None
     assert (asked["quantity"], asked["price"]) == ("0.6", "31000")
     assert (asked["newClientOrderId"], asked["cancelOrigClientOrderId"]) == ("new1", "ab12")
     assert asked["cancelReplaceMode"] == "STOP_ON_FAILURE"
+    assert "cancelRestrictions" not in asked
+
+
+def test_an_order_of_which_no_trade_is_known_is_replaced_only_while_it_has_none() -> None:
+    request = AmendRequest(order=limit_order(), limit_price=Decimal(31000), replacement_client_order_id="new1")
+    assert params.spot_replacement(request)["cancelRestrictions"] == "ONLY_NEW"
 
 
 def test_a_replacement_without_an_id_of_its_own_is_refused() -> None:
