@@ -29,6 +29,8 @@ WATCH_MS: Final = 72 * 3_600_000
 ALERT_AFTER_FENCE_MS: Final = 30_000
 RESTRICT_AFTER_FENCE_MS: Final = 60_000
 RESTRICTION: Final = "IN_DOUBT"
+#: Of a cancel that was lost: the wish lives on and is asked again.
+CANCEL_NOT_DONE: Final = "CANCEL_NOT_DONE"
 
 
 class Endpoint(StrEnum):
@@ -237,7 +239,7 @@ def request_settled(order: Order, report: OrderReport, now: Now, *, past_fence: 
     """
     cid, at_ms = order.client_order_id, now.wall_ms
     if order.doubt is Doubt.CANCEL:
-        code, reason = "CANCEL_NOT_DONE", "the venue still has the order"
+        code, reason = CANCEL_NOT_DONE, "the venue still has the order"
         return (
             e.OrderCancelRejected(at_ms=at_ms, client_order_id=cid, code=code, reason=reason),
             e.OrderCancelRequested(at_ms=at_ms, client_order_id=cid, reason=order.reason, principal="engine"),
