@@ -83,6 +83,15 @@ def settled(payload: Payload, status: OrderStatus | None = None) -> Accepted:
     )
 
 
+def amended(payload: Payload, order: Order) -> Accepted:
+    """Read the answer to a change in place; the order keeps its client id.
+
+    Raises:
+        ParseError: the answer lacks the order, or is about another one.
+    """
+    return settled(named(mapping(payload.get("amendedOrder")), order.client_order_id))
+
+
 def _status(payload: Payload) -> OrderStatus:
     return status_and_type(payload.get("status"), payload.get("type"), SPOT_TYPES, working=_is_working(payload))[0]
 
@@ -189,7 +198,7 @@ def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | 
         if cancel_leg == "SUCCESS" and new_leg == "SUCCESS":
             answer = mapping(payload.get("newOrderResponse"))
             return _placed(answer, order, replacement_id)
-        if cancel_leg == "SUCCESS" and new_leg in {"FAILURE", "NOT_ATTEMPTED"}:
+        if cancel_leg == "SUCCESS" and str(new_leg) in {"FAILURE", "NOT_ATTEMPTED"}:
             return settled(mapping(payload.get("cancelResponse")), OrderStatus.CANCELED)
     except ParseError:
         return None

@@ -12,7 +12,7 @@ from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.venues.binance import params, parse_spot, parse_spot_stream
-from engine_service.venues.binance.base import BinanceVenue, unusable_credentials
+from engine_service.venues.binance.base import BinanceVenue, certain, only_of, unusable_credentials
 from engine_service.venues.binance.history import DAY_MS, trades_since
 from engine_service.venues.binance.outcomes import Failure
 from engine_service.venues.binance.params import Params
@@ -100,7 +100,7 @@ class BinanceSpot(BinanceVenue):
             return await self._act(
                 _AMEND,
                 lambda: params.spot_amendment(request),
-                lambda body: parse_spot.settled(mapping(body.get("amendedOrder"))),
+                lambda body: parse_spot.amended(body, request.order),
             )
         answer = await self._attempt(_REPLACE, lambda: params.spot_replacement(request))
         if isinstance(answer, Failure) and parse_spot.has_traded(answer.venue_code, answer.reason):
@@ -134,7 +134,7 @@ class BinanceSpot(BinanceVenue):
         if isinstance(answer, Failure):
             return self._read_failed(answer)
         try:
-            return tuple(parse_spot.trade(row, order.client_order_id) for row in rows(answer))
+            return only_of([parse_spot.trade(row, order.client_order_id) for row in rows(answer)], asked)
         except ParseError as error:
             return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
 
@@ -210,8 +210,7 @@ class BinanceSpot(BinanceVenue):
         if known:
             return known
         asked: Params = {"symbol": local_symbol(symbol), "orderId": venue_order_id}
-        body = mapping(usable(await self._session.signed(_QUERY, asked)))
-        return self._learned(parse_spot.order_report(body)).client_order_id
+        return certain(await self._find(_QUERY, asked, parse_spot.order_report)).client_order_id
 
 
 def _only_shrinks(request: AmendRequest) -> bool:

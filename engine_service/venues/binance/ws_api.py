@@ -141,14 +141,15 @@ class OrderSocket:
             awaited.settle((self._meaning(message), _order_counts(message.get("rateLimits"))))
 
     def _meaning(self, message: dict[str, Any]) -> Any | Failure:
-        status = message.get("status")
+        told = message.get("status")
+        status = told if isinstance(told, int) else 500
         if status == 200 and "result" in message:
             return message["result"]
         error = message.get("error")
         code, text = error_fields(error)
         data = error.get("data") if isinstance(error, dict) else None
         waiting_s = _waiting_s(data) if status in {418, 429} else 0.0
-        failure = failure_of(status if isinstance(status, int) else 500, code, text, self._market, waiting_s)
+        failure = failure_of(status, code, text, self._market, waiting_s)
         return failure if data is None else failure.with_data(data)
 
     def _forget(self) -> None:

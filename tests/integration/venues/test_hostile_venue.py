@@ -10,15 +10,15 @@ from pathlib import Path
 
 import orjson
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
 
 from engine_service.domain.errors import ConfigurationError
 from engine_service.domain.ids import Market
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderType
+from engine_service.venues.binance.futures import BinanceFutures
 from engine_service.venues.binance.spot import BinanceSpot
-from engine_service.venues.binance.ws_api import OrderSocket
 from engine_service.venues.port import AmendRequest, OrderReport, OutcomeUnknown, ReadFailed, Rejected
-from tests.integration.venues.adapters import spot_venue
-from tests.integration.venues.rig import eventually
+from tests.integration.venues.adapters import futures_venue, spot_venue
 from tests.unit.engine_service.venues.builders import limit_order, market_order
 
 pytestmark = pytest.mark.anyio
@@ -157,34 +157,55 @@ async def test_a_replacement_refused_because_the_order_has_traded_leaves_no_doub
     assert isinstance(await venue.amend(wish), OutcomeUnknown)
 
 
-ODD_LIMITS = (
-    '[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":"ten","limit":1,"count":1}]',
-    '[{"rateLimitType":"ORDERS","interval":[],"intervalNum":{},"limit":null,"count":1}]',
-    '{"rateLimitType":"ORDERS"}',
-    "[null,[],7]",
-)
+@pytest.fixture
+async def futures(server: HostileServer, tmp_path: Path) -> AsyncIterator[BinanceFutures]:
+    venue = futures_venue(server.url, tmp_path)
+    yield venue
+    await venue.close()
 
 
-@pytest.mark.parametrize("limits", ODD_LIMITS)
-async def test_nonsense_beside_an_answer_on_the_order_socket_ends_nothing(limits: str) -> None:
-    async def answer(socket: ServerConnection) -> None:
-        async for message in socket:
-            number = orjson.loads(message)["id"]
-            for text in ("[1,", "[1]", '{"id":null,"status":400}', '{"id":"no-such","status":200,"result":{}}'):
-                await socket.send(text)
-            await socket.send(f'{{"id":"{number}","status":200,"result":{{"orderId":{number}}},"rateLimits":{limits}}}')
+def future(order_type: OrderType = OrderType.LIMIT) -> Order:
+    return limit_order(market=Market.FUTURES, type=order_type, stop_price=Decimal(1), venue_order_id="28")
 
-    async with serve(answer, "127.0.0.1", 0) as exchange:
-        port = next(iter(exchange.sockets)).getsockname()[1]
-        socket = OrderSocket(f"ws://127.0.0.1:{port}", Market.SPOT, timeout_s=2.0)
-        socket.start()
 
-        async def ready() -> bool:
-            return socket.ready
+@pytest.mark.parametrize("kind", [OrderType.LIMIT, OrderType.STOP_MARKET])
+async def test_answers_about_somebody_elses_order_settle_nothing(
+    server: HostileServer, futures: BinanceFutures, kind: OrderType
+) -> None:
+    told = {
+        "symbol": "BTCUSDT", "orderId": 29, "algoId": 29, "clientOrderId": "somebody-elses", "price": "0",
+        "clientAlgoId": "somebody-elses", "origQty": "1", "executedQty": "0", "status": "CANCELED", "type": "LIMIT",
+        "algoStatus": "CANCELED", "orderType": "STOP_MARKET", "side": "BUY", "quantity": "1",
+    }  # fmt: skip
+    server.answer = lambda path: http(200, orjson.dumps(told))
+    order = future(kind)
+    assert isinstance(await futures.cancel(order), OutcomeUnknown)
+    assert isinstance(await futures.submit(order), OutcomeUnknown)
+    assert isinstance(await futures.query_order(order), ReadFailed)
+    if kind is OrderType.LIMIT:
+        assert isinstance(await futures.amend(AmendRequest(order=order, limit_price=Decimal(2))), OutcomeUnknown)
 
-        try:
-            await eventually(ready, bool)
-            for number in (1, 2, 3):
-                assert (await socket.request("order.place", {}))[0] == {"orderId": number}
-        finally:
-            await socket.close()
+
+async def test_an_amendment_answered_with_somebody_elses_order_is_in_doubt(
+    server: HostileServer, venue: BinanceSpot
+) -> None:
+    told = {"orderId": 29, "clientOrderId": "somebody-elses", "status": "NEW", "type": "LIMIT", "executedQty": "0"}
+    server.answer = lambda path: http(200, orjson.dumps({"amendedOrder": told}))
+    smaller = AmendRequest(order=limit_order(), quantity=Decimal("0.5"))
+    assert isinstance(await venue.amend(smaller), OutcomeUnknown)
+
+
+async def test_trades_of_somebody_elses_order_are_no_evidence(
+    server: HostileServer, venue: BinanceSpot, futures: BinanceFutures
+) -> None:
+    told = {
+        "symbol": "BTCUSDT", "id": 5, "orderId": 29, "price": "1", "qty": "1", "commission": "0",
+        "commissionAsset": "USDT", "time": 1760000000000, "isBuyer": True, "side": "BUY",
+    }  # fmt: skip
+    server.answer = lambda path: http(200, orjson.dumps([{**told, "orderId": 28}, told]))
+    assert isinstance(await venue.query_fills(limit_order(venue_order_id="28")), ReadFailed)
+    assert isinstance(await futures.query_fills(future()), ReadFailed)
+    server.answer = lambda path: http(200, orjson.dumps([{**told, "orderId": 28}]))
+    for found in (await venue.query_fills(limit_order(venue_order_id="28")), await futures.query_fills(future())):
+        assert isinstance(found, tuple)
+        assert [fill.trade_id for fill in found] == ["5"]
