@@ -24,7 +24,12 @@ from engine_service.execution.reconcile_figures import (
     opening_figures,
     read_accounts,
 )
-from engine_service.execution.reconcile_orders import compare_open_orders, import_fills, watch_tombstones
+from engine_service.execution.reconcile_orders import (
+    compare_open_orders,
+    import_fills,
+    name_stand_ins,
+    watch_tombstones,
+)
 from engine_service.venues.port import Venue, VenueUnavailable
 
 PERSIST_MS = 10_000
@@ -107,6 +112,7 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
 
     if not opening:
         await catch_up(readings)
+        await name_stand_ins(core, venue, result.imported)
     for snapshot in snapshots:
         await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")
     await watch_tombstones(core, venue, result.imported)

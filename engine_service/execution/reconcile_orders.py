@@ -20,14 +20,15 @@ from engine_service.execution.apply_report import (
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
 from engine_service.execution.venue_words import from_report, quarantined
-from engine_service.venues.port import AccountSnapshot, OrderReport, Venue
+from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue
 
 #: An order that changed this recently may not be in the venue's list yet.
 RECENT_MS = 5_000
 #: An order that ended this recently may still stand in it.
 ENDED_MS = 10_000
-TOMBSTONES_AT_ONCE = 5
-TOMBSTONE_TURN_S = 10.0
+#: Of orders that are asked for one by one, how many in a comparison, and how long a turn is.
+AT_ONCE = 5
+TURN_S = 10.0
 NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
 RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
@@ -119,8 +120,7 @@ async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) 
     """
     now = core.clock.now_ms()
     watched = sorted(cid for cid, until_ms in core.state.image.tombstones.items() if until_ms >= now)
-    turn = int(core.clock.monotonic_s() // TOMBSTONE_TURN_S) * TOMBSTONES_AT_ONCE % max(1, len(watched))
-    for cid in (watched[turn:] + watched[:turn])[:TOMBSTONES_AT_ONCE]:
+    for cid in _in_turn(core, watched):
         order = core.state.order(cid) or core.journal.order(cid)
         if order is None or order.venue != venue.info.name:
             continue
@@ -130,6 +130,32 @@ async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) 
             done = apply_report(core, report)
             if done is not None:
                 await done
+
+
+async def name_stand_ins(core: EngineCore, venue: Venue, imported: list[str]) -> None:
+    """Ask for the trades of orders that the venue counted and did not name, a few per comparison, each in its turn.
+
+    It may name them after newer ones, where the walk from the last trade read does not look any more.
+    """
+    image = core.state.image
+    stood_in = sorted(cid for cid, order in image.orders.items() if order.provisional_quantity > 0)
+    for cid in _in_turn(core, stood_in):
+        order = image.orders[cid]
+        if order.venue != venue.info.name:
+            continue
+        found = await venue.query_fills(order)
+        current = core.state.order(cid)
+        unknown = () if isinstance(found, ReadFailed) or current is None else tuple(new_fills(core, current, found))
+        done = apply_fills(core, current or order, unknown)
+        if done is not None:
+            await done
+        imported += [fill.trade_id for fill in unknown]
+
+
+def _in_turn(core: EngineCore, names: list[str]) -> list[str]:
+    """Return a few of many, others each time."""
+    turn = int(core.clock.monotonic_s() // TURN_S) * AT_ONCE % max(1, len(names))
+    return (names[turn:] + names[:turn])[:AT_ONCE]
 
 
 def _may_be_ours(core: EngineCore, fill: Fill) -> bool:
