@@ -14,10 +14,10 @@ import pytest
 from engine_service.domain.errors import ConfigurationError
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderType
+from engine_service.domain.order_status import OrderStatus, OrderType
 from engine_service.venues.binance.futures import BinanceFutures
 from engine_service.venues.binance.spot import BinanceSpot
-from engine_service.venues.port import AmendRequest, OrderReport, OutcomeUnknown, ReadFailed, Rejected
+from engine_service.venues.port import Accepted, AmendRequest, OrderReport, OutcomeUnknown, ReadFailed, Rejected
 from tests.integration.venues.adapters import futures_venue, spot_venue
 from tests.unit.engine_service.venues.builders import limit_order, market_order
 
@@ -155,6 +155,59 @@ async def test_a_replacement_refused_because_the_order_has_traded_leaves_no_doub
     assert outcome.code == "VENUE_ORDER_TRADED"
     server.answer = lambda path: http(400, b'{"code":-2011,"msg":"Unknown order sent."}')
     assert isinstance(await venue.amend(wish), OutcomeUnknown)
+
+
+GONE = (400, {"code": -2011, "msg": "Unknown order sent."})
+TAKEN_BACK = (
+    200,
+    {"orderId": 28, "origClientOrderId": "ab12", "status": "CANCELED", "type": "LIMIT", "executedQty": "0.7"},
+)
+ALL_TRADED = (200, {**TAKEN_BACK[1], "executedQty": "1"})
+NEW = (200, {"orderId": 29, "clientOrderId": "new1", "status": "NEW", "type": "LIMIT", "executedQty": "0", "fills": []})
+REFUSED = (400, {"code": -2010, "msg": "Account has insufficient balance for requested action."})
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "expected"),
+    [
+        ((TAKEN_BACK, NEW), 2, ("29", OrderStatus.ACCEPTED)),
+        ((TAKEN_BACK, REFUSED), 2, ("28", OrderStatus.CANCELED)),
+        ((ALL_TRADED,), 1, ("28", OrderStatus.CANCELED)),
+        ((GONE,), 1, "VENUE_UNKNOWN_ORDER"),
+    ],
+    ids=["placed anew", "the new one refused", "nothing left", "gone before"],
+)
+async def test_an_order_that_trades_is_replaced_by_what_its_cancel_leaves(
+    server: HostileServer,
+    venue: BinanceSpot,
+    said: tuple[tuple[int, object], ...],
+    asked: int,
+    expected: tuple[str, OrderStatus] | str,
+) -> None:
+    server.answer = lambda path: http(said[len(server.asked) - 1][0], orjson.dumps(said[len(server.asked) - 1][1]))
+    order = limit_order(filled_quantity=Decimal("0.4"))
+    wish = AmendRequest(order=order, limit_price=Decimal(31000), replacement_client_order_id="new1")
+    outcome = await venue.amend(wish)
+    if isinstance(expected, str):
+        assert isinstance(outcome, Rejected)
+        assert outcome.code == expected
+    else:
+        assert isinstance(outcome, Accepted)
+        assert (outcome.venue_order_id, outcome.status) == expected
+    assert len(server.asked) == asked
+    assert asked == 1 or "quantity=0.3&" in server.asked[1]
+
+
+async def test_a_replacement_whose_cancel_took_too_long_is_not_placed(
+    server: HostileServer, venue: BinanceSpot
+) -> None:
+    server.answer = lambda path: http(200, orjson.dumps(TAKEN_BACK[1]))
+    order = limit_order(filled_quantity=Decimal("0.4"), fence_at_ms=venue.venue_time_ms() + 12_000)
+    wish = AmendRequest(order=order, limit_price=Decimal(31000), replacement_client_order_id="new1")
+    outcome = await venue.amend(wish)
+    assert isinstance(outcome, Accepted)
+    assert outcome.status is OrderStatus.CANCELED
+    assert len(server.asked) == 1
 
 
 @pytest.fixture
