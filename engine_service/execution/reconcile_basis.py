@@ -1,7 +1,7 @@
 """A futures wallet that differs because trades were told in another order than they were made.
 
 At average cost the result of closing a part depends on what was held when it closed. A trade that is told late is
-booked late, so that our result of the closing and the venue's differ, and by exactly as much our entry price and theirs.
+booked late, so that our result of the closing and the venue's differ, and by exactly as much our entry prices.
 Nothing was moved: taking the venue's entry price for ours makes both figures agree, and equity stays as it is.
 """
 
