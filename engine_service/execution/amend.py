@@ -19,11 +19,13 @@ from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.amend_again import made_before, refuse_another_change, replacement_id
+from engine_service.execution.apply_report import apply_words
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
 from engine_service.execution.send import HELD_UP, feed_breaker, held_up
+from engine_service.execution.venue_words import from_accepted
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.grid import price_off_grid, quantity_off_grid
@@ -281,11 +283,11 @@ async def _settle_legs(core: EngineCore, old: Order, new_id: str, outcome: Submi
         await _never_sent(core, new_id, "REPLACEMENT_REFUSED", "the venue took only the cancel")
         return
     if isinstance(outcome, Accepted) and outcome.status is not OrderStatus.PENDING_ACK:
-        now = core.clock.now_ms()
         await _ended(core, old.client_order_id, f"replaced by {new_id}")
         new = core.state.order(new_id)
-        if new is not None and new.status is OrderStatus.SUBMITTED:
-            await core.commit(e.OrderAccepted(at_ms=now, client_order_id=new_id, venue_order_id=outcome.venue_order_id))
+        done = None if new is None else apply_words(core, new, from_accepted(outcome))
+        if done is not None:
+            await done
         return
     await _doubt_both(core, old.client_order_id, new_id, _why(outcome))
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
@@ -20,7 +21,7 @@ from engine_service.execution.reconcile import reconcile
 from engine_service.execution.resolution import Now, begin, step
 from engine_service.execution.submit import submit
 from engine_service.storage.port import Entry
-from engine_service.venues.port import AccountSnapshot, Rejected
+from engine_service.venues.port import Accepted, AccountSnapshot, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import Script, unknown
 from tests.unit.engine_service.execution.test_protect import ListVenue, core_with, entered, exits, settle
@@ -115,6 +116,26 @@ async def test_a_pair_that_waited_so_long_is_not_sent_and_is_placed_anew(monkeyp
     await settle(core, entry)
     assert len(venue.lists) == 1
     assert exits(core) == []
+
+
+async def test_the_trades_that_a_replacements_answer_names_are_booked_with_it() -> None:
+    core = make_core()
+    old = (await submit(core, limit_order("49000"), mark_of())).order.client_order_id
+    trade = Fill(
+        venue="BINANCE",
+        market=Market.SPOT,
+        symbol=BTC,
+        trade_id="7",
+        client_order_id="",
+        venue_order_id="99",
+        side=OrderSide.BUY,
+        price=D("50000"),
+        quantity=D("0.001"),
+    )
+    said = Accepted(venue_order_id="99", status=OrderStatus.FILLED, fills=(trade,), executed_quantity=D("0.001"))
+    fake(core).scripts.append(Script(act=False, say=said))
+    changed = await amend(core, old, limit_price=D("50500"), principal="tester", key="a-change")
+    assert (changed.order.status, changed.order.filled_quantity) == (OrderStatus.FILLED, D("0.001"))
 
 
 # --- no that means yes --------------------------------------------------------------------------------------------
