@@ -25,6 +25,8 @@ from engine_service.venues.port import (
     VenueUnavailable,
 )
 
+#: Who cancels where no caller asked for it.
+ENGINE = "engine"
 CANCEL_TIMEOUT_S = 15.0
 CANCELS_AT_ONCE = 8
 CANCELABLE = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
@@ -108,7 +110,7 @@ async def cancel_all(
     return [result for result in results if result is not None]
 
 
-async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", principal: str = "engine") -> None:
+async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", principal: str = ENGINE) -> None:
     """Ask the venue once and settle what comes of it."""
     order = core.state.order(client_order_id)
     if order is None or not order.is_open or order.status is OrderStatus.PENDING_CANCEL:

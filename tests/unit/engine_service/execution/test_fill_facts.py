@@ -21,7 +21,7 @@ from engine_service.execution.user_stream import take
 from engine_service.storage.port import FillFilter
 from engine_service.storage.restore import restore
 from engine_service.venues.port import ReadFailed, TradeBust
-from tests.fakes.engine import fake, limit_order, make_core, mark_of, open_journal
+from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal
 
 pytestmark = pytest.mark.anyio
 D = Decimal
@@ -144,6 +144,17 @@ async def test_the_comparison_brings_the_real_trades_and_takes_no_difference_ove
     assert order_of(core, cid).provisional_quantity == 0
     assert core.state.portfolio.transfers == 0
     assert held(core, "USDT") == fake(core).balances[(Market.SPOT, "USDT")]
+
+
+async def test_a_trade_that_is_named_after_newer_ones_still_takes_the_place_of_its_stand_in() -> None:
+    core = make_core()
+    venue = fake(core)
+    cid, fill = await counted_and_not_named(core)
+    venue.trades.remove(fill)
+    await submit(core, market_order(), mark_of())
+    await reconcile(core)
+    assert order_of(core, cid).provisional_quantity == 0
+    assert held(core, "USDT") == venue.balances[(Market.SPOT, "USDT")]
 
 
 async def test_a_replay_with_stand_ins_and_busts_gives_the_same_state() -> None:
