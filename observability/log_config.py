@@ -41,6 +41,8 @@ def configure(process: str, level: str = "INFO") -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _named(process),
+        # Here and not where lines are written: that is another thread, which knows of no exception.
+        structlog.processors.format_exc_info,
         redact,
     ]
     structlog.configure(
@@ -55,7 +57,6 @@ def configure(process: str, level: str = "INFO") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
                 structlog.processors.JSONRenderer(),
             ],
         )

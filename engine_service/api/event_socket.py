@@ -7,6 +7,7 @@ A page of another origin is refused before the handshake. The token comes as the
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +21,10 @@ from engine_service.api.body import read_object
 from engine_service.api.callers import LOOK_EVERY_S
 from engine_service.api.event_subscription import Subscription, send_events
 from engine_service.api.grants import Principal
+from engine_service.api.problems import problem
+from engine_service.api.request_head import is_own
 from engine_service.api.routes import SOCKETS
-from engine_service.domain.errors import EngineError
+from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
 from engine_service.runtime.engine import Engine
 
 AUTH_WITHIN_S: Final = 5.0
@@ -32,6 +35,10 @@ MAX_HEADERS, MAX_HEADER_BYTES = 64, 8 * 1024
 MESSAGES_PER_S: Final = 20
 POLICY_VIOLATION, UNAUTHORISED, TOO_MANY = 1008, 4401, 4429
 _BEARER: Final = "bearer"
+_HOW_TO_KNOCK: Final = (
+    "Open /ws without a query, by the engine's own address: a page of the engine's, or a program that sends no Origin "
+    "and Authorization: Bearer TOKEN."
+)
 
 Identify = Callable[[str, str], Principal]
 
@@ -51,21 +58,33 @@ class EventSocket:
     _strangers: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = WebSocket(scope, receive, send)
-        headers = _headers(scope)
-        if headers is None or not self._may_knock(scope, headers):
-            await socket.close()  # before it is accepted: answered 403
+        try:
+            headers = self._handshake(scope)
+        except EngineError as error:
+            await _refuse(error, send)
             return
         try:
-            await self._serve(socket, scope, headers)
+            await self._serve(WebSocket(scope, receive, send), scope, headers)
         except WebSocketDisconnect:
             return
 
+    def _handshake(self, scope: Scope) -> dict[bytes, bytes]:
+        """Return the headers of a handshake that may be accepted.
+
+        Raises:
+            Unavailable: the engine is stopping, or too many knock. InvalidRequest: it is not for this socket.
+        """
+        if self.engine.stopping:
+            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; knock again when it is back.", retry_after_s=5)
+        headers = _headers(scope)
+        if headers is None or not self._may_knock(scope, headers):
+            raise InvalidRequest("ORIGIN_NOT_ALLOWED", _HOW_TO_KNOCK)
+        if self._strangers >= STRANGERS and not _offered(headers, scope["subprotocols"])[0]:
+            raise Unavailable("OVERLOADED", "Too many handshakes without a token at once.", retry_after_s=1)
+        return headers
+
     async def _serve(self, socket: WebSocket, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         token, chosen = _offered(headers, scope["subprotocols"])
-        if not token and self._strangers >= STRANGERS:
-            await socket.close()
-            return
         await socket.accept(subprotocol=chosen)
         first: dict[str, Any] = {}
         if not token:
@@ -152,13 +171,20 @@ class EventSocket:
 
     def _may_knock(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Tell whether the handshake comes from this machine's own pages, or from a program with a token."""
-        host = headers.get(b"host", b"").decode("ascii")
-        known = host in self.allowed_hosts or host.rpartition(":")[0] in self.allowed_hosts
+        host = headers.get(b"host", b"").decode("ascii").lower()
+        known = is_own(host, self.allowed_hosts)
         origin = headers.get(b"origin")
-        ours = b"authorization" in headers if origin is None else origin.decode("ascii") == f"http://{host}"
+        ours = b"authorization" in headers if origin is None else origin.decode("ascii").lower() == f"http://{host}"
         cross = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
         asked = scope["path"] in SOCKETS and not scope["query_string"]
-        return asked and known and ours and not cross and not self.engine.stopping
+        return asked and known and ours and not cross
+
+
+async def _refuse(error: EngineError, send: Send) -> None:
+    """Answer a handshake that is not accepted as a request is answered."""
+    answer = problem(error, secrets.token_hex(8))
+    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": answer.pairs()})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes] | None:

@@ -28,7 +28,7 @@ from engine_service.api.http_exchange import EXCHANGE
 from engine_service.api.problems import problem
 from engine_service.api.read_pace import ReadPace
 from engine_service.api.refusals import refuse, whatever
-from engine_service.api.request_head import check_address, check_target, is_json, read_headers
+from engine_service.api.request_head import check_address, check_framing, check_target, is_json, read_headers
 from engine_service.api.routes import ROUTES, Access
 from engine_service.api.tokens import TokenBook
 from engine_service.domain.errors import (
@@ -80,6 +80,8 @@ class Gate:
             else:
                 await self.sockets(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # a copy: the server leaves the body out, and reads the method for it
         state: dict[str, Any] = scope.setdefault("state", {})
         request_id = state["request_id"] = f"{self._instance}{next(self._numbers):08x}"
         template = "unmatched"
@@ -145,6 +147,7 @@ class Gate:
             raise Unavailable("OVERLOADED", "Too many requests at once.", retry_after_s=1)
         check_target(scope["raw_path"], scope["query_string"])
         headers = read_headers(scope["headers"])
+        check_framing(headers)
         check_address(headers, self.allowed_hosts)
         return headers
 

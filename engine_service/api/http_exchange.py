@@ -39,6 +39,7 @@ class Exchange:
     _arrived = b""
     _ended = False
     _handed_over = False
+    _end_told = False
     _waiter: Future[None] | None = None
     _head: bytes | None = None
     _chunked = False
@@ -81,13 +82,14 @@ class Exchange:
             self._awaits_continue = False
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         connection.resume_reading()
-        while not (self._arrived or (self._ended and not self._handed_over) or self.answered or self.disconnected):
+        while not (self._arrived or (self._ended and not self._end_told) or self.answered or self.disconnected):
             self._waiter = connection.loop.create_future()
             await self._waiter
         if self.answered or self.disconnected:
             return {"type": "http.disconnect"}
         body, self._arrived = self._arrived, b""
         self._handed_over = True
+        self._end_told = self._ended
         return {"type": "http.request", "body": body, "more_body": not self._ended}
 
     def _wake(self) -> None:
@@ -105,7 +107,7 @@ class Exchange:
         """
         if self._connection.is_full:
             await self._connection.drained()
-        if self.disconnected:
+        if self.disconnected or (self._is_head and self.answered):
             return
         if self._head is None and message["type"] == "http.response.start":
             self._head = self._head_of(message["status"], message.get("headers", ()))
@@ -157,7 +159,7 @@ class Exchange:
 
     def _send_piece(self, head: bytes, body: bytes, *, more: bool) -> None:
         if self._is_head:
-            body, self._left = b"", 0
+            body, self._left, more = b"", 0, False
         elif self._chunked:
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
         else:

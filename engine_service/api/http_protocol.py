@@ -11,10 +11,8 @@ import math
 import secrets
 import select
 import time
-import urllib.parse
 from asyncio import Future
 from collections import deque
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,12 +25,14 @@ from uvicorn.server import ServerState
 
 from engine_service.api.http_exchange import EXCHANGE, Exchange
 from engine_service.api.problems import problem
+from engine_service.api.request_target import target_of
 from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
 
 HEAD_DEADLINE_S = 10.0
+#: For so long somebody may take in nothing of what is sent.
+READ_WITHIN_S = 30.0
 #: For so long a connection that was told of the end takes in what crosses the message, then it is gone.
 LINGER_S = 0.2
-_LONGEST_KEPT_TARGET: Final = 256
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 #: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
 _LONGEST_TARGET: Final = 8 * 1024
@@ -56,6 +56,8 @@ class DeadlineProtocol(asyncio.Protocol):
     ) -> None:
         self.loop = _loop or asyncio.get_running_loop()
         self.is_full = False
+        self._unread = 0
+        self._read_deadline = math.inf
         self.tasks = server_state.tasks
         self._app = config.loaded_app
         self._config, self._app_state = config, app_state
@@ -64,15 +66,15 @@ class DeadlineProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._connections: set[Any] = server_state.connections
         self._transport: Any = None
-        self._parser: Any = httptools.HttpRequestParser(self)
-        # A caller that says `Connection: close` may send what it likes behind it: its request is still answered.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser: Any = self._new_parser()
         self._exchange: Exchange | None = None
         self._waiting: deque[tuple[Exchange, Scope]] = deque()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._awaits_continue = False
         self._socket_request = b""
+        self._plain_request = b""
+        self._in_head = False
         self._deadline = math.inf
         self._reading = True
         self._leaving = False
@@ -99,19 +101,46 @@ class DeadlineProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._told:
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._refuse()
-        except httptools.HttpParserUpgrade:
-            # Where nothing is offered to change to, the request itself is answered; what follows it is not HTTP.
-            if self._socket_request:
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserError:
+                self._refuse()
+            except httptools.HttpParserUpgrade as found:
+                if not self._socket_request:
+                    # An offer that is not taken up (Java's client makes one): the parser has left out the body.
+                    self._parser = self._new_parser()
+                    data = self._plain_request + data[found.args[0] :]
+                    continue
                 self._become_socket()
+            return
+
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        # A caller that says `Connection: close` may send what it likes behind it: its request is still answered.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def close_if_late(self, now_s: float) -> None:
-        """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time."""
-        if now_s > self._deadline and not self._transport.is_closing():
+        """Close where a request head, or the next request, has not come in time; ``now_s`` is monotonic time.
+
+        A next request that is here and only not read yet has come in time: the close would answer it with a reset.
+        Who takes in nothing of an answer is cut off: what waits for room in its buffers would wait for ever.
+        """
+        late = now_s > self._deadline and not self._transport.is_closing()
+        if late and (self._in_head or not self._is_spoken_to()):
             self._transport.close()
+        if self.is_full:
+            self._look_at_reader(now_s)
+
+    def _look_at_reader(self, now_s: float) -> None:
+        unread = self._transport.get_write_buffer_size()
+        if unread < self._unread:
+            self._read_deadline = now_s + READ_WITHIN_S
+        elif now_s > self._read_deadline:
+            _log.warning("a caller that reads nothing is cut off", unread_bytes=unread)
+            self._transport.abort()
+        self._unread = unread
 
     def leave(self) -> None:
         """Let the next answer on this connection be the last one."""
@@ -154,6 +183,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._awaits_continue = False
+        self._in_head = True
         self._deadline = time.monotonic() + HEAD_DEADLINE_S
 
     def on_url(self, url: bytes) -> None:
@@ -166,15 +196,21 @@ class DeadlineProtocol(asyncio.Protocol):
             self._awaits_continue = True
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._deadline = math.inf
         parser = self._parser
-        if parser.should_upgrade() and self._asks_for_socket():
-            lines = [b"%b: %b\r\n" % pair for pair in self._headers]
-            self._socket_request = b"GET %b HTTP/1.1\r\n%b\r\n" % (self._url, b"".join(lines))
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            if self._asks_for_socket():
+                self._socket_request = self._head_again()
+            else:
+                self._headers = [pair for pair in self._headers if pair[0] != b"upgrade"]
+                self._plain_request = self._head_again()
             return
         version = parser.get_http_version()
-        url = self._url
-        path, raw_path, query = (_kept_target if len(url) <= _LONGEST_KEPT_TARGET else _target)(url)
+        path, raw_path, query, host = target_of(self._url)
+        if host:
+            # Asked by its whole address, the address counts and the header does not (RFC 9112, 3.2.2).
+            self._headers = [(name, host if name == b"host" else value) for name, value in self._headers]
         method = parser.get_method().decode("ascii")
         exchange = Exchange(
             self,
@@ -210,6 +246,11 @@ class DeadlineProtocol(asyncio.Protocol):
         idle = self._exchange is None or self._exchange.answered
         asked = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self._headers)
         return idle and asked and self._socket_protocol is not None and self._parser.get_method() == b"GET"
+
+    def _head_again(self) -> bytes:
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        lines = b"".join([b"%b: %b\r\n" % pair for pair in self._headers])
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, lines)
 
     def on_body(self, body: bytes) -> None:
         if self._exchange is not None and not self._exchange.answered:
@@ -289,6 +330,8 @@ class DeadlineProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_full = True
+        self._unread = self._transport.get_write_buffer_size()
+        self._read_deadline = time.monotonic() + READ_WITHIN_S
 
     def resume_writing(self) -> None:
         self.is_full = False
@@ -301,14 +344,3 @@ class DeadlineProtocol(asyncio.Protocol):
             if self._drained is None or self._drained.done():
                 self._drained = self.loop.create_future()
             await asyncio.shield(self._drained)
-
-
-def _target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Return path, raw path and query."""
-    parsed = httptools.parse_url(url)
-    path = parsed.path.decode("ascii")
-    return urllib.parse.unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
-
-
-#: Most requests go to a few routes; a long target is not kept, so that nobody can fill the memory with them.
-_kept_target = lru_cache(maxsize=512)(_target)

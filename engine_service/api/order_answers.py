@@ -13,7 +13,7 @@ from engine_service.api.dependencies import request_id_of
 from engine_service.api.problems import json_response, problem
 from engine_service.api.views import fill_view, order_with_fills
 from engine_service.contract.codes import CODES
-from engine_service.domain.errors import Refused, Unavailable, VenueRefused
+from engine_service.domain.errors import EngineError, Refused, Unavailable, VenueRefused
 from engine_service.domain.events import IdempotencyMark
 from engine_service.execution.answers import SubmitResult, SubmitStatus
 
@@ -34,15 +34,15 @@ def answered(
             body = {**_body(result, mark), **(more or {}), "status": "IN_DOUBT", "poll": location}
             return json_response(body, 202, headers)
         case SubmitStatus.DENIED:
-            error = Refused(result.code, result.reason, numbers=result.numbers)
-            return problem(error, request_id_of(request), instance=location)
+            error: EngineError = Refused(result.code, result.reason, numbers=result.numbers)
         case SubmitStatus.REJECTED:
             code = result.code if result.code in CODES else "VENUE_REJECTED"
-            return problem(VenueRefused(code, result.reason), request_id_of(request), instance=location)
+            error = VenueRefused(code, result.reason)
         case SubmitStatus.NOT_PLACED:
-            return problem(Unavailable("VENUE_UNREACHABLE", result.reason), request_id_of(request), instance=location)
+            error = Unavailable("VENUE_UNREACHABLE", result.reason)
         case _:
             assert_never(result.status)
+    return problem(error, request_id_of(request), instance=location, more=headers)
 
 
 def _body(result: SubmitResult, mark: IdempotencyMark) -> dict[str, Any]:

@@ -154,7 +154,10 @@ _KEY: Final[Schema] = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "pattern": KEY_PATTERN},
-    "description": "Makes a repeated request answer like the first. X-Idempotency-Key is an alias.",
+    "description": (
+        "Makes a repeated request answer like the first, a refusal by a rail too: what may pass later needs a new key. "
+        "X-Idempotency-Key is an alias."
+    ),
 }
 KEY_HEADER: Final[Schema] = {"parameters": [{**_KEY, "required": True}]}
 OPTIONAL_KEY_HEADER: Final[Schema] = {"parameters": [{**_KEY, "required": False}]}

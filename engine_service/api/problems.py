@@ -49,8 +49,8 @@ class Answer(Response):
         return [(name, value) for name, _, value in split]
 
 
-def problem(error: EngineError, request_id: str, *, instance: str = "") -> Answer:
-    """Return the answer to a refused request."""
+def problem(error: EngineError, request_id: str, *, instance: str = "", more: Mapping[str, str] = _NONE) -> Answer:
+    """Return the answer to a refused request; ``more`` are headers that come with it."""
     spec = spec_of(error.code)
     body: dict[str, Any] = {
         "type": f"urn:nhmm:problem:{error.code.lower()}",
@@ -65,7 +65,7 @@ def problem(error: EngineError, request_id: str, *, instance: str = "") -> Answe
         body["instance"] = instance
     if error.numbers:
         body["numbers"] = error.numbers
-    headers = {"X-Request-Id": request_id}
+    headers = {"X-Request-Id": request_id, **more}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     elif spec.status in (429, 503):

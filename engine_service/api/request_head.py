@@ -52,6 +52,16 @@ def check_target(path: bytes, query: bytes) -> None:
         raise InvalidRequest("URI_TOO_LONG", f"At most {MAX_TARGET_BYTES} bytes.")
 
 
+def check_framing(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a body that is compressed on its way: the parser takes the pieces apart and leaves it compressed.
+
+    Raises:
+        InvalidRequest: ``REQUEST_INVALID``.
+    """
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise InvalidRequest("REQUEST_INVALID", "The one Transfer-Encoding known here is chunked.")
+
+
 def check_address(headers: Mapping[bytes, bytes], allowed_hosts: Collection[str]) -> None:
     """Refuse what is meant for another host, comes from a page of another origin, or expects what is not done here.
 
@@ -60,13 +70,21 @@ def check_address(headers: Mapping[bytes, bytes], allowed_hosts: Collection[str]
     """
     if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
         raise InvalidRequest("EXPECTATION_FAILED", "Expect can be 100-continue only.")
-    host = headers.get(b"host", b"").decode("ascii")
-    if host not in allowed_hosts and host.rpartition(":")[0] not in allowed_hosts:
+    host = headers.get(b"host", b"").decode("ascii").lower()
+    if not is_own(host, allowed_hosts):
         raise InvalidRequest("HOST_NOT_ALLOWED", "Call the engine by its own address.")
     origin = headers.get(b"origin")
-    foreign = origin is not None and origin.decode("ascii") != f"http://{host}"
+    foreign = origin is not None and origin.decode("ascii").lower() != f"http://{host}"
     if foreign or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
         raise InvalidRequest("ORIGIN_NOT_ALLOWED", "Pages of other origins may not call the engine.")
+
+
+def is_own(host: str, allowed_hosts: Collection[str]) -> bool:
+    """Tell whether a ``Host`` in lower case is a name of this machine, whatever port it is reached by."""
+    if host in allowed_hosts:
+        return True
+    name, _, port = host.rpartition(":")
+    return name in allowed_hosts and (port.isdecimal() or not port)
 
 
 def is_json(content_type: bytes) -> bool:

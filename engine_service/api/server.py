@@ -37,16 +37,38 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody in, answer for a moment more who is in, then close what is silent."""
+        # Between the last look at who waits and the close nothing may be awaited: who comes there would be reset.
+        waiting = [caller for listener in sockets or () for caller in _waiting_at(listener)]
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
+        for caller in waiting:
+            await self._let_in(caller)
         for _ in range(_LOOKS):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, DeadlineProtocol):
                     connection.leave()
             await asyncio.sleep(FAREWELL_S / _LOOKS)
         await super().shutdown()
+
+    async def _let_in(self, caller: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # gone meanwhile
+            await loop.connect_accepted_socket(
+                lambda: DeadlineProtocol(self.config, self.server_state, self.lifespan.state), caller
+            )
+
+
+def _waiting_at(listener: socket.socket) -> Iterator[socket.socket]:
+    """Yield the connections that the kernel has made and nobody has taken: closing the listener would reset them."""
+    while True:
+        try:
+            caller, _ = listener.accept()
+        except OSError:  # nobody is left, or no descriptor
+            return
+        caller.setblocking(False)
+        yield caller
 
 
 def server_of(app: Gate) -> Server:

@@ -22,7 +22,7 @@ router = APIRouter(tags=["events"])
 
 HEARTBEAT_S = 10.0
 REPLAY_PAGE = 500
-HIGHEST_SEQ = 10**15
+HIGHEST_SEQ = 10**15 - 1
 
 
 @router.get("/events")

@@ -182,6 +182,7 @@ STATE: Mapping[str, CodeSpec] = {
         VENUE_FOK_NOT_FILLED="The fill-or-kill order could not be filled whole.",
         VENUE_REDUCE_ONLY="The venue found nothing to reduce.",
         VENUE_INSUFFICIENT_FUNDS="The venue found too little free balance.",
+        VENUE_ORDER_TRADED="The order has traded meanwhile and works on as it is; ask for the change again.",
         VENUE_FILTER_FAILURE="The venue's trading rules refuse the order as written.",
     ),
     **_codes(
@@ -192,6 +193,7 @@ STATE: Mapping[str, CodeSpec] = {
         VENUE_UNREACHABLE="The venue was not reached; nothing was placed.",
         JOURNAL_UNAVAILABLE="The journal cannot be written; nothing is sent.",
         SHUTTING_DOWN="The engine is stopping.",
+        SEND_TOO_LATE="The engine was held up before sending; nothing was placed.",
     ),
     **_codes(500, INTERNAL="The engine failed on this request; the log has the request id."),
 }

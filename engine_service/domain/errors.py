@@ -67,7 +67,8 @@ class MethodNotAllowed(EngineError):
     """The thing is there, and cannot be asked this way; ``allowed`` names the ways."""
 
     def __init__(self, allowed: Collection[str]) -> None:
-        self.allowed = tuple(sorted(allowed))
+        # Whoever may have the answer may have its head alone.
+        self.allowed = tuple(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed))
         super().__init__("METHOD_NOT_ALLOWED", f"Allowed: {', '.join(self.allowed)}.")
 
 

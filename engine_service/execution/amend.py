@@ -19,11 +19,13 @@ from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.amend_again import made_before, refuse_another_change, replacement_id
+from engine_service.execution.apply_report import apply_words
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
-from engine_service.execution.send import feed_breaker
+from engine_service.execution.send import HELD_UP, feed_breaker, held_up
+from engine_service.execution.venue_words import from_accepted
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.grid import price_off_grid, quantity_off_grid
@@ -39,6 +41,7 @@ from engine_service.venues.port import (
 AMEND_TIMEOUT_S = 15.0
 #: A venue's word for: nothing was done, because the order to be changed is not open any more.
 ORDER_GONE = "VENUE_UNKNOWN_ORDER"
+_HALTED = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
 
 
 class AmendStatus(StrEnum):
@@ -209,7 +212,10 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await _never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
         return
     if core.state.halted and not order.reduce_only:
-        await _stopped(core, cid, replacement)
+        await _stopped(core, cid, replacement, _HALTED)
+        return
+    if held_up(core, order):
+        await _stopped(core, cid, replacement, HELD_UP)
         return
     new_id = "" if replacement is None else replacement.client_order_id
     asked = AmendRequest(
@@ -232,9 +238,8 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await _settle_legs(core, order, new_id, outcome)
 
 
-async def _stopped(core: EngineCore, cid: str, replacement: Order | None) -> None:
-    """Trading was halted while the change was being written down: nothing of it leaves."""
-    stopped = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
+async def _stopped(core: EngineCore, cid: str, replacement: Order | None, stopped: Rejected) -> None:
+    """Something came up while the change was being written down: nothing of it leaves."""
     if replacement is not None:
         await _never_sent(core, replacement.client_order_id, stopped.code, stopped.reason)
     await _put_back(core, cid, stopped)
@@ -278,11 +283,11 @@ async def _settle_legs(core: EngineCore, old: Order, new_id: str, outcome: Submi
         await _never_sent(core, new_id, "REPLACEMENT_REFUSED", "the venue took only the cancel")
         return
     if isinstance(outcome, Accepted) and outcome.status is not OrderStatus.PENDING_ACK:
-        now = core.clock.now_ms()
         await _ended(core, old.client_order_id, f"replaced by {new_id}")
         new = core.state.order(new_id)
-        if new is not None and new.status is OrderStatus.SUBMITTED:
-            await core.commit(e.OrderAccepted(at_ms=now, client_order_id=new_id, venue_order_id=outcome.venue_order_id))
+        done = None if new is None else apply_words(core, new, from_accepted(outcome))
+        if done is not None:
+            await done
         return
     await _doubt_both(core, old.client_order_id, new_id, _why(outcome))
 

@@ -86,10 +86,10 @@ def replayed(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
             numbers=answer.numbers,
             answered_at_ms=answer.at_ms,
         )
-    return present(core, answer)
+    return _at_present(core, answer)
 
 
-def present(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
+def _at_present(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
     """Return the present state of the order behind an answer.
 
     Raises:

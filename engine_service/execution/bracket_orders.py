@@ -16,7 +16,7 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
-from engine_service.execution.send import SEND_TIMEOUT_S, send, settle_sent
+from engine_service.execution.send import HELD_UP, SEND_TIMEOUT_S, held_up, send, settle_sent
 from engine_service.risk.context import RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.reservations import Reservation
@@ -77,7 +77,8 @@ async def send_pair(
     outcomes: tuple[SubmitOutcome, SubmitOutcome] = (OutcomeUnknown(reason="the send was cut off"),) * 2
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            outcomes = await venue.submit_oco(sent[1], sent[0], list_id)
+            late = held_up(core, sent[0])
+            outcomes = (HELD_UP, HELD_UP) if late else await venue.submit_oco(sent[1], sent[0], list_id)
     except (TimeoutError, OSError, VenueUnavailable) as error:
         outcomes = (OutcomeUnknown(reason=type(error).__name__),) * 2
     finally:

@@ -25,6 +25,8 @@ from engine_service.venues.port import (
     VenueUnavailable,
 )
 
+#: Who cancels where no caller asked for it.
+ENGINE = "engine"
 CANCEL_TIMEOUT_S = 15.0
 CANCELS_AT_ONCE = 8
 CANCELABLE = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
@@ -108,7 +110,7 @@ async def cancel_all(
     return [result for result in results if result is not None]
 
 
-async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", principal: str = "engine") -> None:
+async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", principal: str = ENGINE) -> None:
     """Ask the venue once and settle what comes of it."""
     order = core.state.order(client_order_id)
     if order is None or not order.is_open or order.status is OrderStatus.PENDING_CANCEL:
@@ -144,17 +146,19 @@ async def _wish(core: EngineCore, order: Order, reason: str, principal: str) -> 
     """Write down that an order is to be cancelled of which it is not known whether the venue has it.
 
     For the first wish during a doubt the venue is asked as well, by the order's own id: it may have the order and only
-    its answer be lost. Whatever comes of that but a cancel proves nothing; the order is cancelled once it is found.
+    its answer be lost. Whatever comes of that but a cancel proves nothing; the order is cancelled once it is found. Of
+    an order that was put aside for a person it is asked for every wish: nothing else takes that one off the market.
     """
     now, cid, first = core.clock.now_ms(), order.client_order_id, not order.cancel_requested
     await core.commit(e.OrderCancelRequested(at_ms=now, client_order_id=cid, reason=reason, principal=principal))
-    if first and order.status is OrderStatus.IN_DOUBT and order.doubt is not Doubt.CANCEL:
-        core.spawn(f"cancel-in-doubt:{cid}", _cancel_in_doubt(core, cid))
+    in_doubt = first and order.status is OrderStatus.IN_DOUBT and order.doubt is not Doubt.CANCEL
+    if in_doubt or order.status is OrderStatus.QUARANTINED:
+        core.spawn(f"cancel-by-id:{cid}", _cancel_by_id(core, cid))
 
 
-async def _cancel_in_doubt(core: EngineCore, client_order_id: str) -> None:
+async def _cancel_by_id(core: EngineCore, client_order_id: str) -> None:
     order = core.state.order(client_order_id)
-    if order is None or order.status is not OrderStatus.IN_DOUBT:
+    if order is None or order.status not in {OrderStatus.IN_DOUBT, OrderStatus.QUARANTINED}:
         return
     outcome = await _asked(core, order)
     feed_breaker(core, order.venue, outcome)

@@ -82,16 +82,21 @@ def fill_events_of_stand_in(core: EngineCore, order: Order, missing: Decimal, ex
 
 
 def _stand_in(core: EngineCore, order: Order, quantity: Decimal, executed: Decimal) -> tuple[Fill, ...]:
-    """Return a trade of unknown price and fee: at the limit or the mark, under an id that says what it stands for."""
+    """Return a trade of unknown price and fee: at the limit or the mark, under an id that says what it stands for.
+
+    A number keeps the id apart from that of an earlier one that stood for the same and was replaced.
+    """
     if quantity <= 0:
         return ()
+    booked = core.state.fills_of(order.client_order_id)
+    number = 1 + sum(fill.provisional and fill.quantity > 0 for fill in booked)
     price = order.limit_price or core.marks.price(order.symbol, order.market) or order.average_price or ZERO
     known = plain(executed - quantity)
     fill = Fill(
         venue=order.venue,
         market=order.market,
         symbol=order.symbol,
-        trade_id=f"provisional:{order.client_order_id}:{known}:{plain(executed)}",
+        trade_id=f"provisional:{order.client_order_id}:{number}:{known}:{plain(executed)}",
         client_order_id=order.client_order_id,
         venue_order_id=order.venue_order_id,
         side=order.side,

@@ -34,11 +34,12 @@ from engine_service.execution.bracket import (
     protectable,
 )
 from engine_service.execution.bracket_orders import send_own, send_pair
-from engine_service.execution.cancel import cancel_now
+from engine_service.execution.cancel import ENGINE, cancel_now
 from engine_service.execution.core import EngineCore
+from engine_service.execution.resolution import CANCEL_NOT_DONE
 from engine_service.risk.context import RiskRefused
 
-#: Reasons that the engine itself cancels a leg for begin so; any other cancel is somebody's wish.
+#: Reasons that the engine itself cancels a leg for begin so.
 OWN_REASON: Final = "bracket: "
 #: Pairs placed for one bracket before the engine stops placing and only watches.
 MAX_ATTEMPTS: Final = 50
@@ -88,7 +89,7 @@ async def tend(core: EngineCore, bracket_id: str, told: set[str]) -> float | Non
         return await _wind_up(core, armed, figures, still_filling=entry is not None and entry.is_open)
     if any(order.is_open for order in figures.exits):
         return SOON_S
-    if _is_unwanted(figures):
+    if _is_unwanted(core, figures):
         return await _give_up(core, armed, figures)
     return await _hold(core, armed, figures, told)
 
@@ -284,12 +285,24 @@ async def _cancel(core: EngineCore, legs: tuple[Order, ...], why: str) -> None:
 # --- ending -----------------------------------------------------------------------------------------------------
 
 
-def _is_unwanted(figures: Figures) -> bool:
+def _is_unwanted(core: EngineCore, figures: Figures) -> bool:
     """Tell whether somebody else cancelled a leg: protection is then theirs to arrange."""
     return any(
-        leg.status is OrderStatus.CANCELED and leg.cancel_requested and not leg.reason.startswith(OWN_REASON)
+        leg.status is OrderStatus.CANCELED and leg.cancel_requested and _somebodys_wish(core, leg)
         for leg in figures.legs
     )
+
+
+def _somebodys_wish(core: EngineCore, leg: Order) -> bool:
+    """Look up who asked: what the order says of its end may be about a doubt on the way there."""
+    wished = False
+    for recorded in core.journal.order_history(leg.client_order_id):
+        event = recorded.event
+        if isinstance(event, e.OrderPendingCancel | e.OrderCancelRequested):
+            wished = wished or event.principal != ENGINE
+        elif isinstance(event, e.OrderCancelRejected) and event.code != CANCEL_NOT_DONE:
+            wished = False
+    return wished
 
 
 async def _give_up(core: EngineCore, armed: e.BracketArmed, figures: Figures) -> float | None:

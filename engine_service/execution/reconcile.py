@@ -7,6 +7,7 @@ read makes figures differ for a moment, so a difference counts only when it is t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore, Phase
+from engine_service.execution.reconcile_basis import other_order
 from engine_service.execution.reconcile_figures import (
     Difference,
     Reading,
@@ -24,8 +26,13 @@ from engine_service.execution.reconcile_figures import (
     opening_figures,
     read_accounts,
 )
-from engine_service.execution.reconcile_orders import compare_open_orders, import_fills, watch_tombstones
-from engine_service.venues.port import Venue, VenueUnavailable
+from engine_service.execution.reconcile_orders import (
+    compare_open_orders,
+    import_fills,
+    name_stand_ins,
+    watch_tombstones,
+)
+from engine_service.venues.port import AccountSnapshot, Venue, VenueUnavailable
 
 PERSIST_MS = 10_000
 ON_THEIR_WAY = frozenset(
@@ -107,6 +114,7 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
 
     if not opening:
         await catch_up(readings)
+        await name_stand_ins(core, venue, result.imported)
     for snapshot in snapshots:
         await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")
     await watch_tombstones(core, venue, result.imported)
@@ -114,7 +122,7 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         differences = opening_figures(core, readings)
     else:
         differences = await differences_of(core, venue, readings, catch_up)
-    events = _judge(core, differences, result, opening=opening, adopt=adopt, at_start=trigger == "start")
+    events = _judge(core, differences, result, snapshots, opening=opening, adopt=adopt, at_start=trigger == "start")
     open_breaks = tuple(found.break_id for found in result.breaks)
     await core.commit(
         *events,
@@ -137,6 +145,7 @@ def _judge(
     core: EngineCore,
     differences: dict[str, Difference],
     result: VenueReconciliation,
+    snapshots: Sequence[AccountSnapshot],
     *,
     opening: bool,
     adopt: bool,
@@ -161,7 +170,9 @@ def _judge(
         if not adopt and _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
         elif persisted and (difference.kind == "balance" or adopt or core.adopt_positions):
-            events += [*_take_over(core, difference, opening=False), _break(core, difference, "adopted")]
+            positions = [position for snapshot in snapshots for position in snapshot.positions]
+            taken = other_order(core, difference, positions) or _take_over(core, difference, opening=False)
+            events += [*taken, _break(core, difference, "adopted")]
             result.adopted.append(key)
             del seen[key]
         else:

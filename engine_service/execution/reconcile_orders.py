@@ -19,14 +19,16 @@ from engine_service.execution.apply_report import (
 )
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
-from engine_service.execution.venue_words import from_report
-from engine_service.venues.port import AccountSnapshot, OrderReport, Venue
+from engine_service.execution.venue_words import from_report, quarantined
+from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue
 
 #: An order that changed this recently may not be in the venue's list yet.
 RECENT_MS = 5_000
-OVERLAP_MS = 3_600_000
-TOMBSTONES_AT_ONCE = 5
-TOMBSTONE_TURN_S = 10.0
+#: An order that ended this recently may still stand in it.
+ENDED_MS = 10_000
+#: Of orders that are asked for one by one, how many in a comparison, and how long a turn is.
+AT_ONCE = 5
+TURN_S = 10.0
 NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
 RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
@@ -118,8 +120,7 @@ async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) 
     """
     now = core.clock.now_ms()
     watched = sorted(cid for cid, until_ms in core.state.image.tombstones.items() if until_ms >= now)
-    turn = int(core.clock.monotonic_s() // TOMBSTONE_TURN_S) * TOMBSTONES_AT_ONCE % max(1, len(watched))
-    for cid in (watched[turn:] + watched[:turn])[:TOMBSTONES_AT_ONCE]:
+    for cid in _in_turn(core, watched):
         order = core.state.order(cid) or core.journal.order(cid)
         if order is None or order.venue != venue.info.name:
             continue
@@ -131,8 +132,39 @@ async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) 
                 await done
 
 
+async def name_stand_ins(core: EngineCore, venue: Venue, imported: list[str]) -> None:
+    """Ask for the trades of orders that the venue counted and did not name, a few per comparison, each in its turn.
+
+    It may name them after newer ones, where the walk from the last trade read does not look any more.
+    """
+    image = core.state.image
+    stood_in = sorted(cid for cid, order in image.orders.items() if order.provisional_quantity > 0)
+    for cid in _in_turn(core, stood_in):
+        order = image.orders[cid]
+        if order.venue != venue.info.name:
+            continue
+        found = await venue.query_fills(order)
+        current = core.state.order(cid)
+        unknown = () if isinstance(found, ReadFailed) or current is None else tuple(new_fills(core, current, found))
+        done = apply_fills(core, current or order, unknown)
+        if done is not None:
+            await done
+        imported += [fill.trade_id for fill in unknown]
+
+
+def _in_turn(core: EngineCore, names: list[str]) -> list[str]:
+    """Return a few of many, others each time."""
+    turn = int(core.clock.monotonic_s() // TURN_S) * AT_ONCE % max(1, len(names))
+    return (names[turn:] + names[:turn])[:AT_ONCE]
+
+
 def _may_be_ours(core: EngineCore, fill: Fill) -> bool:
-    """True while an order of ours on the symbol has no venue id yet: the trade may belong to it."""
+    """True while an order of ours on the symbol has no venue id yet: the trade may belong to it.
+
+    A trade that names its order was looked for under that name and not found: it is somebody else's, whatever is open.
+    """
+    if fill.client_order_id:
+        return False
     nameless = any(
         order.status in NAMELESS and not order.venue_order_id
         for order in core.state.orders_of_line(fill.symbol, fill.market)
@@ -179,6 +211,7 @@ async def compare_open_orders(
         if found is not None:
             theirs.add(found.client_order_id)
             await _take_shape(core, found, report, at_start=at_start)
+            await _see_that_it_ended(core, venue, found)
         if before is None and found is not None and found.external:
             imported.append(found.client_order_id)
     now = core.clock.now_ms()
@@ -192,6 +225,25 @@ async def compare_open_orders(
 def _moved_lately(order: Order, now_ms: int, *, at_start: bool) -> bool:
     """True while the venue's list may lag behind the order. A wall clock that was set back makes nothing recent."""
     return not at_start and 0 <= now_ms - order.updated_at_ms < RECENT_MS
+
+
+async def _see_that_it_ended(core: EngineCore, venue: Venue, order: Order) -> None:
+    """An order that ended here some time ago stands in the venue's list: where its own word agrees, it is for a person.
+
+    Its end was a refusal or a "no such order" that was not true. It may trade at any time, and nobody waits for that.
+    """
+    if order.is_open or order.status is OrderStatus.DENIED or 0 <= core.clock.now_ms() - order.updated_at_ms < ENDED_MS:
+        return
+    report = await venue.query_order(order)
+    current = core.state.order(order.client_order_id)
+    if (
+        isinstance(report, OrderReport)
+        and not report.status.is_terminal
+        and current is not None
+        and not current.is_open
+    ):
+        reason = f"{current.status.value} here and open at the venue"
+        await core.commit(*quarantined(current, reason, core.clock.now_ms()))
 
 
 async def _take_shape(core: EngineCore, order: Order, report: OrderReport, *, at_start: bool) -> None:

@@ -37,11 +37,15 @@ RETRY_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReport:
-    """What the start found: orders put in doubt, still unresolved, and the first comparison."""
+    """What the start found: orders put in doubt, still unresolved, and the first comparison.
+
+    ``valued``: every price was there, and equity is recorded.
+    """
 
     in_doubt: tuple[str, ...]
     unresolved: tuple[str, ...]
     reconciliation: ReconcileReport
+    valued: bool
 
 
 async def start_up(
@@ -68,7 +72,8 @@ async def start_up(
         await first_prices()
     core.state.exposure.reprice()
     report = await _first_comparison(core)
-    if core.state.exposure.is_priced:
+    valued = core.state.exposure.is_priced
+    if valued:
         # Otherwise equity is not known yet: a sample of what things once cost would be a fall that never was.
         await record_equity(core)
     unresolved = tuple(cid for cid in doubted if cid in core.state.in_doubt)
@@ -77,7 +82,7 @@ async def start_up(
     if core.phase is Phase.RECOVERING:
         core.phase = Phase.READY
         core.not_ready_because = []
-    return StartReport(in_doubt=tuple(doubted), unresolved=unresolved, reconciliation=report)
+    return StartReport(in_doubt=tuple(doubted), unresolved=unresolved, reconciliation=report, valued=valued)
 
 
 async def _open(core: EngineCore, venue: Venue) -> None:

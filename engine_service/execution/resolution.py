@@ -6,6 +6,8 @@ restart and in simulation alike.
 The venue may act on a request until the fence (validity window + its own engine's time-out + margin). Before it,
 "not found" proves nothing. After it, two successful negative reads from two endpoints at least two seconds apart do.
 Reads that fail prove nothing at any time; the order then stays in doubt and keeps its reservation.
+
+The fence is a moment of the venue's clock, and that clock may be set: it also has to pass by our own clocks.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ WATCH_MS: Final = 72 * 3_600_000
 ALERT_AFTER_FENCE_MS: Final = 30_000
 RESTRICT_AFTER_FENCE_MS: Final = 60_000
 RESTRICTION: Final = "IN_DOUBT"
+#: Of a cancel that was lost: the wish lives on and is asked again.
+CANCEL_NOT_DONE: Final = "CANCEL_NOT_DONE"
 
 
 class Endpoint(StrEnum):
@@ -42,11 +46,12 @@ Heard = QueryOutcome | tuple[Fill, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The moment of a step: the venue's time, our wall clock and our monotonic clock."""
+    """The moment of a step: the venue's time, our wall clock and our monotonic clock; ``window_ms`` is the fence's."""
 
     venue_ms: int
     wall_ms: int
     monotonic_s: float
+    window_ms: int
 
 
 # --- what the shell is told to do -------------------------------------------------------------------------------
@@ -110,12 +115,14 @@ class Stage(StrEnum):
 class Case:
     """What is known about one doubt. ``absent`` holds (endpoint, monotonic seconds) of negative reads after the fence.
 
-    ``fence_at_ms`` is the fence the evidence belongs to: a later request about the order begins the proof anew.
+    ``fence_at_ms`` is the fence the evidence belongs to: a later request about the order begins the proof anew. It is
+    not passed before ``not_before_s`` on our monotonic clock, wherever the venue's clock is set to meanwhile.
     """
 
     stage: Stage = Stage.REST
     passes: int = 0
     fence_at_ms: int = 0
+    not_before_s: float = 0.0
     past_fence: bool = False
     absent: tuple[tuple[str, float], ...] = ()
     report: OrderReport | None = None
@@ -149,10 +156,11 @@ def step(case: Case, order: Order | None, heard: Heard, now: Now) -> tuple[Case,
 
 def _next(case: Case, order: Order, heard: Heard, now: Now) -> tuple[Case, tuple[Command, ...]]:
     if case.fence_at_ms != order.fence_at_ms:
-        case = replace(case, fence_at_ms=order.fence_at_ms, absent=())
+        not_before_s = now.monotonic_s + _time_left_ms(order, now) / 1000
+        case = replace(case, fence_at_ms=order.fence_at_ms, not_before_s=not_before_s, absent=())
     match case.stage:
         case Stage.WAKE:
-            past = now.venue_ms > order.fence_at_ms
+            past = now.venue_ms > order.fence_at_ms and now.monotonic_s >= case.not_before_s
             return replace(case, stage=Stage.ORDER, past_fence=past, report=None), (Ask(Endpoint.ORDER),)
         case Stage.ORDER:
             return _order_heard(case, order, heard, now)
@@ -164,6 +172,18 @@ def _next(case: Case, order: Order, heard: Heard, now: Now) -> tuple[Case, tuple
             return _lives_on(case, order, now)
         case _:
             return _rest(case, order, now)
+
+
+def _time_left_ms(order: Order, now: Now) -> int:
+    """Return how much of the window is left when a case is opened, by whichever clock saw least of it pass.
+
+    After a restart the venue's clock may be another one, so our wall clock has a say in when it was sent. Neither can
+    make it longer than the window itself.
+    """
+    left_ms = order.fence_at_ms - now.venue_ms
+    if order.doubt is Doubt.SUBMIT and order.sent_at_ms:
+        left_ms = max(left_ms, order.sent_at_ms + now.window_ms - now.wall_ms)
+    return max(0, min(left_ms, now.window_ms))
 
 
 def _order_heard(case: Case, order: Order, heard: Heard, now: Now) -> tuple[Case, tuple[Command, ...]]:
@@ -199,7 +219,11 @@ def _seen_or_not(case: Case, order: Order, heard: Heard, now: Now) -> tuple[Case
 def _lives_on(case: Case, order: Order, now: Now) -> tuple[Case, tuple[Command, ...]]:
     """The report was applied and a doubt remains: the order works, so what of the cancel or the change?"""
     report = case.report
-    events = () if report is None or report.status.is_terminal else request_settled(order, report, now)
+    events = (
+        ()
+        if report is None or report.status.is_terminal
+        else request_settled(order, report, now, past_fence=case.past_fence)
+    )
     if not events:
         return _rest(case, order, now)
     # A wish that was not fulfilled is sent anew, but never in a storm.
@@ -207,7 +231,7 @@ def _lives_on(case: Case, order: Order, now: Now) -> tuple[Case, tuple[Command, 
     return replace(case, stage=Stage.REST, report=None), (Record(events), *pause)
 
 
-def request_settled(order: Order, report: OrderReport, now: Now) -> tuple[e.Event, ...]:
+def request_settled(order: Order, report: OrderReport, now: Now, *, past_fence: bool) -> tuple[e.Event, ...]:
     """Decide a cancel or a change in doubt by what the venue says of the working order; empty while undecided.
 
     That a cancel was not done yet is safe to believe at once, for it is asked again. That a change was not done is
@@ -215,7 +239,7 @@ def request_settled(order: Order, report: OrderReport, now: Now) -> tuple[e.Even
     """
     cid, at_ms = order.client_order_id, now.wall_ms
     if order.doubt is Doubt.CANCEL:
-        code, reason = "CANCEL_NOT_DONE", "the venue still has the order"
+        code, reason = CANCEL_NOT_DONE, "the venue still has the order"
         return (
             e.OrderCancelRejected(at_ms=at_ms, client_order_id=cid, code=code, reason=reason),
             e.OrderCancelRequested(at_ms=at_ms, client_order_id=cid, reason=order.reason, principal="engine"),
@@ -231,7 +255,7 @@ def request_settled(order: Order, report: OrderReport, now: Now) -> tuple[e.Even
             venue_order_id=report.venue_order_id,
         )
         return (done,)
-    if now.venue_ms <= order.fence_at_ms:
+    if not past_fence:
         return ()
     code, reason = "UPDATE_NOT_DONE", "the venue has the order unchanged"
     return (e.OrderUpdateRejected(at_ms=at_ms, client_order_id=cid, code=code, reason=reason),)

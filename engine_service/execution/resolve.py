@@ -69,8 +69,9 @@ async def resolve(core: EngineCore, client_order_id: str, *, at_once: bool = Fal
 
 
 def _now(core: EngineCore, order: Order) -> Now:
-    venue_ms = core.venue_for(order.symbol).venue_time_ms()
-    return Now(venue_ms, core.clock.now_ms(), core.clock.monotonic_s())
+    venue = core.venue_for(order.symbol)
+    window_ms = venue.info.window.fence_ms
+    return Now(venue.venue_time_ms(), core.clock.now_ms(), core.clock.monotonic_s(), window_ms)
 
 
 async def _carry_out(core: EngineCore, order: Order, command: Command) -> Heard:

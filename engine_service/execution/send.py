@@ -19,6 +19,21 @@ from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, Submi
 
 SEND_TIMEOUT_S = 20.0
 FOREVER_S = 10.0 * 365 * 86_400
+#: What becomes of a request that would leave so late that the venue could act on it after its fence.
+HELD_UP = Rejected(code="SEND_TOO_LATE", reason="the engine was held up before it was sent", not_sent=True)
+
+
+def held_up(core: EngineCore, order: Order) -> bool:
+    """Tell whether too much time went by between the intent on disk, with its fence, and the first byte.
+
+    A slow disk or a stopped process does that. The request would be stamped anew, so that the venue could act on it
+    when the fence that is written down says that nothing can come any more. A window without a margin is that of a
+    venue in this process.
+    """
+    venue = core.venue_for(order.symbol)
+    window = venue.info.window
+    waited_ms = venue.venue_time_ms() + window.fence_ms - order.fence_at_ms
+    return 0 < window.lag_ms < waited_ms
 
 
 async def send(core: EngineCore, approved: Approved, client_order_id: str) -> None:
@@ -28,6 +43,9 @@ async def send(core: EngineCore, approved: Approved, client_order_id: str) -> No
         return
     if core.state.halted and not order.reduce_only:
         await core.commit(_not_sent(core, order, "TRADING_HALTED", "trading was halted before it was sent"))
+        return
+    if held_up(core, order):
+        await core.commit(_not_sent(core, order, HELD_UP.code, HELD_UP.reason))
         return
     outcome: SubmitOutcome = OutcomeUnknown(reason="the send was cut off")
     try:

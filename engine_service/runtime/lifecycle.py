@@ -49,7 +49,8 @@ async def start(engine: Engine, version: str) -> None:
     )
     supervisor.start(Job("brackets", engine.brackets.run))
     await _first_marks(engine)
-    await record_equity(core)
+    if not report.valued:
+        await record_equity(core)
     supervisor.start(Job("user-stream", lambda: follow_user_events(core, venue, _stream_observer(engine)), "halt"))
     supervisor.start(Job("reconcile", lambda: jobs.keep_reconciling(engine)))
     supervisor.start(Job("equity", lambda: jobs.keep_recording_equity(engine)))

@@ -239,6 +239,11 @@ class AmendRequest(Struct, frozen=True, kw_only=True):
     quantity: Decimal | None = None
     replacement_client_order_id: str = ""
 
+    @property
+    def total(self) -> Decimal | None:
+        """Return what the order is to trade in all, what it has traded included."""
+        return self.order.quantity if self.quantity is None else self.quantity
+
 
 class VenueInfo(Struct, frozen=True, kw_only=True):
     """What a venue is and can do."""

@@ -131,6 +131,8 @@ class FakeVenue:
         self.reads: list[str] = []
         self.query_answers: deque[QueryOutcome] = deque()
         self.down = False
+        self.clock_ahead_ms = 0
+        self.names_traded_orders = False
         self.fee_asset = "USDT"
         self.fee_rate = D("0.001")
         self._next = 1
@@ -148,7 +150,7 @@ class FakeVenue:
         return
 
     def venue_time_ms(self) -> int:
-        return self.clock.now_ms()
+        return self.clock.now_ms() + self.clock_ahead_ms
 
     async def instruments(self) -> Sequence[Instrument]:
         return [i for i in INSTRUMENTS if i.market in self.markets]
@@ -342,7 +344,7 @@ class FakeVenue:
             raise VenueUnavailable("VENUE_DOWN", "scripted")
         after = int(from_trade_id) if from_trade_id else -1
         return [
-            replace(fill, client_order_id="")
+            fill if self.names_traded_orders else replace(fill, client_order_id="")
             for fill in self.trades
             if fill.market is market and fill.symbol == symbol and int(fill.trade_id) > after
         ]

@@ -83,6 +83,12 @@ FRAMING: Final = (
     wire("HTTP/1.0", b"GET /healthz HTTP/1.0\r\n" + _HOST + b"\r\n", 200),
     wire("HTTP/2 from the start", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     wire("a whole address", b"GET http://127.0.0.1/healthz HTTP/1.1\r\n" + _HOST + b"Connection: close\r\n\r\n", 200),
+    wire("another host's whole address", b"GET http://evil.example/healthz HTTP/1.1\r\n" + _HOST + b"\r\n", 400),
+    wire(
+        "a body compressed on its way",
+        b"POST /orders/market HTTP/1.1\r\n" + _HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
     Case(
         name="a body of 17 KiB in chunks",
         statuses=(413,),

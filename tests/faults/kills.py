@@ -4,12 +4,14 @@ place of its code."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import shutil
 from asyncio.subprocess import Process
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, Protocol
 
 from tests.faults.engine_process import READY_WITHIN_S, Engine, EngineFailed
@@ -25,8 +27,8 @@ REACHED_WITHIN_S = 8.0
 
 #: System calls that an order passes: the journal's writes, its disk barrier, its locks; sockets in and out; waiting.
 SYSCALLS = ("pwrite64", "fdatasync", "write", "read", "fcntl", "epoll_pwait", "futex", "pread64")
-#: A stop is aimed at once there is something to copy, and once strace holds every thread.
-LOADED_S, ATTACHED_S = 1.5, 0.5
+#: A stop is aimed at once there is something to copy.
+LOADED_S = 1.5
 #: The first calls of a thread after strace came; under load a few seconds' worth.
 SYSCALL_REACH = 100
 
@@ -110,9 +112,11 @@ class AimedKill:
         path = str(engine.home / "engine" / self.file) if self.file else ""
         strace = await _aim(engine, self.syscall, self.nth, path)
         if not starting:
-            await asyncio.sleep(ATTACHED_S)
-            engine.terminate()
-        return await _struck(engine, strace, READY_WITHIN_S if starting else REACHED_WITHIN_S)
+            await _held(engine, strace)
+            with contextlib.suppress(ProcessLookupError):  # a late snapshot of the start was met instead
+                engine.terminate()
+        # Started or stopped, it comes there by itself, however busy the machine is.
+        return await _struck(engine, strace, READY_WITHIN_S)
 
 
 async def _aim(engine: Engine, syscall: str, nth: int, path: str = "") -> Process:
@@ -121,6 +125,20 @@ async def _aim(engine: Engine, syscall: str, nth: int, path: str = "") -> Proces
     options = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}", "-e", inject, "-p", str(engine.pid)]
     options += ["-P", path] if path else []
     return await asyncio.create_subprocess_exec("strace", *options, stderr=asyncio.subprocess.DEVNULL)
+
+
+async def _held(engine: Engine, strace: Process) -> None:
+    """Wait until strace holds every thread, or has ended."""
+    while strace.returncode is None and not _is_traced(engine.pid):  # noqa: ASYNC110  # the kernel has no event for it
+        await asyncio.sleep(0.05)
+
+
+def _is_traced(pid: int) -> bool:
+    try:
+        threads = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    except FileNotFoundError:  # a thread ended meanwhile
+        return False
+    return bool(threads) and all("TracerPid:\t0\n" not in text for text in threads)
 
 
 async def _struck(engine: Engine, strace: Process, within_s: float = REACHED_WITHIN_S) -> bool:

@@ -84,6 +84,7 @@ class Witness:
     def conclude(self, core: EngineCore, journal: Journal) -> None:
         """Compare everything once the schedule has calmed down."""
         self._nothing_lost(core, journal)
+        self._each_trade_once(journal)
         self._orders(core, journal)
         self._money(core)
         self._books(core, journal)
@@ -94,6 +95,14 @@ class Witness:
         for key, cid in self.told.items():
             if journal.order(cid) is None:
                 self.accuse(f"{key} was acknowledged and is lost")
+
+    def _each_trade_once(self, journal: Journal) -> None:
+        """The tables of the journal take no trade twice, not even a stand-in: a second one would end the engine."""
+        facts = [recorded.event for recorded in journal.events_after(0, journal.last_seq)]
+        booked = Counter(fact.fill.key for fact in facts if isinstance(fact, e.OrderFilled))
+        for key, times in booked.items():
+            if times > 1:
+                self.accuse(f"{key} is booked {times} times")
 
     def _orders(self, core: EngineCore, journal: Journal) -> None:
         for cid, records in self._exchange.by_client_id.items():

@@ -17,7 +17,7 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.venues.binance import params, parse_futures
 from engine_service.venues.binance.params import Params
-from engine_service.venues.binance.parse import Payload
+from engine_service.venues.binance.parse import Payload, named
 from engine_service.venues.binance.session import BinanceSession, Call
 from engine_service.venues.port import Accepted, OrderReport, SubmitOutcome
 from engine_service.venues.rate_limit import Priority
@@ -50,10 +50,11 @@ class AlgoOrders:
     # --- requests -----------------------------------------------------------------------------------------------
 
     def placement(self, order: Order) -> tuple[Call, Callable[[], Params], Callable[[Payload], Accepted]]:
-        return _PLACE, lambda: params.algo_order(order), parse_futures.algo_placed
+        return _PLACE, lambda: params.algo_order(order), lambda body: parse_futures.algo_placed(_of(body, order))
 
     def cancellation(self, order: Order) -> tuple[Call, Params, Callable[[Payload], Accepted]]:
-        return _CANCEL, {"clientAlgoId": order.client_order_id}, parse_futures.algo_canceled
+        asked: Params = {"clientAlgoId": order.client_order_id}
+        return _CANCEL, asked, lambda body: parse_futures.algo_canceled(_of(body, order))
 
     def query(self, order: Order) -> tuple[Call, Params, Read]:
         return _QUERY, {"clientAlgoId": order.client_order_id}, self.report
@@ -135,6 +136,10 @@ class AlgoOrders:
             known = self._by_client[client_order_id] = _Known(client_order_id, venue_order_id)
             _trim(self._by_client)
         return known
+
+
+def _of(payload: Payload, order: Order) -> Payload:
+    return named(payload, order.client_order_id, "clientAlgoId")
 
 
 def _trim(memory: OrderedDict[str, _Known]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from engine_service.domain.errors import ConfigurationError
+from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.venues.binance.history import QuietPast
@@ -185,7 +186,7 @@ class BinanceVenue(ABC):
             report = read(mapping(answer))
         except ParseError as error:
             return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
-        if params.get("origClientOrderId", report.client_order_id) != report.client_order_id:
+        if not _is_about(report, params):
             # Asked for one order, told of another: no evidence about either.
             return ReadFailed(reason="VENUE_ANSWER_UNREADABLE: the answer is about another order")
         return self._learned(report)
@@ -242,6 +243,40 @@ class BinanceVenue(ABC):
             except VenueUnavailable as error:
                 _log.warning("venue_clock_not_measured", code=error.code)
                 await asyncio.sleep(1)
+
+
+def _is_about(report: OrderReport, asked: Params) -> bool:
+    """Tell whether a report is of the order that was asked for, by whichever id it was."""
+    client_order_id = asked.get("origClientOrderId", asked.get("clientAlgoId", report.client_order_id))
+    return client_order_id == report.client_order_id and _has_id(report.venue_order_id, asked)
+
+
+def _has_id(venue_order_id: str, asked: Params) -> bool:
+    return str(asked.get("orderId", venue_order_id)) == venue_order_id
+
+
+def certain(found: QueryOutcome) -> OrderReport:
+    """Return the order of a trade, which the venue must know.
+
+    Raises:
+        VenueUnavailable: it could not be read.
+    """
+    if isinstance(found, OrderReport):
+        return found
+    if isinstance(found, ReadFailed):
+        raise VenueUnavailable(found.reason.partition(":")[0], found.reason, found.retry_after_s)
+    raise VenueUnavailable("VENUE_ANSWER_UNREADABLE", "the venue does not know the order of a trade")
+
+
+def only_of(fills: Sequence[Fill], asked: Params) -> tuple[Fill, ...]:
+    """Return trades that were asked for by their order.
+
+    Raises:
+        ParseError: one is another order's.
+    """
+    if not all(_has_id(fill.venue_order_id, asked) for fill in fills):
+        raise ParseError("a trade of another order")
+    return tuple(fills)
 
 
 def unusable_credentials(failure: Failure) -> Exception:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.order import Order
 from engine_service.venues.binance import params, parse_futures
 from engine_service.venues.binance.algo_orders import AlgoOrders
-from engine_service.venues.binance.base import BinanceVenue, unusable_credentials
+from engine_service.venues.binance.base import BinanceVenue, certain, only_of, unusable_credentials
 from engine_service.venues.binance.history import DAY_MS, trades_since
 from engine_service.venues.binance.outcomes import Failure
 from engine_service.venues.binance.params import Params
@@ -22,6 +21,7 @@ from engine_service.venues.binance.parse import VENUE, ParseError, Payload, at_m
 from engine_service.venues.binance.session import BinanceSession, Call, unreadable, usable
 from engine_service.venues.binance.user_stream import FuturesUserStream
 from engine_service.venues.port import (
+    Accepted,
     AccountSnapshot,
     AmendRequest,
     NotFoundReport,
@@ -75,18 +75,14 @@ class BinanceFutures(BinanceVenue):
             call, wish, read = self._algo.placement(order)
             outcome = self._algo.placed(await self._act(call, wish, read), order)
         else:
-            outcome = await self._act(
-                _PLACE,
-                lambda: params.futures_order(order),
-                lambda body: parse_futures.settled(named(body, order.client_order_id)),
-            )
+            outcome = await self._act(_PLACE, lambda: params.futures_order(order), self._settled(order))
         return self._remembered(outcome, order.client_order_id)
 
     async def cancel(self, order: Order) -> SubmitOutcome:
         if params.is_conditional(order) and not self._algo.was_triggered(order):
             call, asked, read = self._algo.cancellation(order)
         else:
-            call, asked, read = _CANCEL, self._named(order), parse_futures.settled
+            call, asked, read = _CANCEL, self._named(order), self._settled(order)
         answer = await self._attempt(call, lambda: asked)
         if isinstance(answer, Failure) and answer.venue_code == _CANCEL_REJECTED:
             # The order may be filled, triggered, cancelled already, or never placed: only a read tells.
@@ -95,7 +91,7 @@ class BinanceFutures(BinanceVenue):
 
     async def amend(self, request: AmendRequest) -> SubmitOutcome:
         """Change price and quantity of a resting limit order in one step; it keeps its ids."""
-        return await self._act(_AMEND, lambda: params.futures_amendment(request), parse_futures.settled)
+        return await self._act(_AMEND, lambda: params.futures_amendment(request), self._settled(request.order))
 
     async def set_dead_man(self, symbol: str, after_ms: int) -> ReadFailed | None:
         """Start, or with 0 stop, the venue's countdown to the cancel of a symbol's open orders."""
@@ -139,7 +135,7 @@ class BinanceFutures(BinanceVenue):
         if isinstance(answer, Failure):
             return self._read_failed(answer)
         try:
-            fills = [parse_futures.trade(row, order.client_order_id) for row in rows(answer)]
+            fills = only_of([parse_futures.trade(row, order.client_order_id) for row in rows(answer)], asked)
         except ParseError as error:
             return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
         return tuple(self._algo.fill(fill) for fill in fills)
@@ -235,6 +231,18 @@ class BinanceFutures(BinanceVenue):
         child = self._algo.child_of(order.client_order_id)
         return {"symbol": local_symbol(order.symbol), "orderId": child} if child else params.by_client_id(order)
 
+    def _settled(self, order: Order) -> Callable[[Payload], Accepted]:
+        """Return the reader of an answer about an ordinary order, or about what a conditional one became."""
+        child = self._algo.child_of(order.client_order_id)
+
+        def read(body: Payload) -> Accepted:
+            answer = parse_futures.settled(body if child else named(body, order.client_order_id))
+            if child and answer.venue_order_id != child:
+                raise ParseError("the answer is about another order")
+            return answer
+
+        return read
+
     def _ordinary(self, row: Payload) -> OrderReport:
         return self._algo.as_one(parse_futures.order_report(row))
 
@@ -259,6 +267,6 @@ class BinanceFutures(BinanceVenue):
         known = fill.client_order_id or self._ids.find(fill.venue_order_id)
         if not known:
             asked: Params = {"symbol": local_symbol(symbol), "orderId": fill.venue_order_id}
-            body: Any = usable(await self._session.signed(_QUERY, asked))
-            known = self._learned(self._ordinary(mapping(body))).client_order_id
+            found = certain(await self._find(_QUERY, asked, parse_futures.order_report))
+            known = self._learned(self._algo.as_one(found)).client_order_id
         return replace(fill, client_order_id=known)

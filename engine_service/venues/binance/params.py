@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from engine_service.domain.ids import local_symbol
-from engine_service.domain.money import plain
+from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.venues.binance.sign import Scalar
@@ -133,7 +135,24 @@ def spot_amendment(request: AmendRequest) -> Params:
 
 
 def spot_replacement(request: AmendRequest) -> Params:
-    """Return the parameters of ``POST /api/v3/order/cancelReplace``.
+    """Return the parameters of ``POST /api/v3/order/cancelReplace`` for an order of which no trade is known.
+
+    A trade that we have not heard of yet would be bought once more: the venue leaves such an order as it is.
+
+    Raises:
+        Untranslatable: the new order would lack an id, a size or a price.
+    """
+    params = spot_remainder(request, ZERO)
+    params["cancelOrigClientOrderId"] = request.order.client_order_id
+    params["cancelReplaceMode"] = "STOP_ON_FAILURE"
+    params["cancelRestrictions"] = "ONLY_NEW"
+    return params
+
+
+def spot_remainder(request: AmendRequest, executed: Decimal) -> Params:
+    """Return the new order that takes the place of one of which ``executed`` base units were traded.
+
+    The old order's fills stay bought: only what is left of the wished total is ordered anew.
 
     Raises:
         Untranslatable: the new order would lack an id, a size or a price.
@@ -143,12 +162,8 @@ def spot_replacement(request: AmendRequest) -> Params:
         raise Untranslatable("a replacement needs a client order id of its own")
     params = spot_order(order)
     params["newClientOrderId"] = request.replacement_client_order_id
-    params["cancelOrigClientOrderId"] = order.client_order_id
-    params["cancelReplaceMode"] = "STOP_ON_FAILURE"
-    quantity = request.quantity if request.quantity is not None else order.quantity
-    if quantity is not None:
-        # The old order's fills stay bought: only what is left of the wished total is ordered anew.
-        params["quantity"] = plain(quantity - order.filled_quantity)
+    if request.total is not None:
+        params["quantity"] = plain(request.total - executed)
     if request.limit_price is not None:
         params["price"] = plain(request.limit_price)
     return params

@@ -294,7 +294,7 @@ def account_event(payload: Payload) -> BalanceReport:
     assets = rows(change.get("B", []))
     at = at_ms(payload, "T", "E")
     found = tuple(Balance(asset=text(row, "a"), free=decimal(row, "wb")) for row in assets)
-    if change.get("m") in _TRANSFERS and len(assets) == 1:
+    if str(change.get("m")) in _TRANSFERS and len(assets) == 1:
         return BalanceReport(
             venue=VENUE,
             market=Market.FUTURES,

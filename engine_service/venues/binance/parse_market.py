@@ -81,7 +81,7 @@ def weight_limits(payload: object) -> tuple[int, dict[int, int]]:
     """Return the weight allowance per minute (0 where not stated) and order limits by window in seconds."""
     weight, orders = 0, {}
     for row in rows(mapping(payload).get("rateLimits", [])):
-        window_s = WINDOW_UNITS_S.get(str(row.get("interval")), 0) * int(row.get("intervalNum") or 0)
+        window_s = limit_window_s(row)
         limit = row.get("limit")
         if not isinstance(limit, int) or window_s <= 0:
             continue
@@ -90,6 +90,12 @@ def weight_limits(payload: object) -> tuple[int, dict[int, int]]:
         elif row.get("rateLimitType") == "ORDERS":
             orders[window_s] = limit
     return weight, orders
+
+
+def limit_window_s(row: Payload) -> int:
+    """Return the length of a rate limit's window in seconds; 0 where it is not told in a way that can be read."""
+    number = row.get("intervalNum")
+    return WINDOW_UNITS_S.get(str(row.get("interval")), 0) * number if isinstance(number, int) else 0
 
 
 def bar_row(row: object) -> BarRow:
@@ -102,11 +108,12 @@ def bar_row(row: object) -> BarRow:
         raise ParseError("a kline row was expected")
     try:
         o, h, low, c, v, q = (float(row[i]) for i in (1, 2, 3, 4, 5, 7))
-    except (TypeError, ValueError) as error:
+        trades = int(row[8])
+    except (TypeError, ValueError, OverflowError) as error:
         raise ParseError("a kline field is not a number") from error
     if not all(map(math.isfinite, (o, h, low, c, v, q))):
         raise ParseError("a kline field is not finite")
-    return row[0], o, h, low, c, v, q, int(row[8])
+    return row[0], o, h, low, c, v, q, trades
 
 
 def bar_report(row: BarRow, symbol: str, market: Market, interval: str, now_ms: int) -> BarReport:

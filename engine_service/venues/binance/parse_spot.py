@@ -39,6 +39,10 @@ from engine_service.venues.port import (
 _CANCEL_REJECTED = -2011
 #: The order to be replaced is not open: filled, cancelled, or never there.
 ORDER_GONE = "VENUE_UNKNOWN_ORDER"
+#: It has traded since we last heard of it: it works on as it is, and the change has to be asked for anew.
+ORDER_TRADED = "VENUE_ORDER_TRADED"
+#: The venue's documented text, the only difference to an order that it does not know.
+_RESTRICTED = "Order was not canceled due to cancel restrictions."
 
 
 def placed(payload: Payload, order: Order) -> Accepted:
@@ -77,6 +81,15 @@ def settled(payload: Payload, status: OrderStatus | None = None) -> Accepted:
         status=status or _status(payload),
         executed_quantity=decimal_or(payload, "executedQty"),
     )
+
+
+def amended(payload: Payload, order: Order) -> Accepted:
+    """Read the answer to a change in place; the order keeps its client id.
+
+    Raises:
+        ParseError: the answer lacks the order, or is about another one.
+    """
+    return settled(named(mapping(payload.get("amendedOrder")), order.client_order_id))
 
 
 def _status(payload: Payload) -> OrderStatus:
@@ -185,7 +198,7 @@ def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | 
         if cancel_leg == "SUCCESS" and new_leg == "SUCCESS":
             answer = mapping(payload.get("newOrderResponse"))
             return _placed(answer, order, replacement_id)
-        if cancel_leg == "SUCCESS" and new_leg in {"FAILURE", "NOT_ATTEMPTED"}:
+        if cancel_leg == "SUCCESS" and str(new_leg) in {"FAILURE", "NOT_ATTEMPTED"}:
             return settled(mapping(payload.get("cancelResponse")), OrderStatus.CANCELED)
     except ParseError:
         return None
@@ -200,9 +213,21 @@ def replace_refused(payload: Payload) -> Rejected | OutcomeUnknown | None:
     if payload.get("cancelResult") != "FAILURE" or payload.get("newOrderResult") != "NOT_ATTEMPTED":
         return None
     code, message = error_fields(payload.get("cancelResponse"))
+    if has_traded(code, message):
+        return traded_meanwhile(f"{code} {message}")
     if code == _CANCEL_REJECTED:
         return Rejected(code=ORDER_GONE, reason=f"{code} {message}")
     return failure_of(400, code, message, Market.SPOT).as_outcome()
+
+
+def has_traded(code: int, message: str) -> bool:
+    """Tell whether a cancel was refused because the order is not untouched any more, as was asked for."""
+    return code == _CANCEL_REJECTED and message.endswith(_RESTRICTED)
+
+
+def traded_meanwhile(reason: str) -> Rejected:
+    """Return what such a refusal means: nothing was done, the order works on."""
+    return Rejected(code=ORDER_TRADED, reason=reason)
 
 
 def _answer_fill(row: Payload, order: Order, client_order_id: str, venue_order_id: str, at: int) -> Fill:

@@ -6,20 +6,23 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol
+from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.venues.binance import params, parse_spot, parse_spot_stream
-from engine_service.venues.binance.base import BinanceVenue, unusable_credentials
+from engine_service.venues.binance.base import BinanceVenue, certain, only_of, unusable_credentials
 from engine_service.venues.binance.history import DAY_MS, trades_since
 from engine_service.venues.binance.outcomes import Failure
 from engine_service.venues.binance.params import Params
 from engine_service.venues.binance.parse import VENUE, ParseError, Payload, mapping, rows
-from engine_service.venues.binance.session import BinanceSession, Call, unreadable, usable
+from engine_service.venues.binance.session import WINDOW, BinanceSession, Call, unreadable, usable
 from engine_service.venues.binance.user_stream import SpotUserStream
 from engine_service.venues.port import (
+    Accepted,
     AccountSnapshot,
     AmendRequest,
     NotFoundReport,
@@ -27,6 +30,7 @@ from engine_service.venues.port import (
     OutcomeUnknown,
     QueryOutcome,
     ReadFailed,
+    Rejected,
     StreamStatus,
     SubmitOutcome,
     UserEvent,
@@ -94,19 +98,42 @@ class BinanceSpot(BinanceVenue):
 
         A smaller quantity at the same price keeps the order and its place in the queue. Anything else is a cancel
         and a new order under ``replacement_client_order_id``: the answer then names the new order by its
-        ``venue_order_id``, or says CANCELED with the old id where only the cancel worked.
+        ``venue_order_id``, or says CANCELED with the old id where only the cancel worked. Both are one request, but
+        for an order that trades: how much of it is left is known once it is cancelled.
         """
         if _only_shrinks(request):
             return await self._act(
                 _AMEND,
                 lambda: params.spot_amendment(request),
-                lambda body: parse_spot.settled(mapping(body.get("amendedOrder"))),
+                lambda body: parse_spot.amended(body, request.order),
             )
+        if request.order.filled_quantity:
+            return await self._cancel_then_place(request)
         answer = await self._attempt(_REPLACE, lambda: params.spot_replacement(request))
+        if isinstance(answer, Failure) and parse_spot.has_traded(answer.venue_code, answer.reason):
+            return parse_spot.traded_meanwhile(answer.reason)
         if isinstance(answer, Failure) and answer.venue_code not in _REPLACE_FAILED:
             return answer.as_outcome()
         outcome = _both_legs(answer, request)
         return self._remembered(outcome, request.replacement_client_order_id)
+
+    async def _cancel_then_place(self, request: AmendRequest) -> SubmitOutcome:
+        """Replace an order by what its cancel leaves of the wished total."""
+        order, new_id = request.order, request.replacement_client_order_id
+        outcome = await self.cancel(order)
+        if isinstance(outcome, OutcomeUnknown) and outcome.answered:
+            return Rejected(code=parse_spot.ORDER_GONE, reason=outcome.reason)
+        if not isinstance(outcome, Accepted):
+            return outcome
+        if outcome.status is not OrderStatus.CANCELED:
+            return OutcomeUnknown(reason="the venue did not say how the cancel ended")
+        # Where the cancel took so long that a new order could arrive after the fence of this request, none is sent.
+        late = 0 < order.fence_at_ms < self.venue_time_ms() + WINDOW.fence_ms - WINDOW.lag_ms
+        if late or outcome.executed_quantity >= (request.total or ZERO):
+            return outcome
+        answer = await self._attempt(_PLACE, lambda: params.spot_remainder(request, outcome.executed_quantity))
+        placed = self._outcome(answer, lambda body: parse_spot.placed(body, replace(order, client_order_id=new_id)))
+        return outcome if isinstance(placed, Rejected) else self._remembered(placed, new_id)
 
     # --- reads --------------------------------------------------------------------------------------------------
 
@@ -132,7 +159,7 @@ class BinanceSpot(BinanceVenue):
         if isinstance(answer, Failure):
             return self._read_failed(answer)
         try:
-            return tuple(parse_spot.trade(row, order.client_order_id) for row in rows(answer))
+            return only_of([parse_spot.trade(row, order.client_order_id) for row in rows(answer)], asked)
         except ParseError as error:
             return ReadFailed(reason=f"VENUE_ANSWER_UNREADABLE: {error}")
 
@@ -208,8 +235,7 @@ class BinanceSpot(BinanceVenue):
         if known:
             return known
         asked: Params = {"symbol": local_symbol(symbol), "orderId": venue_order_id}
-        body = mapping(usable(await self._session.signed(_QUERY, asked)))
-        return self._learned(parse_spot.order_report(body)).client_order_id
+        return certain(await self._find(_QUERY, asked, parse_spot.order_report)).client_order_id
 
 
 def _only_shrinks(request: AmendRequest) -> bool:

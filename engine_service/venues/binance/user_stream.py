@@ -67,7 +67,7 @@ class SpotUserStream:
                 event = _event_of(message)
                 if event is None:
                     continue
-                if event.get("e") in {"eventStreamTerminated", "serverShutdown"}:
+                if str(event.get("e")) in {"eventStreamTerminated", "serverShutdown"}:
                     await self._socket.reconnect()
                     continue
                 yield event
@@ -115,7 +115,7 @@ def without_overtaken(messages: list[Any]) -> list[Any]:
 
 
 def _says_no_more(event: Payload, trade: Payload | None) -> bool:
-    if trade is None or event.get("o") not in _WITHOUT_TRIGGER:
+    if trade is None or str(event.get("o")) not in _WITHOUT_TRIGGER:
         return False
     return all(event.get(name) == trade.get(name) for name in _ORDER_FIELDS)
 

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from engine_service.domain.ids import Market
 from engine_service.venues.binance.outcomes import Failure, Meaning, failure_of
 from engine_service.venues.binance.parse import error_fields
-from engine_service.venues.binance.parse_market import WINDOW_UNITS_S
+from engine_service.venues.binance.parse_market import limit_window_s
 from engine_service.venues.binance.sign import Scalar
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
 from engine_service.venues.binance.text_socket import TextSocket
@@ -123,13 +123,17 @@ class OrderSocket:
         return self._link
 
     async def _read(self) -> None:
-        async with contextlib.aclosing(self._stream.messages()) as messages:
-            async for message in messages:
-                if isinstance(message, StreamStatus):
-                    if not message.connected:
-                        self._forget()
-                elif isinstance(message, dict):
-                    self._resolve(message)
+        try:
+            async with contextlib.aclosing(self._stream.messages()) as messages:
+                async for message in messages:
+                    if isinstance(message, StreamStatus):
+                        if not message.connected:
+                            self._forget()
+                    elif isinstance(message, dict):
+                        self._resolve(message)
+        finally:
+            # Nobody hears an answer any more, whatever ended this: orders go over REST from here on.
+            self._forget()
 
     def _resolve(self, message: dict[str, Any]) -> None:
         awaited = self._waiting.get(str(message.get("id")))
@@ -137,14 +141,15 @@ class OrderSocket:
             awaited.settle((self._meaning(message), _order_counts(message.get("rateLimits"))))
 
     def _meaning(self, message: dict[str, Any]) -> Any | Failure:
-        status = message.get("status")
+        told = message.get("status")
+        status = told if isinstance(told, int) else 500
         if status == 200 and "result" in message:
             return message["result"]
         error = message.get("error")
         code, text = error_fields(error)
         data = error.get("data") if isinstance(error, dict) else None
         waiting_s = _waiting_s(data) if status in {418, 429} else 0.0
-        failure = failure_of(status if isinstance(status, int) else 500, code, text, self._market, waiting_s)
+        failure = failure_of(status, code, text, self._market, waiting_s)
         return failure if data is None else failure.with_data(data)
 
     def _forget(self) -> None:
@@ -158,7 +163,7 @@ def _order_counts(value: object) -> dict[int, int]:
     if not isinstance(value, list):
         return {}
     return {
-        WINDOW_UNITS_S.get(str(row.get("interval")), 0) * int(row.get("intervalNum") or 0): int(row["count"])
+        limit_window_s(row): int(row["count"])
         for row in value
         if isinstance(row, dict) and row.get("rateLimitType") == "ORDERS" and isinstance(row.get("count"), int)
     }

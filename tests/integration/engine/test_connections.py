@@ -169,6 +169,16 @@ def test_a_body_comes_whole_however_it_is_cut() -> None:
     on(echo, scenario)
 
 
+def test_a_body_whose_end_comes_by_itself_has_ended() -> None:
+    async def scenario(port: int) -> None:
+        head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        heard = await told(port, head, b"5\r\nhello\r\n", b"0\r\n\r\n", GET % b"next")
+        assert heard.count(b"HTTP/1.1 200 OK\r\n") == 2, heard
+        assert b"POST /  hello" in heard
+
+    on(echo, scenario)
+
+
 def test_trailers_are_no_headers() -> None:
     async def names(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await read_body(receive)
@@ -243,6 +253,18 @@ def test_nothing_is_changed_to_another_protocol_than_websocket() -> None:
     async def scenario(port: int) -> None:
         head = b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
         assert (await told(port, head)).endswith(b"GET /up  ")
+        offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+        post = (POST % 5).replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n")
+        chunked = post.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+        for request in (post + b"hello", chunked + b"5\r\nhello\r\n0\r\n\r\n"):
+            heard = await told(port, request + head + request, GET % b"next")
+            assert heard.count(b"HTTP/1.1 200 OK") == 4, heard
+            assert heard.count(b"POST /  hello") == 2
+            assert heard.endswith(b"GET /next  ")
+            assert (await told(port, *(request[at : at + 1] for at in range(len(request))), pause_s=0)).endswith(
+                b"hello"
+            )
+        assert b" 400 " in await told(port, b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: a\r\n\r\n")
 
     on(echo, scenario)
 
@@ -294,6 +316,46 @@ def test_an_answer_that_breaks_off_ends_the_connection() -> None:
         assert await is_closed_within(port, GET % b"", 5)
 
     on(breaks_off, scenario)
+
+
+@pytest.mark.parametrize("requests", [GET % b"", GET % b"" * 3])
+def test_who_takes_in_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, requests: bytes) -> None:
+    monkeypatch.setattr(http_protocol, "READ_WITHIN_S", 1.0)
+
+    async def large(_scope: dict[str, Any], _receive: Any, send: Any) -> None:
+        await answer(send, b"x" * 20_000_000)
+
+    async def scenario(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(requests)
+        await asyncio.sleep(4)
+        heard = 0
+        while part := await asyncio.wait_for(reader.read(65_536), 5):
+            heard += len(part)
+        assert heard < 20_000_000, "what the kernel had taken, and the end"
+        assert (await told(port, GET % b"")).endswith(b"xxx")
+        writer.close()
+
+    on(large, scenario)
+
+
+def test_who_takes_in_little_at_a_time_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "READ_WITHIN_S", 1.5)
+    size = 20_000_000
+
+    async def large(_scope: dict[str, Any], _receive: Any, send: Any) -> None:
+        await answer(send, b"x" * size)
+
+    async def scenario(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(GET % b"")
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.5)
+            await reader.readexactly(size // 10)
+        writer.close()
+
+    on(large, scenario)
 
 
 def test_a_stream_waits_for_a_slow_reader_and_ends_with_it() -> None:

@@ -67,7 +67,12 @@ async def test_who_may_not_knock_is_refused_before_the_handshake(
     with pytest.raises(InvalidStatus) as refused:
         async with opened(engine, path, **options):
             pass
-    assert refused.value.response.status_code == 403
+    response = refused.value.response
+    assert response.status_code == 403
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = json.loads(response.body)
+    assert (problem["status"], problem["code"]) == (403, "ORIGIN_NOT_ALLOWED")
+    assert "Authorization: Bearer TOKEN" in problem["detail"]
 
 
 @pytest.mark.parametrize(

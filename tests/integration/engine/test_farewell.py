@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import pytest
 
 from engine_service.api import server as module
 from engine_service.api.gate import Gate
+from engine_service.api.http_protocol import DeadlineProtocol
 from engine_service.api.server import Server, listen, server_of
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -91,6 +93,22 @@ def test_a_request_that_is_not_read_yet_when_its_connection_would_be_closed_is_a
     asyncio.run(scenario())
 
 
+def test_a_request_that_is_here_when_its_connection_has_been_silent_too_long_is_answered() -> None:
+    async def scenario() -> None:
+        async with serving() as (server, port, _):
+            with socket.create_connection(("127.0.0.1", port)) as caller:
+                while not server.server_state.connections:  # noqa: ASYNC110  # as above
+                    await asyncio.sleep(0.01)
+                caller.settimeout(0)
+                caller.sendall(REQUEST)
+                for connection in list(server.server_state.connections):
+                    cast("DeadlineProtocol", connection).close_if_late(time.monotonic() + 3_600)
+                await asyncio.sleep(0.2)
+                assert caller.recv(4096).endswith(b"hello")
+
+    asyncio.run(scenario())
+
+
 def test_a_request_that_crosses_the_end_of_its_connection_finds_an_answer_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -128,5 +146,33 @@ def test_a_request_that_the_end_of_the_process_cuts_off_is_told_so(monkeypatch: 
         writer.close()
         assert heard.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert orjson.loads(heard.partition(b"\r\n\r\n")[2])["code"] == "SHUTTING_DOWN"
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_whom_nobody_has_let_in_yet_when_the_listener_closes_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FAREWELL_S", 0.0)
+
+    async def scenario() -> None:
+        async with serving() as (server, port, task):
+            real_shutdown = server.shutdown
+
+            async def shutdown(sockets: list[socket.socket] | None = None) -> None:
+                # In the turn of the loop in which the listener closes: the kernel has made the connection already.
+                callers.append(socket.create_connection(("127.0.0.1", port)))
+                callers[0].sendall(REQUEST)
+                await real_shutdown(sockets)
+
+            callers: list[socket.socket] = []
+            monkeypatch.setattr(server, "shutdown", shutdown)
+            server.should_exit = True
+            await asyncio.wait_for(asyncio.shield(task), 5)
+        with callers[0] as caller:
+            caller.settimeout(5)
+            heard = caller.recv(4096)
+        assert heard.startswith(b"HTTP/1.1 200"), heard
+        assert heard.endswith(b"hello")
 
     asyncio.run(scenario())

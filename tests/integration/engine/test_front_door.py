@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from typing import Any
@@ -207,6 +208,73 @@ def test_a_foreign_page_gets_no_permission(engine: EngineProcess) -> None:
     answer = engine.call("OPTIONS", "/orders/market", token=None, headers={"Origin": "https://evil.example"})
     assert answer.status_code in (403, 405)
     assert "access-control-allow-origin" not in answer.headers
+
+
+def told(engine: EngineProcess, request: bytes) -> bytes:
+    """Send bytes; return what comes until the connection ends or is silent."""
+    heard = b""
+    with socket.create_connection(("127.0.0.1", engine.port), timeout=1) as connection:
+        connection.sendall(request)
+        with contextlib.suppress(TimeoutError):
+            while part := connection.recv(65_536):
+                heard += part
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "right"),
+    [
+        (b"http://127.0.0.1/livez", b"127.0.0.1", b"200 OK"),
+        (b"HTTP://LocalHost:1/livez?", b"127.0.0.1", b"200 OK"),
+        (b"http://[::1]:8003/livez", b"evil.example", b"200 OK"),
+        (b"http://127.0.0.1", b"127.0.0.1", b"NOT_FOUND"),
+        (b"http://evil.example/livez", b"127.0.0.1", b"HOST_NOT_ALLOWED"),
+        (b"http://me@127.0.0.1/livez", b"127.0.0.1", b"HOST_NOT_ALLOWED"),
+        (b"https://127.0.0.1/livez", b"127.0.0.1", b"HOST_NOT_ALLOWED"),
+        (b"/livez", b"LOCALHOST:8003", b"200 OK"),
+        (b"/livez", b"127.0.0.1:evil", b"HOST_NOT_ALLOWED"),
+    ],
+)
+def test_a_request_is_for_the_host_that_it_names(
+    engine: EngineProcess, target: bytes, host: bytes, right: bytes
+) -> None:
+    answer = told(engine, b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, host))
+    assert right in answer, answer
+
+
+@pytest.mark.parametrize("token", ["", "admin"])
+def test_a_body_that_is_compressed_on_its_way_is_refused_whoever_sends_it(engine: EngineProcess, token: str) -> None:
+    bearer = b"Authorization: Bearer %b\r\n" % engine.token(token).encode() if token else b""
+    head = b"POST /orders/market HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: gzip, chunked\r\n%b\r\n" % bearer
+    answer = told(engine, head + b"2\r\n{}\r\n0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b'"code":"REQUEST_INVALID"' in answer
+
+
+def test_whoever_may_read_may_ask_for_the_head_alone(engine: EngineProcess) -> None:
+    for path in ("/livez", "/portfolio", "/metrics", f"/orders/{'0' * 32}", "/stream"):
+        head, whole = engine.call("HEAD", path), None if path == "/stream" else engine.call("GET", path)
+        assert head.content == b""
+        assert head.status_code == (200 if whole is None else whole.status_code), path
+        assert whole is None or head.headers["content-type"] == whole.headers["content-type"], path
+    assert engine.call("HEAD", "/portfolio", token=None).status_code == 401
+    refused = engine.call("HEAD", "/orders/market")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert engine.call("DELETE", "/portfolio").headers["allow"] == "GET, HEAD"
+
+
+def test_a_refusal_that_is_told_again_says_so(engine: EngineProcess) -> None:
+    first, again = (engine.order({**ORDER, "quantity": "100"}, "refused-once") for _ in range(2))
+    assert first.status_code == again.status_code == 403
+    assert first.json()["instance"] == first.headers["location"] == again.headers["location"]
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_the_highest_sequence_number_that_is_offered_may_be_asked_for(engine: EngineProcess) -> None:
+    page = httpx.get(f"{engine.url}/openapi.json", trust_env=False).json()
+    (after,) = (item for item in page["paths"]["/events"]["get"]["parameters"] if item["name"] == "after")
+    assert engine.call("GET", f"/events?after={after['schema']['maximum']}").json() == {"events": []}
 
 
 def test_raw_bytes_never_bring_a_500(engine: EngineProcess) -> None:

@@ -59,6 +59,9 @@ def test_what_stands_just_within_the_bounds_is_read() -> None:
         ({b"host": b"127.0.0.1", b"sec-fetch-site": b"same-site"}, "ORIGIN_NOT_ALLOWED"),
         ({b"host": b"evil.example:127.0.0.1"}, "HOST_NOT_ALLOWED"),
         ({b"host": b"127.0.0.1:80:80"}, "HOST_NOT_ALLOWED"),
+        ({b"host": b"127.0.0.1:"}, ""),
+        ({b"host": b"127.0.0.1:http"}, "HOST_NOT_ALLOWED"),
+        ({b"host": b"LocalHost:8003", b"origin": b"http://localhost:8003"}, ""),
         ({}, "HOST_NOT_ALLOWED"),
     ],
 )

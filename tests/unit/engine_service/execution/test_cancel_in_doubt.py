@@ -152,3 +152,18 @@ async def test_a_venue_that_refuses_our_credentials_at_a_cancel_is_left_alone() 
     await cancel(core, made.order.client_order_id, principal="tester")
     breaker = core.gate.pace.venue("BINANCE")
     assert breaker.state(core.clock.monotonic_s(), core.gate.policy) is BreakerState.OPEN
+
+
+async def test_an_order_put_aside_for_a_person_is_cancelled_at_the_venue_when_the_person_says_so() -> None:
+    core = make_core()
+    made = (await submit(core, limit_order("49000"), mark_of())).order
+    await core.commit(e.OrderQuarantined(at_ms=core.clock.now_ms(), client_order_id=made.client_order_id, reason="odd"))
+    for asked in (1, 2):
+        result = await cancel(core, made.client_order_id, principal="tester")
+        await core.settle()
+        assert result.status is CancelStatus.PENDING
+        assert fake(core).cancels == [made.client_order_id] * asked
+        fake(core).cancel_scripts.append(Script(act=False, say=NO_SUCH_ORDER))
+    assert fake(core).orders[made.client_order_id].status is OrderStatus.CANCELED
+    # What became of it here is still the person's to say.
+    assert order_of(core, made.client_order_id).status is OrderStatus.QUARANTINED

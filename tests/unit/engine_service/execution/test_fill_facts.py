@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from engine_service.execution.user_stream import take
 from engine_service.storage.port import FillFilter
 from engine_service.storage.restore import restore
 from engine_service.venues.port import ReadFailed, TradeBust
-from tests.fakes.engine import fake, limit_order, make_core, mark_of
+from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal
 
 pytestmark = pytest.mark.anyio
 D = Decimal
@@ -112,6 +113,29 @@ async def test_a_part_of_the_real_trades_leaves_the_rest_stood_in_for() -> None:
     assert (held(core), order.overfill) == (D("0.002"), False)
 
 
+async def test_a_stand_in_that_comes_again_is_another_one(tmp_path: Path) -> None:
+    """The first trade replaces both stand-ins, and what is left is just what the second one stood for."""
+    core = make_core(journal=open_journal(tmp_path))
+    venue = fake(core)
+    cid = await resting(core)
+    first = venue.fill(cid, D("0.0005"))
+    venue.down = True
+    take(core, "BINANCE", venue.report(cid))
+    await core.settle()
+    second = venue.fill(cid, D("0.0015"))
+    take(core, "BINANCE", venue.report(cid))
+    await core.settle()
+    venue.down = False
+    for fill, left in ((first, D("0.0015")), (second, D(0))):
+        take(core, "BINANCE", venue.report(cid, with_fill=fill))
+        await core.journal.flush()
+        order = order_of(core, cid)
+        assert (order.filled_quantity, order.provisional_quantity, order.overfill) == (D("0.002"), left, False)
+    rows = core.journal.fills(FillFilter(client_order_id=cid))
+    assert sum(row.fill.quantity for row in rows) == held(core) == D("0.002")
+    core.journal.close()
+
+
 async def test_the_comparison_brings_the_real_trades_and_takes_no_difference_over_meanwhile() -> None:
     core = make_core()
     cid, fill = await counted_and_not_named(core)
@@ -120,6 +144,17 @@ async def test_the_comparison_brings_the_real_trades_and_takes_no_difference_ove
     assert order_of(core, cid).provisional_quantity == 0
     assert core.state.portfolio.transfers == 0
     assert held(core, "USDT") == fake(core).balances[(Market.SPOT, "USDT")]
+
+
+async def test_a_trade_that_is_named_after_newer_ones_still_takes_the_place_of_its_stand_in() -> None:
+    core = make_core()
+    venue = fake(core)
+    cid, fill = await counted_and_not_named(core)
+    venue.trades.remove(fill)
+    await submit(core, market_order(), mark_of())
+    await reconcile(core)
+    assert order_of(core, cid).provisional_quantity == 0
+    assert held(core, "USDT") == venue.balances[(Market.SPOT, "USDT")]
 
 
 async def test_a_replay_with_stand_ins_and_busts_gives_the_same_state() -> None:

@@ -82,14 +82,23 @@ def test_an_order_that_cannot_be_said_is_refused_before_anything_is_sent(order: 
         params.spot_order(order)
 
 
-def test_a_replacement_orders_only_what_the_old_one_has_not_bought_yet() -> None:
-    order = limit_order(filled_quantity=Decimal("0.4"))
-    asked = params.spot_replacement(
-        AmendRequest(order=order, limit_price=Decimal(31000), replacement_client_order_id="new1")
+def test_what_takes_the_place_of_an_order_is_only_what_the_old_one_has_not_bought() -> None:
+    request = AmendRequest(
+        order=limit_order(filled_quantity=Decimal("0.4")),
+        limit_price=Decimal(31000),
+        replacement_client_order_id="new1",
     )
-    assert (asked["quantity"], asked["price"]) == ("0.6", "31000")
+    asked = params.spot_remainder(request, Decimal("0.7"))
+    assert (asked["quantity"], asked["price"], asked["newClientOrderId"]) == ("0.3", "31000", "new1")
+    assert not [name for name in asked if name.startswith("cancel")]
+
+
+def test_an_order_of_which_no_trade_is_known_is_replaced_only_while_it_has_none() -> None:
+    request = AmendRequest(order=limit_order(), limit_price=Decimal(31000), replacement_client_order_id="new1")
+    asked = params.spot_replacement(request)
+    assert (asked["quantity"], asked["price"]) == ("1", "31000")
     assert (asked["newClientOrderId"], asked["cancelOrigClientOrderId"]) == ("new1", "ab12")
-    assert asked["cancelReplaceMode"] == "STOP_ON_FAILURE"
+    assert (asked["cancelReplaceMode"], asked["cancelRestrictions"]) == ("STOP_ON_FAILURE", "ONLY_NEW")
 
 
 def test_a_replacement_without_an_id_of_its_own_is_refused() -> None:

@@ -9,7 +9,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.venues.binance import parse_futures, parse_market, parse_spot, parse_spot_stream
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal
-from engine_service.venues.port import BalanceReport, OrderReport
+from engine_service.venues.port import BalanceReport, OrderReport, Rejected
 from tests.unit.engine_service.venues.builders import limit_order
 
 EXECUTION: dict[str, Any] = {
@@ -149,6 +149,24 @@ def test_a_replacement_with_a_missing_leg_proves_nothing() -> None:
     assert parse_spot.replace_refused({"cancelResult": "SUCCESS"}) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Unknown order sent.", "VENUE_UNKNOWN_ORDER"),
+        ("Order was not canceled due to cancel restrictions.", "VENUE_ORDER_TRADED"),
+    ],
+)
+def test_a_replacement_of_which_nothing_was_done_says_why(text: str, code: str) -> None:
+    legs = {
+        "cancelResult": "FAILURE",
+        "newOrderResult": "NOT_ATTEMPTED",
+        "cancelResponse": {"code": -2011, "msg": text},
+    }
+    refused = parse_spot.replace_refused(legs)
+    assert isinstance(refused, Rejected)
+    assert refused.code == code
+
+
 FUTURES_EVENT: dict[str, Any] = {
     "e": "ORDER_TRADE_UPDATE", "E": 1760000000100, "T": 1760000000099,
     "o": {
@@ -249,3 +267,15 @@ def test_an_answer_about_another_order_is_no_answer_to_ours() -> None:
     assert parse_spot.canceled(canceled, order).status is OrderStatus.CANCELED
     with pytest.raises(ParseError, match="another order"):
         parse_spot.canceled(canceled | {"origClientOrderId": "somebody-elses"}, order)
+
+
+def test_a_limit_whose_window_cannot_be_read_is_left_out() -> None:
+    day = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 160_000}
+    odd = day | {"interval": "SECOND", "intervalNum": "ten"}
+    assert parse_market.weight_limits({"rateLimits": [odd, day]}) == (0, {86_400: 160_000})
+
+
+@pytest.mark.parametrize("trades", [None, "many", float("inf")])
+def test_a_bar_whose_count_of_trades_is_no_number_cannot_be_read(trades: object) -> None:
+    with pytest.raises(ParseError):
+        parse_market.bar_row([1, "1", "1", "1", "1", "1", 2, "1", trades])

@@ -1,0 +1,58 @@
+"""A futures wallet that differs because trades were told in another order than they were made.
+
+At average cost the result of closing a part depends on what was held when it closed. A trade that is told late is
+booked late, so that our result of the closing and the venue's differ, and by exactly as much our entry prices.
+Nothing was moved: taking the venue's entry price for ours makes both figures agree, and equity stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from engine_service.domain import events as e
+from engine_service.domain.ids import Market
+from engine_service.domain.money import ZERO, exactly
+from engine_service.execution.core import EngineCore
+from engine_service.execution.reconcile_figures import Difference
+from engine_service.venues.port import VenuePosition
+
+#: Entry prices and wallets are told rounded.
+ROUNDED = Decimal("0.000001")
+
+
+@exactly
+def other_order(core: EngineCore, difference: Difference, positions: Iterable[VenuePosition]) -> list[e.Event]:
+    """Return what takes over the venue's entry prices, where these explain a wallet's difference; else nothing."""
+    if difference.kind != "balance" or difference.market is not Market.FUTURES:
+        return []
+    moved = list(_moved(core, difference, positions))
+    explained = sum((position.signed_quantity * change for position, change in moved), ZERO)
+    if not moved or abs(difference.theirs - difference.ours - explained) > ROUNDED:
+        return []
+    rate, now = core.booking_rate(difference.venue, difference.subject), core.clock.now_ms()
+    return [
+        e.PositionAdopted(
+            at_ms=now,
+            symbol=position.symbol,
+            quote=difference.subject,
+            quantity=quantity,
+            price=position.entry_price,
+            quote_rate=rate,
+        )
+        for position, _ in moved
+        for quantity in (-position.signed_quantity, position.signed_quantity)
+    ]
+
+
+def _moved(
+    core: EngineCore, difference: Difference, positions: Iterable[VenuePosition]
+) -> Iterator[tuple[VenuePosition, Decimal]]:
+    """Yield equal positions settled in the wallet's asset, with how far the venue's entry price is above ours."""
+    for position in positions:
+        ours = core.state.portfolio.derivatives.get(position.symbol)
+        average = None if ours is None else ours.book.average_cost
+        if ours is None or average is None or ours.quote != difference.subject:
+            continue
+        if ours.book.quantity == position.signed_quantity and average != position.entry_price:
+            yield position, position.entry_price - average

@@ -1,0 +1,81 @@
+"""A pair that is taken back to be placed in another size: whatever becomes of the cancels, the entry is protected."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.cancel import cancel
+from engine_service.execution.core import EngineCore
+from engine_service.venues.port import OutcomeUnknown, Rejected
+from tests.fakes.engine import limit_order
+from tests.fakes.venue import Script, unknown
+from tests.unit.engine_service.execution.test_protect import (
+    D,
+    ListVenue,
+    core_with,
+    end,
+    entered,
+    exits,
+    fill,
+    outcome,
+    settle,
+)
+
+pytestmark = pytest.mark.anyio
+
+GONE = OutcomeUnknown(reason="-2011 Unknown order sent.", answered=True)
+WHOLE = [("stop_loss", D("0.002")), ("take_profit", D("0.002"))]
+
+
+async def half_filled(venue: ListVenue) -> tuple[EngineCore, Order]:
+    """Return an entry of which one half has traded and is protected."""
+    core = core_with(venue)
+    entry = await entered(core, limit_order("49999", "0.002"))
+    fill(core, entry.client_order_id, "0.001", "49999")
+    await settle(core, entry)
+    assert venue.resting() == [("stop_loss", D("0.001")), ("take_profit", D("0.001"))]
+    return core, entry
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(say=GONE),
+        Script(say=unknown()),
+        Script(act=False, say=unknown()),
+        Script(act=False, say=Rejected(code="VENUE_RATE_LIMITED", reason="HTTP 429")),
+    ],
+    ids=["done and told as gone", "done, answer lost", "not done, answer lost", "refused"],
+)
+async def test_an_own_cancel_that_ended_in_doubt_is_nobodys_wish(script: Script) -> None:
+    venue = ListVenue()
+    core, entry = await half_filled(venue)
+    venue.cancel_scripts.append(script)
+    fill(core, entry.client_order_id, "0.001", "49999")
+    await settle(core, entry)
+    assert (outcome(core), venue.resting(), exits(core)) == ("", WHOLE, [])
+
+
+async def test_a_callers_cancel_of_a_leg_that_ended_in_doubt_is_still_a_wish() -> None:
+    venue = ListVenue()
+    core, entry = await half_filled(venue)
+    profit, stop = venue.lists[0]
+    venue.cancel_scripts.append(Script(act=False, say=unknown()))
+    await cancel(core, profit.client_order_id, principal="tester", reason="enough")
+    await core.settle()
+    end(core, stop.client_order_id, OrderStatus.CANCELED)
+    await settle(core, entry)
+    assert (outcome(core), len(venue.lists), venue.resting()) == ("canceled", 1, [])
+
+
+async def test_a_callers_cancel_that_the_venue_refused_is_forgotten() -> None:
+    venue = ListVenue()
+    core, entry = await half_filled(venue)
+    refusal = Rejected(code="VENUE_RATE_LIMITED", reason="HTTP 429")
+    venue.cancel_scripts.append(Script(act=False, say=refusal))
+    await cancel(core, venue.lists[0][0].client_order_id, principal="tester")
+    fill(core, entry.client_order_id, "0.001", "49999")
+    await settle(core, entry)
+    assert (outcome(core), venue.resting()) == ("", WHOLE)

@@ -1,0 +1,71 @@
+"""A futures wallet that differs by the order in which trades were told is no transfer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from engine_service.domain import events as e
+from engine_service.domain.clock import ManualClock
+from engine_service.domain.ids import Market
+from engine_service.domain.order_status import OrderSide
+from engine_service.execution.core import EngineCore
+from engine_service.execution.reconcile import reconcile
+from engine_service.execution.submit import submit
+from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order
+from tests.fakes.venue import FakeVenue
+
+pytestmark = pytest.mark.anyio
+D = Decimal
+BTC = "BTCUSDT.BINANCE"
+USDT = (Market.FUTURES, "USDT")
+
+
+async def told_in_another_order(early: str) -> tuple[EngineCore, Decimal, Decimal]:
+    """Return a core that heard of a purchase (0.02 at 40,000) only after the sale (0.02 at 52,000) that followed it.
+
+    The venue's entry price and result of the closing are those of the true order; also returned are both results.
+    """
+    venue = FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,))
+    core = make_core(venue=venue)
+    for side, price in ((OrderSide.BUY, "50000"), (OrderSide.SELL, "52000"), (OrderSide.BUY, early)):
+        venue.prices[BTC] = D(price)
+        quantity = "0.02" if price == early or side is OrderSide.SELL else "0.04"
+        await submit(core, market_order(quantity, side=side, market=Market.FUTURES), mark_of())
+    entry = (D("0.04") * D(50000) + D("0.02") * D(early)) / D("0.06")
+    ours, theirs = D("0.02") * D(2000), D("0.02") * (D(52000) - entry)
+    venue.positions[BTC] = replace(venue.positions[BTC], signed_quantity=D("0.04"), entry_price=entry)
+    wallet = core.state.portfolio.holding("BINANCE", Market.FUTURES, "USDT")
+    venue.balances[USDT] = (wallet - ours + theirs).quantize(D("1e-8"))
+    return core, ours, theirs
+
+
+async def compared(core: EngineCore) -> None:
+    """Compare, and again once the difference has lasted."""
+    await reconcile(core)
+    fake(core).clock.advance(11_000)
+    await reconcile(core)
+
+
+async def test_the_venues_entry_price_is_taken_over_and_nothing_was_transferred() -> None:
+    core, ours, theirs = await told_in_another_order("45500")
+    books = core.state.portfolio
+    before = books.realised
+    await compared(core)
+    assert books.realised - before == theirs - ours
+    assert books.derivatives[BTC].book.average_cost == D("48500")
+    assert (books.transfers, books.identity_error) == (D(0), D(0))
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == fake(core).balances[USDT]
+    assert (await reconcile(core)).ok
+    assert not core.state.halted
+
+
+async def test_what_the_entry_price_does_not_explain_is_a_transfer_as_ever() -> None:
+    core, _, _ = await told_in_another_order("45500")
+    fake(core).deposit("USDT", D(25), Market.FUTURES)
+    await compared(core)
+    adopted = [r.event for r in core.journal.events_after(0, 10_000) if isinstance(r.event, e.PositionAdopted)]
+    assert adopted == []
+    assert core.state.portfolio.transfers != 0
