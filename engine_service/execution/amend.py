@@ -109,6 +109,7 @@ async def amend(
     await asyncio.wait({task}, timeout=core.answer_deadline_s)
     if task.done() and not task.cancelled() and task.exception() is not None:
         await task
+    await core.journal.flush()  # the stream may have told it first, and that may not be on the disk yet
     return _result(core, client_order_id, replacement)
 
 

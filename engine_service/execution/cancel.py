@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, NotFound
+from engine_service.domain.errors import Conflict, NotFound, Unavailable
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
@@ -76,7 +76,10 @@ async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reas
     await asyncio.wait({task}, timeout=core.answer_deadline_s)
     if task.done() and not task.cancelled() and task.exception() is not None:
         await task
-    if core.journal.failed:
+    try:
+        # The stream may have told it first: what it told is said on only once it is on the disk.
+        await core.journal.flush()
+    except Unavailable:
         # It was asked of the venue; what came of it can be recorded, and is found out, at the next start.
         return CancelResult(status=CancelStatus.PENDING, order=order)
     return _result(core.state.order(client_order_id) or order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.submit import submit
 from engine_service.venues.port import Rejected
-from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, opening, policy
+from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal, opening, policy
 from tests.fakes.venue import FakeVenue, Script, unknown
 
 pytestmark = pytest.mark.anyio
@@ -304,3 +305,19 @@ async def test_trades_that_the_venue_counted_but_did_not_name_are_fetched() -> N
     assert status_of(core, cid) is OrderStatus.ACCEPTED
     await core.settle()
     assert status_of(core, cid) is OrderStatus.FILLED
+
+
+async def test_a_cancel_that_the_stream_told_first_is_answered_once_it_is_on_the_disk(tmp_path: Path) -> None:
+    core = make_core(journal=open_journal(tmp_path))
+    cid = await resting(core)
+
+    async def tell(venue: FakeVenue, order: Order) -> None:
+        venue.orders[cid].status = OrderStatus.CANCELED
+        apply_report(core, venue.report(cid))
+
+    fake(core).cancel_scripts.append(Script(during=tell))
+    result = await cancel(core, cid, principal="tester")
+    stored = core.journal.order(cid)
+    assert stored is not None
+    assert (result.status, stored.status) == (CancelStatus.CANCELED, OrderStatus.CANCELED)
+    core.journal.close()
