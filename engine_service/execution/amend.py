@@ -120,8 +120,9 @@ def _amendable(core: EngineCore, client_order_id: str) -> Order:
     if not order.is_open:
         status = order.status.value
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
-    if order.status not in CANCELABLE:
-        raise Conflict("ORDER_BUSY", f"the order is {order.status.value}; wait until that is settled")
+    if order.status not in CANCELABLE or f"amend:{client_order_id}" in core.tasks:
+        why = f"the order is {order.status.value}, or a change of it is on its way; wait until that is settled"
+        raise Conflict("ORDER_BUSY", why)
     if order.why.get("bracket"):
         raise InvalidRequest("AMEND_NOT_SUPPORTED", "a bracket keeps its own legs; cancel one and place what you want")
     if order.market is Market.FUTURES and order.type in CONDITIONAL:

@@ -24,8 +24,8 @@ from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed,
 
 #: An order that changed this recently may not be in the venue's list yet.
 RECENT_MS = 5_000
-#: An order that ended this recently may still stand in it.
-ENDED_MS = 10_000
+#: So long after its end an order may still stand in it.
+ENDED_S = 10.0
 #: Of orders that are asked for one by one, how many in a comparison, and how long a turn is.
 AT_ONCE = 5
 TURN_S = 10.0
@@ -211,7 +211,7 @@ async def compare_open_orders(
         if found is not None:
             theirs.add(found.client_order_id)
             await _take_shape(core, found, report, at_start=at_start)
-            await _see_that_it_ended(core, venue, found)
+            _see_that_it_ended(core, venue, found)
         if before is None and found is not None and found.external:
             imported.append(found.client_order_id)
     now = core.clock.now_ms()
@@ -227,13 +227,18 @@ def _moved_lately(order: Order, now_ms: int, *, at_start: bool) -> bool:
     return not at_start and 0 <= now_ms - order.updated_at_ms < RECENT_MS
 
 
-async def _see_that_it_ended(core: EngineCore, venue: Venue, order: Order) -> None:
-    """An order that ended here some time ago stands in the venue's list: where its own word agrees, it is for a person.
+def _see_that_it_ended(core: EngineCore, venue: Venue, order: Order) -> None:
+    """An order that ended here stands in the venue's list: where that is so for some time, it is for a person.
 
     Its end was a refusal or a "no such order" that was not true. It may trade at any time, and nobody waits for that.
     """
-    if order.is_open or order.status is OrderStatus.DENIED or 0 <= core.clock.now_ms() - order.updated_at_ms < ENDED_MS:
-        return
+    if not order.is_open and order.status is not OrderStatus.DENIED:
+        core.spawn(f"ended:{order.client_order_id}", _ask_later(core, venue, order))
+
+
+async def _ask_later(core: EngineCore, venue: Venue, order: Order) -> None:
+    """Ask once what was read here is no longer just old: by now its end has passed every copy of the venue's books."""
+    await core.sleep(ENDED_S)
     report = await venue.query_order(order)
     current = core.state.order(order.client_order_id)
     if (

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import InvalidRequest, Refused
+from engine_service.domain.errors import Conflict, InvalidRequest, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.apply_report import apply_report
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
 from engine_service.execution.submit import submit
@@ -144,3 +146,27 @@ async def test_a_venue_that_refuses_our_credentials_at_a_change_is_left_alone() 
     assert result.status is AmendStatus.REFUSED
     breaker = core.gate.pace.venue("BINANCE")
     assert breaker.state(core.clock.monotonic_s(), core.gate.policy) is BreakerState.OPEN
+
+
+async def test_while_a_change_is_on_its_way_another_one_is_refused_whatever_the_order_does_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core()
+    core.answer_deadline_s = 0.01
+    venue = fake(core)
+    cid = (await submit(core, limit_order("49000", "0.002"), mark_of())).order.client_order_id
+    arrives, change = asyncio.Event(), venue.amend
+
+    async def late(request: AmendRequest) -> SubmitOutcome:
+        await arrives.wait()
+        return await change(request)
+
+    monkeypatch.setattr(venue, "amend", late)
+    first = await amend(core, cid, limit_price=D("49500"), principal="tester", key="first")
+    assert first.status is AmendStatus.PENDING
+    apply_report(core, venue.report(cid, with_fill=venue.fill(cid, D("0.001"))))
+    with pytest.raises(Conflict, match="ORDER_BUSY"):
+        await amend(core, cid, limit_price=D("49600"), principal="tester", key="second")
+    arrives.set()
+    await core.settle()
+    assert [order.status for order in core.state.open_orders.values()] == [OrderStatus.ACCEPTED]

@@ -21,7 +21,7 @@ from engine_service.execution.reconcile import reconcile
 from engine_service.execution.resolution import Now, begin, step
 from engine_service.execution.submit import submit
 from engine_service.storage.port import Entry
-from engine_service.venues.port import Accepted, AccountSnapshot, Rejected
+from engine_service.venues.port import Accepted, AccountSnapshot, QueryOutcome, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import Script, unknown
 from tests.unit.engine_service.execution.test_protect import ListVenue, core_with, entered, exits, settle
@@ -148,8 +148,7 @@ async def test_an_order_that_was_refused_and_stands_at_the_venue_is_for_a_person
     cid = (await submit(core, limit_order("49000"), mark_of())).order.client_order_id
     await reconcile(core)
     assert order_of(core, cid).status is OrderStatus.REJECTED, "its list may be older than the refusal"
-    venue.clock.advance(11_000)
-    await reconcile(core)
+    await core.settle()
     assert order_of(core, cid).status is OrderStatus.QUARANTINED
     assert core.state.restriction(BTC, Market.SPOT, core.clock.now_ms()) is not None
     assert core.state.exposure.totals.worst == D("49")
@@ -166,8 +165,8 @@ async def test_an_order_that_the_venue_denied_to_know_and_has_after_all_is_for_a
     await core.settle()
     assert order_of(core, cid).status is OrderStatus.CANCELED
     venue.orders[cid] = hidden
-    venue.clock.advance(11_000)
     await reconcile(core)
+    await core.settle()
     assert order_of(core, cid).status is OrderStatus.QUARANTINED
 
 
@@ -177,14 +176,22 @@ async def test_a_list_that_lags_behind_the_order_itself_alarms_nobody(monkeypatc
     cid = (await submit(core, limit_order("49000"), mark_of())).order.client_order_id
     stale = venue.report(cid)
     await cancel(core, cid, principal="tester")
-    venue.clock.advance(11_000)
     account = venue.account
 
     async def lagging(market: Market) -> AccountSnapshot:
         return replace(await account(market), open_orders=(stale,))
 
     monkeypatch.setattr(venue, "account", lagging)
+    # Its reads lag as well. That the end looks old proves nothing: the clock may just have been set forward.
+    venue.clock.advance(3_600_000)
+    fresh, old_until_s = venue.query_order, venue.clock.monotonic_s() + 2
+
+    async def lagging_too(order: Order) -> QueryOutcome:
+        return stale if venue.clock.monotonic_s() < old_until_s else await fresh(order)
+
+    monkeypatch.setattr(venue, "query_order", lagging_too)
     await reconcile(core)
+    await core.settle()
     assert order_of(core, cid).status is OrderStatus.CANCELED
 
 
