@@ -13,9 +13,10 @@ from engine_service.domain.errors import Conflict, InvalidRequest, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend import AmendStatus, amend
-from engine_service.execution.apply_report import apply_report
+from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
+from engine_service.execution.reconcile import reconcile
 from engine_service.execution.submit import submit
 from engine_service.risk.breakers import BreakerState
 from engine_service.storage.memory import MemoryJournal
@@ -164,9 +165,14 @@ async def test_while_a_change_is_on_its_way_another_one_is_refused_whatever_the_
     monkeypatch.setattr(venue, "amend", late)
     first = await amend(core, cid, limit_price=D("49500"), principal="tester", key="first")
     assert first.status is AmendStatus.PENDING
-    apply_report(core, venue.report(cid, with_fill=venue.fill(cid, D("0.001"))))
+    # A cancel that never left puts the order back to work, and the change is still on its way.
+    venue.cancel_scripts.append(Script(act=False, say=Rejected(code="VENUE_UNREACHABLE", reason="", not_sent=True)))
+    await cancel(core, cid, principal="tester")
     with pytest.raises(Conflict, match="ORDER_BUSY"):
         await amend(core, cid, limit_price=D("49600"), principal="tester", key="second")
     arrives.set()
     await core.settle()
-    assert [order.status for order in core.state.open_orders.values()] == [OrderStatus.ACCEPTED]
+    venue.clock.advance(6_000)
+    await reconcile(core)
+    (working,) = core.state.open_orders.values()
+    assert (working.status, working.limit_price) == (OrderStatus.ACCEPTED, D("49500"))
