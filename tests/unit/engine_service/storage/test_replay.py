@@ -71,6 +71,15 @@ def test_the_canonical_form_is_the_same_from_bytes_and_from_values(tmp_path: Pat
     assert canonical(encode(image)) == encode_canonical(image)
 
 
+def test_a_large_value_is_brought_into_the_same_form_in_pieces() -> None:
+    rows = {f'{(number * 7919) % 3_000:04x} é"\\': {"b": [number, None, "\u2028"], "a": {}} for number in range(3_000)}
+    value = {"z": rows, "a": {"y": {}, "x": list(range(9))}, "größe": "1.50"}
+    pauses: list[int] = []
+    assert canonical(encode(value), lambda: pauses.append(1)) == encode_canonical(value)
+    assert len(pauses) >= 3
+    assert canonical(b"[2,1]") == b"[2,1]"
+
+
 def test_a_replay_may_stop_at_any_event(tmp_path: Path) -> None:
     asyncio.run(_session(tmp_path, 1))
     first_snapshot = min(snapshots.recorded_hashes(EngineFiles(tmp_path).snapshots))
