@@ -85,11 +85,9 @@ async def save_snapshot(engine: Engine) -> None:
         _log.error("snapshot skipped", reason=error.strerror, seq=seq)
 
 
-async def keep_audit_log(engine: Engine) -> None:
-    """Follow the journal into the hash-chained text files, off the event loop."""
-    committed = asyncio.Event()
+async def keep_audit_log(engine: Engine, committed: asyncio.Event) -> None:
+    """Follow the journal into the hash-chained text files, off the event loop; ``committed`` tells of new events."""
     committed.set()
-    engine.core.journal.on_commit(lambda _: committed.set())
     with _audit_log(engine) as (audit, source):
         while True:
             await committed.wait()

@@ -55,7 +55,9 @@ async def start(engine: Engine, version: str) -> None:
     supervisor.start(Job("reconcile", lambda: jobs.keep_reconciling(engine)))
     supervisor.start(Job("equity", lambda: jobs.keep_recording_equity(engine)))
     supervisor.start(Job("snapshots", lambda: jobs.keep_snapshotting(engine)))
-    supervisor.start(Job("audit-log", lambda: jobs.keep_audit_log(engine)))
+    committed = asyncio.Event()
+    core.journal.on_commit(lambda _: committed.set())
+    supervisor.start(Job("audit-log", lambda: jobs.keep_audit_log(engine, committed)))
     if engine.settings.dead_man_s and isinstance(venue, DeadManVenue):
         switch = DeadManSwitch(core, venue, engine.settings.dead_man_s)
         supervisor.start(Job("dead-man", lambda: jobs.keep_dead_man_armed(engine, switch)))
