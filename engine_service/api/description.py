@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from engine_service.api.problems import MEDIA_TYPE
-from engine_service.api.queries import DEFAULT_LIMIT, MAX_LIMIT, MAX_MS
+from engine_service.api.queries import DEFAULT_LIMIT, HIGHEST_SEQ, MAX_LIMIT, MAX_MS
 from engine_service.api.routes import ROUTES
 from engine_service.api.schema_parts import (
     CLIENT_ID,
@@ -53,7 +53,7 @@ def _whole(highest: int, *, lowest: int = 0, **more: Any) -> Schema:
 _PAGE: Final[Schema] = {"cursor": {"type": "string", "maxLength": 64}, "limit": _whole(MAX_LIMIT, lowest=1)}
 _LIMIT: Final[Schema] = {"limit": _whole(MAX_LIMIT, lowest=1, default=DEFAULT_LIMIT)}
 _SPAN: Final[Schema] = {"since_ms": _whole(MAX_MS), "until_ms": _whole(MAX_MS)}
-_AFTER: Final[Schema] = {"after": _whole(10**15 - 1, description="Sequence number of the last one known.")}
+_AFTER: Final[Schema] = {"after": _whole(HIGHEST_SEQ, description="Sequence number of the last one known.")}
 
 #: Query parameters by route; every other route takes none.
 QUERIES: Final[Mapping[tuple[str, str], Schema]] = {

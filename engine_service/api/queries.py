@@ -18,6 +18,8 @@ MAX_LIMIT = 500
 DEFAULT_LIMIT = 100
 MAX_RANGE_MS = 31 * 24 * 3600 * 1000
 MAX_MS = 10_000_000_000_000
+#: Of events: the most that fifteen digits hold.
+HIGHEST_SEQ = 10**15 - 1
 
 
 class Query:

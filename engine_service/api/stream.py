@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from engine_service.api.dependencies import engine_of, request_id_of
 from engine_service.api.fields import wrong
 from engine_service.api.problems import json_response
-from engine_service.api.queries import Query
+from engine_service.api.queries import HIGHEST_SEQ, Query
 from engine_service.api.views import event_view
 from engine_service.runtime.engine import Engine
 from engine_service.storage.port import Recorded
@@ -22,7 +22,6 @@ router = APIRouter(tags=["events"])
 
 HEARTBEAT_S = 10.0
 REPLAY_PAGE = 500
-HIGHEST_SEQ = 10**15 - 1
 
 
 @router.get("/events")

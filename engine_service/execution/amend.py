@@ -24,7 +24,7 @@ from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.resolve import resolve_later
-from engine_service.execution.send import HELD_UP, feed_breaker, held_up
+from engine_service.execution.send import feed_breaker, kept_back
 from engine_service.execution.venue_words import from_accepted
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
@@ -41,7 +41,6 @@ from engine_service.venues.port import (
 AMEND_TIMEOUT_S = 15.0
 #: A venue's word for: nothing was done, because the order to be changed is not open any more.
 ORDER_GONE = "VENUE_UNKNOWN_ORDER"
-_HALTED = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
 
 
 class AmendStatus(StrEnum):
@@ -213,11 +212,9 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
         if replacement is not None:
             await _never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
         return
-    if core.state.halted and not order.reduce_only:
-        await _stopped(core, cid, replacement, _HALTED)
-        return
-    if held_up(core, order):
-        await _stopped(core, cid, replacement, HELD_UP)
+    kept = kept_back(core, order)
+    if kept is not None:
+        await _stopped(core, cid, replacement, kept)
         return
     new_id = "" if replacement is None else replacement.client_order_id
     asked = AmendRequest(

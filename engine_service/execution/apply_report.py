@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
-from engine_service.domain.ids import Market, instance_tag, venue_of
+from engine_service.domain.ids import ENGINE, Market, instance_tag, venue_of
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
@@ -209,10 +209,10 @@ def _alarm(core: EngineCore, order: Order, now: int) -> list[e.Event]:
     ]
     if ours:
         reason = "an order with this engine's own tag is not in its journal: is a second engine on the account?"
-        events.append(e.TradingHalted(at_ms=now, reason=reason, principal="engine"))
+        events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))
     elif not core.account_is_shared:
         reason = f"an order on {order.symbol} was not sent by this engine and the account is not shared"
-        events.append(e.TradingHalted(at_ms=now, reason=reason, principal="engine"))
+        events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))
     return events
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, NotFound, Unavailable
+from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
@@ -25,8 +26,6 @@ from engine_service.venues.port import (
     VenueUnavailable,
 )
 
-#: Who cancels where no caller asked for it.
-ENGINE = "engine"
 CANCEL_TIMEOUT_S = 15.0
 CANCELS_AT_ONCE = 8
 CANCELABLE = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine_service.domain import events as e
+from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.bracket import (
@@ -34,7 +35,7 @@ from engine_service.execution.bracket import (
     protectable,
 )
 from engine_service.execution.bracket_orders import send_own, send_pair
-from engine_service.execution.cancel import ENGINE, cancel_now
+from engine_service.execution.cancel import cancel_now
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolution import CANCEL_NOT_DONE
 from engine_service.risk.context import RiskRefused

@@ -100,17 +100,22 @@ async def _import_group(core: EngineCore, venue: Venue, group: tuple[Fill, ...],
     first = missing[0]
     order = find_order(core, first.client_order_id, first.symbol, first.venue_order_id)
     if order is not None:
-        unknown = new_fills(core, order, missing)
-        done = apply_fills(core, order, tuple(unknown))
-        if done is not None:
-            await done
-        imported += [fill.trade_id for fill in unknown]
+        await _book(core, order, missing, imported)
         return True
     if _may_be_ours(core, first):
         return await _ask_watched(core, venue, first)
     adopted = adopt_fills(core, missing)
     imported += [adopted.client_order_id, *(fill.trade_id for fill in missing)]
     return True
+
+
+async def _book(core: EngineCore, order: Order, fills: tuple[Fill, ...], imported: list[str]) -> None:
+    """Book those of an order's trades that are not known yet, and note them."""
+    unknown = tuple(new_fills(core, order, fills))
+    done = apply_fills(core, order, unknown)
+    if done is not None:
+        await done
+    imported += [fill.trade_id for fill in unknown]
 
 
 async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) -> None:
@@ -145,11 +150,8 @@ async def name_stand_ins(core: EngineCore, venue: Venue, imported: list[str]) ->
             continue
         found = await venue.query_fills(order)
         current = core.state.order(cid)
-        unknown = () if isinstance(found, ReadFailed) or current is None else tuple(new_fills(core, current, found))
-        done = apply_fills(core, current or order, unknown)
-        if done is not None:
-            await done
-        imported += [fill.trade_id for fill in unknown]
+        if current is not None and not isinstance(found, ReadFailed):
+            await _book(core, current, found, imported)
 
 
 def _in_turn(core: EngineCore, names: list[str]) -> list[str]:

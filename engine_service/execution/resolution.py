@@ -18,6 +18,7 @@ from typing import Final
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
+from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.venues.port import NotFoundReport, OrderReport, QueryOutcome, ReadFailed
@@ -242,7 +243,7 @@ def request_settled(order: Order, report: OrderReport, now: Now, *, past_fence: 
         code, reason = CANCEL_NOT_DONE, "the venue still has the order"
         return (
             e.OrderCancelRejected(at_ms=at_ms, client_order_id=cid, code=code, reason=reason),
-            e.OrderCancelRequested(at_ms=at_ms, client_order_id=cid, reason=order.reason, principal="engine"),
+            e.OrderCancelRequested(at_ms=at_ms, client_order_id=cid, reason=order.reason, principal=ENGINE),
         )
     if order.doubt is not Doubt.REPLACE:
         return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from engine_service.domain import events as e
+from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_fills, apply_words
@@ -130,7 +131,7 @@ async def _afterwards(core: EngineCore, client_order_id: str) -> None:
     held = core.state.restriction(order.symbol, order.market, now)
     if held is not None and held.code == RESTRICTION and not _others_in_doubt(core, order):
         await core.commit(
-            e.SymbolReleased(at_ms=now, symbol=order.symbol, market=order.market, principal="engine", reason="settled")
+            e.SymbolReleased(at_ms=now, symbol=order.symbol, market=order.market, principal=ENGINE, reason="settled")
         )
     if order.cancel_requested and order.is_open and order.status is not OrderStatus.QUARANTINED:
         cancel_later(core, client_order_id, "wished for while in doubt")

@@ -8,13 +8,13 @@ cancelled but for protective orders; a person finds out why and resumes.
 from __future__ import annotations
 
 from engine_service.domain import events as e
+from engine_service.domain.ids import ENGINE
 from engine_service.execution.cancel import cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.risk.context import RiskContext, RiskRefused
 from engine_service.risk.permissions import RUNAWAY_REFUSALS
 
 PACE = frozenset({"ORDER_RATE_EXCEEDED", "DUPLICATE_ORDER"})
-PRINCIPAL = "engine"
 
 
 def count_refusal(core: EngineCore, ctx: RiskContext, refusal: RiskRefused) -> None:
@@ -28,11 +28,11 @@ def count_refusal(core: EngineCore, ctx: RiskContext, refusal: RiskRefused) -> N
     strategy = ctx.request.strategy
     reason = f"{RUNAWAY_REFUSALS} orders in a minute were refused for their pace: is {strategy} in a loop?"
     core.record(
-        e.TradingHalted(at_ms=ctx.now_ms, reason=reason, principal=PRINCIPAL),
+        e.TradingHalted(at_ms=ctx.now_ms, reason=reason, principal=ENGINE),
         e.Anomaly(at_ms=ctx.now_ms, kind="runaway", subject=strategy, detail=reason),
     )
     core.spawn("runaway", _cancel_orders(core))
 
 
 async def _cancel_orders(core: EngineCore) -> None:
-    await cancel_all(core, principal=PRINCIPAL, reason="trading was halted", keep_reduce_only=True)
+    await cancel_all(core, principal=ENGINE, reason="trading was halted", keep_reduce_only=True)

@@ -19,6 +19,7 @@ from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, Submi
 
 SEND_TIMEOUT_S = 20.0
 FOREVER_S = 10.0 * 365 * 86_400
+_HALTED = Rejected(code="TRADING_HALTED", reason="trading was halted before it was sent", not_sent=True)
 #: What becomes of a request that would leave so late that the venue could act on it after its fence.
 HELD_UP = Rejected(code="SEND_TOO_LATE", reason="the engine was held up before it was sent", not_sent=True)
 
@@ -27,13 +28,17 @@ def held_up(core: EngineCore, order: Order) -> bool:
     """Tell whether too much time went by between the intent on disk, with its fence, and the first byte.
 
     A slow disk or a stopped process does that. The request would be stamped anew, so that the venue could act on it
-    when the fence that is written down says that nothing can come any more. A window without a margin is that of a
-    venue in this process.
+    when the fence that is written down says that nothing can come any more.
     """
     venue = core.venue_for(order.symbol)
-    window = venue.info.window
-    waited_ms = venue.venue_time_ms() + window.fence_ms - order.fence_at_ms
-    return 0 < window.lag_ms < waited_ms
+    return venue.info.window.is_too_late(order.fence_at_ms, venue.venue_time_ms())
+
+
+def kept_back(core: EngineCore, order: Order) -> Rejected | None:
+    """Return why an order or a change of it may not leave after all, now that its intent is on the disk."""
+    if core.state.halted and not order.reduce_only:
+        return _HALTED
+    return HELD_UP if held_up(core, order) else None
 
 
 async def send(core: EngineCore, approved: Approved, client_order_id: str) -> None:
@@ -41,11 +46,9 @@ async def send(core: EngineCore, approved: Approved, client_order_id: str) -> No
     order = core.state.order(client_order_id)
     if order is None or order.status is not OrderStatus.SUBMITTED:
         return
-    if core.state.halted and not order.reduce_only:
-        await core.commit(_not_sent(core, order, "TRADING_HALTED", "trading was halted before it was sent"))
-        return
-    if held_up(core, order):
-        await core.commit(_not_sent(core, order, HELD_UP.code, HELD_UP.reason))
+    kept = kept_back(core, order)
+    if kept is not None:
+        await core.commit(_not_sent(core, order, kept.code, kept.reason))
         return
     outcome: SubmitOutcome = OutcomeUnknown(reason="the send was cut off")
     try:

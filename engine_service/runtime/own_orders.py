@@ -6,13 +6,12 @@ import hashlib
 
 from engine_service.domain.errors import Refused, VenueRefused
 from engine_service.domain.events import IdempotencyMark
+from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import OrderRequest
 from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import submit
 from engine_service.storage.codec import encode_canonical
-
-PRINCIPAL = "engine"
 
 
 async def submit_own(core: EngineCore, request: OrderRequest, key: str) -> None:
@@ -24,10 +23,10 @@ async def submit_own(core: EngineCore, request: OrderRequest, key: str) -> None:
         EngineError: as ``submit``.
     """
     mark = IdempotencyMark(
-        scope=f"{PRINCIPAL}|{request.strategy}",
+        scope=f"{ENGINE}|{request.strategy}",
         key=key,
         fingerprint=hashlib.sha256(encode_canonical(request)).hexdigest(),
-        principal=PRINCIPAL,
+        principal=ENGINE,
     )
     result = await submit(core, request, mark)
     if result.status is SubmitStatus.DENIED:

@@ -230,6 +230,13 @@ class SendWindow(Struct, frozen=True, kw_only=True):
     def fence_ms(self) -> int:
         return self.validity_ms + self.engine_timeout_ms + self.lag_ms
 
+    def is_too_late(self, fence_at_ms: int, venue_ms: int) -> bool:
+        """Tell whether a request that leaves now could be acted on after a fence that is written down.
+
+        Never where there is no margin: that is the window of a venue in this process.
+        """
+        return 0 < self.lag_ms < venue_ms + self.fence_ms - fence_at_ms
+
 
 class AmendRequest(Struct, frozen=True, kw_only=True):
     """A change of a working order: new limit price and / or new total quantity in base units."""

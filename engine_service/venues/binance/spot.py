@@ -128,7 +128,7 @@ class BinanceSpot(BinanceVenue):
         if outcome.status is not OrderStatus.CANCELED:
             return OutcomeUnknown(reason="the venue did not say how the cancel ended")
         # Where the cancel took so long that a new order could arrive after the fence of this request, none is sent.
-        late = 0 < order.fence_at_ms < self.venue_time_ms() + WINDOW.fence_ms - WINDOW.lag_ms
+        late = order.fence_at_ms > 0 and WINDOW.is_too_late(order.fence_at_ms, self.venue_time_ms())
         if late or outcome.executed_quantity >= (request.total or ZERO):
             return outcome
         answer = await self._attempt(_PLACE, lambda: params.spot_remainder(request, outcome.executed_quantity))
