@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -15,9 +14,20 @@ from engine_service.api.model_bodies import MODEL_DEPTH, MODEL_LIST, read_model
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.runtime.engine import Engine
-from strategies.league import rank
+from strategies.league import Standing, rank
+from strategies.regime_policy import PolicyOptions
 
 router = APIRouter(tags=["league"])
+
+
+class League(TypedDict):
+    """Every version's rank over its symbols (`symbol` is `ALL`), and its standing in each."""
+
+    champion: str
+    cost_bps: float
+    policy: PolicyOptions
+    rank: list[Standing]
+    standings: list[Standing]
 
 
 @router.get("/league")
@@ -59,13 +69,13 @@ async def withdraw(request: Request, version: str) -> Response:
     return json_response(_view(engine))
 
 
-def _view(engine: Engine) -> dict[str, Any]:
+def _view(engine: Engine) -> League:
     shadow = engine.loop.league
     standings = shadow.standings()
     return {
         "champion": shadow.champion,
         "cost_bps": shadow.cost_bps,
-        "policy": asdict(shadow.options),
-        "rank": [asdict(row) for row in rank(standings)],
-        "standings": [asdict(row) for row in standings],
+        "policy": shadow.options,
+        "rank": rank(standings),
+        "standings": standings,
     }

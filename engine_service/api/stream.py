@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TypedDict
 
 import orjson
 from fastapi import APIRouter
@@ -14,6 +15,7 @@ from engine_service.api.dependencies import engine_of, request_id_of
 from engine_service.api.fields import wrong
 from engine_service.api.problems import json_response
 from engine_service.api.queries import HIGHEST_SEQ, Query
+from engine_service.api.shapes import RecordedEvent
 from engine_service.api.views import event_view
 from engine_service.runtime.engine import Engine
 from engine_service.storage.port import Recorded
@@ -24,12 +26,19 @@ HEARTBEAT_S = 10.0
 REPLAY_PAGE = 500
 
 
+class EventPage(TypedDict):
+    """Events of the journal in order; go on `after` the last one's `seq`."""
+
+    events: list[RecordedEvent]
+
+
 @router.get("/events")
 async def events(request: Request) -> Response:
     """Journal events after a sequence number, in order."""
     query = Query(request, "after", "limit")
     found = engine_of(request).core.journal.events_after(query.whole("after", 0, HIGHEST_SEQ), query.limit())
-    return json_response({"events": [event_view(recorded) for recorded in found]})
+    body: EventPage = {"events": [event_view(recorded) for recorded in found]}
+    return json_response(body)
 
 
 @router.get("/stream")

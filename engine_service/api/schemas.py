@@ -1,0 +1,87 @@
+"""JSON schemas of answers, written from the types that the code fills: shapes, domain values, journal events."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from engine_service.api.problems import Problem
+from engine_service.api.schema_parts import Schema
+from engine_service.api.shapes import SIGNED_PATTERN, BracketView, RecordedEvent
+from engine_service.api.views import UNTOLD
+from engine_service.storage.codec import KINDS
+
+_PLACE: Final = "#/components/schemas/"
+_OPTIONAL: Final = {Problem.__name__: Problem.__optional_keys__, BracketView.__name__: BracketView.__optional_keys__}
+
+
+def reference(shape: Any) -> Schema:
+    """Return the reference to a shape's schema."""
+    return {"$ref": f"{_PLACE}{shape.__name__}"}
+
+
+def components(shapes: Iterable[Any]) -> dict[str, Schema]:
+    """Return the schema of every shape and of all they are made of, by name."""
+    _, found = msgspec.json.schema_components([*shapes, *KINDS.values()], ref_template=_PLACE + "{name}")
+    for name, schema in found.items():
+        _complete(schema, _OPTIONAL.get(name, frozenset()))
+    for kind, names in UNTOLD.items():
+        _leave_out(found[kind.__name__], names)
+    return dict(sorted({**found, **_records(found[RecordedEvent.__name__])}.items()))
+
+
+def _complete(schema: Schema, optional: frozenset[str]) -> None:
+    """Say what the types leave unsaid: nothing else is there, all of it always is, and every word is text."""
+    if "description" in schema:
+        schema["description"] = inspect.cleandoc(schema["description"]).replace("``", "`")
+    if "enum" in schema:
+        schema["type"] = "string"
+    if "properties" not in schema:
+        return
+    schema["additionalProperties"] = False
+    schema["required"] = [name for name in schema["properties"] if name not in optional]
+    for part in schema["properties"].values():
+        part.pop("default", None)
+        _as_written(part)
+
+
+def _as_written(part: Any) -> None:
+    """A decimal of the domain is written as plain text."""
+    if isinstance(part, Mapping):
+        if isinstance(part, dict) and part.get("format") == "decimal":
+            part.update(pattern=SIGNED_PATTERN, description="Decimal text.")
+            del part["format"]
+        for inner in part.values():
+            _as_written(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _as_written(inner)
+
+
+def _leave_out(schema: Schema, names: Iterable[str]) -> None:
+    for name in names:
+        del schema["properties"][name]
+        schema["required"].remove(name)
+
+
+def _records(general: Schema) -> dict[str, Schema]:
+    """Return the record of each kind of event, and the choice among them in the place of the general one."""
+    records: dict[str, Schema] = {}
+    for kind in KINDS:
+        properties = {
+            **general["properties"],
+            "kind": {"type": "string", "const": kind},
+            "event": {"$ref": f"{_PLACE}{kind}"},
+        }
+        records[f"{kind}Record"] = {**general, "title": f"{kind}Record", "properties": properties}
+    mapping = {kind: f"{_PLACE}{kind}Record" for kind in KINDS}
+    choice = {
+        "title": general["title"],
+        "description": general["description"],
+        "oneOf": [{"$ref": place} for place in mapping.values()],
+        "discriminator": {"propertyName": "kind", "mapping": mapping},
+    }
+    return {**records, general["title"]: choice}
