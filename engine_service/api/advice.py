@@ -77,7 +77,7 @@ async def put_advice(request: Request) -> Response:
     tactics = _rows(fields, "tactics", _tactic)
     sizes = _rows(fields, "sizes", lambda row: _size(row, engine))
     valid_s = fields.take_decimal("valid_s", not_positive="FIELD_RANGE")
-    reason = fields.take_text("reason", default=" ").strip()
+    reason = fields.take_reason()
     fields.finish()
     if tactics is None and sizes is None:
         raise wrong("tactics", "FIELD_MISSING", "Give tactics, sizes or both.")
@@ -120,7 +120,7 @@ def _tactic(row: Fields) -> AdvisedTactic:
         side=row.take_choice("side", OrderSide, "SIDE_INVALID"),
         tactic=row.take_choice("tactic", Tactic, "FIELD_RANGE"),
         limit_bps=limit_bps,
-        reason=row.take_text("reason", default=" ").strip(),
+        reason=row.take_reason(),
     )
 
 

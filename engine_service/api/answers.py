@@ -14,14 +14,14 @@ from engine_service.api import strategies as s
 from engine_service.api.account_view import AccountView
 from engine_service.api.routes import ROUTES
 from engine_service.api.shapes import InstrumentView, PortfolioView, ReconcileView
-from engine_service.api.stream import EventPage
+from engine_service.api.stream import EventPage, Frame
 
 Route = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success: the type of its JSON body, or its media type where it is none; ``headers`` always come with it."""
+    """A success: the type of its body, ``None`` for text; ``headers`` always come with it."""
 
     body: Any = None
     headers: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ ANSWERS: Final[Mapping[Route, Mapping[int, Answer]]] = {
     ("GET", "/account_snapshot"): _ok(AccountView),
     ("GET", "/equity"): _ok(portfolio.EquityCurve),
     ("GET", "/events"): _ok(EventPage),
-    ("GET", "/stream"): {200: Answer(media_type="text/event-stream")},
+    ("GET", "/stream"): {200: Answer(Frame, media_type="text/event-stream")},
     ("GET", "/strategies"): _ok(s.Strategies),
     ("GET", "/strategies/{strategy}"): _ok(s.StrategyView),
     ("GET", "/strategies/{strategy}/regimes"): _ok(s.Regimes),
@@ -105,6 +105,7 @@ _MORE: Final[Mapping[Route, frozenset[int]]] = {
     ("POST", "/reconcile"): frozenset({409}),
     ("POST", "/control/resume"): frozenset({409}),
     ("POST", "/league"): frozenset({409}),
+    ("PUT", "/advice"): frozenset({404}),
     ("POST", "/strategy/signal"): frozenset({404}),
     ("POST", "/strategy/promote"): frozenset({404}),
     ("PUT", "/risk/config"): frozenset({412}),

@@ -47,6 +47,12 @@ MODULES = (
 )
 
 
+_ABOUT = (
+    "Orders behind risk rails, portfolio, journal. Money is decimal text, times are epoch ms. In a request, a field "
+    "that is null counts as left out."
+)
+
+
 def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     """Return the ASGI application of a trading engine.
 
@@ -79,7 +85,7 @@ def mounted(version: str) -> FastAPI:
     app = FastAPI(
         title="Nautilus HMM engine",
         version=version,
-        description="Orders behind risk rails, portfolio, journal. Money is decimal text, times are epoch ms.",
+        description=_ABOUT,
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,

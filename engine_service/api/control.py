@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -38,7 +38,7 @@ class CanceledOrder(TypedDict):
 class HaltAnswer(TypedDict):
     """Trading is halted; `already` says that it was before."""
 
-    halted: Literal[True]
+    halted: bool
     already: bool
     canceled: list[CanceledOrder]
 
@@ -46,7 +46,7 @@ class HaltAnswer(TypedDict):
 class ResumeAnswer(TypedDict):
     """Trading goes on."""
 
-    halted: Literal[False]
+    halted: bool
 
 
 class FlattenAnswer(TypedDict):
@@ -128,10 +128,8 @@ def _forgiving_reason(request: Request) -> str:
 
 def _reason(body: dict[str, Any]) -> str:
     fields = Fields(body)
-    reason = fields.take_text("reason").strip() if fields.has("reason") else ""
+    reason = fields.take_reason()
     fields.finish()
-    if len(reason) > MAX_REASON:
-        raise wrong("reason", "STRING_TOO_LONG", f"At most {MAX_REASON} characters.")
     return reason
 
 

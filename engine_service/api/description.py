@@ -10,12 +10,13 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from engine_service.api.answers import ANSWERS, Answer, Route, refusals_of
+from engine_service.api.order_schemas import ORDER_BODIES
 from engine_service.api.problems import Problem
 from engine_service.api.queries import DEFAULT_LIMIT, HIGHEST_SEQ, MAX_LIMIT, MAX_MS
 from engine_service.api.refusal_schemas import header, name_of, refusal
 from engine_service.api.routes import ROUTES
 from engine_service.api.schema_parts import (
-    CLIENT_ID,
+    FILTER,
     FLAG,
     MONEY,
     NAME,
@@ -27,6 +28,9 @@ from engine_service.api.schema_parts import (
 )
 from engine_service.api.schemas import components, reference
 from engine_service.domain.order_status import OrderStatus
+from engine_service.risk.policy import describe as limits
+from engine_service.runtime.model_bundle import MAX_SYMBOLS, NEEDED, VERSION_PATTERN
+from strategies.features import FEATURE_SCHEMA
 
 
 def _whole(highest: int, *, lowest: int = 0, **more: Any) -> Schema:
@@ -42,17 +46,17 @@ _AFTER: Final[Schema] = {"after": _whole(HIGHEST_SEQ, description="Sequence numb
 QUERIES: Final[Mapping[tuple[str, str], Schema]] = {
     ("GET", "/orders"): {
         "symbol": SYMBOL,
-        "strategy": NAME,
+        "strategy": FILTER,
         "status": {"type": "string", "enum": [status.value for status in OrderStatus]},
         "open": FLAG,
         **_SPAN,
         **_PAGE,
     },
-    ("DELETE", "/orders"): {"symbol": SYMBOL, "strategy": NAME},
+    ("DELETE", "/orders"): {"symbol": SYMBOL, "strategy": FILTER},
     ("GET", "/fills"): {
         "symbol": SYMBOL,
-        "strategy": NAME,
-        "client_order_id": CLIENT_ID,
+        "strategy": FILTER,
+        "client_order_id": FILTER,
         **_SPAN,
         **_AFTER,
         **_PAGE,
@@ -66,8 +70,29 @@ QUERIES: Final[Mapping[tuple[str, str], Schema]] = {
 }
 _REQUIRED_QUERIES: Final = frozenset({("GET", "/symbol_info", "symbol")})
 
-_MODEL: Final[Schema] = {"type": "object", "description": "A model bundle, as the registry writes it."}
+_MODEL: Final[Schema] = {
+    "description": "A model bundle, as the registry writes it.",
+    **strict_object(
+        {
+            "version": {"type": "string", "pattern": VERSION_PATTERN},
+            "kind": {"type": "string"},
+            "interval": {"type": "string", "description": "Bar length, the engine's own: 1m."},
+            "feature_schema": {"type": "string", "const": FEATURE_SCHEMA},
+            "created_at": {"type": "string"},
+            "symbols": {
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": MAX_SYMBOLS,
+                "additionalProperties": {"type": "object"},
+                "description": "A model by instrument.",
+            },
+        },
+        tuple(sorted(NEEDED)),
+    ),
+}
 _REASON: Final[Schema] = {"reason": REASON}
+#: A reason that is one: something stands in it.
+_SAID: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 _SWITCHES: Final[Schema] = {
     "enabled": FLAG,
     "dry_run": FLAG,
@@ -76,13 +101,24 @@ _SWITCHES: Final[Schema] = {
     "model": _MODEL,
     "reason": REASON,
 }
+_LIMITS: Final[Schema] = {
+    key: {"type": ["string", "number"], "description": f"{meaning} Takes {allowed}."}
+    for key, (allowed, meaning) in limits().items()
+} | {
+    "trading_enabled": {"type": ["boolean", "string"], "description": limits()["trading_enabled"][1]},
+    "allowed_symbols": {
+        "type": ["array", "string"],
+        "items": {"type": "string"},
+        "description": limits()["allowed_symbols"][1],
+    },
+}
 _SHARE: Final = r"(0(\.[0-9]{1,18})?|1(\.0{1,18})?)$"
 _TACTIC: Final = strict_object(
     {
         "symbol": SYMBOL,
         "side": {"type": "string", "enum": ["BUY", "SELL"]},
         "tactic": {"type": "string", "enum": ["IOC_LIMIT", "MARKET", "SKIP"]},
-        "limit_bps": {"type": "string", "description": "How far from the mark an IOC limit may pay, 0 to 100."},
+        "limit_bps": {**MONEY, "description": "How far from the mark an IOC limit may pay, 0 to 100."},
         **_REASON,
     },
     ("symbol", "side", "tactic"),
@@ -99,12 +135,16 @@ _SIZE: Final = strict_object(
 #: Bodies by route, beside those of orders.
 BODIES: Final[Mapping[tuple[str, str], Schema]] = {
     ("POST", "/control/halt"): json_body(
-        {"description": "An object with a reason. Whatever else it is, the halt is done: stopping must be easy."},
+        {
+            "type": "object",
+            "properties": {"reason": {"type": "string"}},
+            "description": "Whatever else it is, the halt is done: stopping must be easy.",
+        },
         {"reason": {"reason": "prices look wrong"}},
         required=False,
     ),
     ("POST", "/control/resume"): json_body(
-        strict_object({"reason": {**REASON, "pattern": "^[ -~]*[!-~][ -~]*$"}}, ("reason",)),
+        strict_object({"reason": {**REASON, "pattern": _SAID}}, ("reason",)),
         {"reason": {"reason": "prices are right again"}},
     ),
     ("POST", "/control/flatten"): json_body(strict_object({"symbol": SYMBOL, **_REASON}), required=False),
@@ -144,12 +184,7 @@ BODIES: Final[Mapping[tuple[str, str], Schema]] = {
         },
     ),
     ("PUT", "/risk/config"): json_body(
-        {
-            "type": "object",
-            "minProperties": 1,
-            "description": "Some of the keys of GET /limits, and a reason.",
-            "properties": _REASON,
-        },
+        {"description": "Some of the limits, and a reason.", **strict_object({**_LIMITS, **_REASON}, minProperties=1)},
         {"slower": {"order_rate_per_min": 30, "reason": "a quiet day"}},
     ),
 }
@@ -171,7 +206,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             refused.update(refusals_of(route))
     bodies = {answer.body for answers in ANSWERS.values() for answer in answers.values() if answer.body}
     page["components"] = {
-        "schemas": components(sorted({*bodies, Problem}, key=lambda shape: str(shape.__name__))),
+        "schemas": {**ORDER_BODIES, **components(sorted({*bodies, Problem}, key=lambda shape: str(shape.__name__)))},
         "responses": {name_of(status): refusal(status) for status in sorted(refused)},
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _SCOPES}},
     }

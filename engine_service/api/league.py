@@ -50,7 +50,7 @@ async def enter(request: Request) -> Response:
     model = fields.take_any("model")
     if not isinstance(model, dict):
         raise wrong("model", "FIELD_TYPE" if model is not None else "FIELD_MISSING", "This field is a model.")
-    reason = fields.take_text("reason", default=" ").strip()
+    reason = fields.take_reason()
     fields.finish()
     bundle = read_model(model, engine.settings.interval)
     await engine.loop.league.enter(bundle, principal=principal_of(request).name, reason=reason)
@@ -63,7 +63,7 @@ async def withdraw(request: Request, version: str) -> Response:
     engine = ready_engine(request)
     Query(request)
     fields = Fields(optional_body(request))
-    reason = fields.take_text("reason", default=" ").strip()
+    reason = fields.take_reason()
     fields.finish()
     await engine.loop.league.withdraw(version, principal=principal_of(request).name, reason=reason)
     return json_response(_view(engine))

@@ -12,10 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.dependencies import engine_of, json_body, principal_of
-from engine_service.api.fields import Fields, wrong
+from engine_service.api.fields import Fields
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
-from engine_service.api.schema_parts import MAX_REASON
 from engine_service.api.shapes import Amount, PriceView
 from engine_service.api.views import instrument_view, price_views
 from engine_service.domain.errors import ConfigurationError, Conflict, InvalidRequest
@@ -123,9 +122,7 @@ async def put_risk_config(request: Request) -> Response:
     engine = engine_of(request)
     Query(request)
     values = json_body(request)
-    reason = Fields({"reason": values.pop("reason")}).take_text("reason") if "reason" in values else ""
-    if len(reason) > MAX_REASON:
-        raise wrong("reason", "STRING_TOO_LONG", f"At most {MAX_REASON} characters.")
+    reason = Fields({"reason": values.pop("reason", None)}).take_reason()
     if not values:
         raise InvalidRequest("FIELD_MISSING", "Name at least one limit; GET /limits lists them.")
     _check_version(request, engine)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from engine_service.api.problems import Problem
-from engine_service.api.schema_parts import Schema
+from engine_service.api.schema_parts import Schema, component
 from engine_service.api.shapes import SIGNED_PATTERN, BracketView, RecordedEvent
+from engine_service.api.stream import Frame
 from engine_service.api.views import UNTOLD
 from engine_service.storage.codec import KINDS
 
-_PLACE: Final = "#/components/schemas/"
-_OPTIONAL: Final = {Problem.__name__: Problem.__optional_keys__, BracketView.__name__: BracketView.__optional_keys__}
+#: Shapes of which not every field is always there.
+_PARTLY: Final = (Problem, BracketView, Frame)
+_OPTIONAL: Final = {shape.__name__: shape.__optional_keys__ for shape in _PARTLY}
 
 
 def reference(shape: Any) -> Schema:
     """Return the reference to a shape's schema."""
-    return {"$ref": f"{_PLACE}{shape.__name__}"}
+    return component(shape.__name__)
 
 
 def components(shapes: Iterable[Any]) -> dict[str, Schema]:
     """Return the schema of every shape and of all they are made of, by name."""
-    _, found = msgspec.json.schema_components([*shapes, *KINDS.values()], ref_template=_PLACE + "{name}")
+    _, found = msgspec.json.schema_components([*shapes, *KINDS.values()], ref_template=component("{name}")["$ref"])
     for name, schema in found.items():
         _complete(schema, _OPTIONAL.get(name, frozenset()))
     for kind, names in UNTOLD.items():
@@ -34,24 +36,24 @@ def components(shapes: Iterable[Any]) -> dict[str, Schema]:
 
 
 def _complete(schema: Schema, optional: frozenset[str]) -> None:
-    """Say what the types leave unsaid: nothing else is there, all of it always is, and every word is text."""
+    """Say what the types leave unsaid: nothing else is there, and all of it always is."""
     if "description" in schema:
         schema["description"] = inspect.cleandoc(schema["description"]).replace("``", "`")
-    if "enum" in schema:
-        schema["type"] = "string"
+    _as_written(schema)
     if "properties" not in schema:
         return
     schema["additionalProperties"] = False
     schema["required"] = [name for name in schema["properties"] if name not in optional]
     for part in schema["properties"].values():
         part.pop("default", None)
-        _as_written(part)
 
 
 def _as_written(part: Any) -> None:
-    """A decimal of the domain is written as plain text."""
-    if isinstance(part, Mapping):
-        if isinstance(part, dict) and part.get("format") == "decimal":
+    """Every word is text, and a decimal of the domain is written as plain text."""
+    if isinstance(part, dict):
+        if "enum" in part:
+            part["type"] = "string"
+        if part.get("format") == "decimal":
             part.update(pattern=SIGNED_PATTERN, description="Decimal text.")
             del part["format"]
         for inner in part.values():
@@ -74,14 +76,17 @@ def _records(general: Schema) -> dict[str, Schema]:
         properties = {
             **general["properties"],
             "kind": {"type": "string", "const": kind},
-            "event": {"$ref": f"{_PLACE}{kind}"},
+            "event": component(kind),
         }
         records[f"{kind}Record"] = {**general, "title": f"{kind}Record", "properties": properties}
-    mapping = {kind: f"{_PLACE}{kind}Record" for kind in KINDS}
+    choices = {kind: component(f"{kind}Record") for kind in KINDS}
     choice = {
         "title": general["title"],
         "description": general["description"],
-        "oneOf": [{"$ref": place} for place in mapping.values()],
-        "discriminator": {"propertyName": "kind", "mapping": mapping},
+        "oneOf": list(choices.values()),
+        "discriminator": {
+            "propertyName": "kind",
+            "mapping": {kind: choice["$ref"] for kind, choice in choices.items()},
+        },
     }
     return {**records, general["title"]: choice}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, TypedDict
 
 from fastapi import APIRouter
 from msgspec import defstruct
@@ -78,7 +78,7 @@ class Regimes(TypedDict):
 class SignalTaken(TypedDict):
     """The wish was taken; the order comes later."""
 
-    accepted: Literal[True]
+    accepted: bool
     strategy: str
     symbol: str
 
@@ -176,7 +176,7 @@ async def _change(engine: Engine, name: str, values: dict[str, Any], principal: 
         budget=_within(fields, "budget", MAX_BUDGET),
         weight=_within(fields, "weight", Decimal(1)),
         bundle=read_model(model, engine.settings.interval) if model is not None else None,
-        reason=fields.take_text("reason", default=" ").strip(),
+        reason=fields.take_reason(),
     )
     fields.finish()
     await change_strategy(engine, name, change, principal)

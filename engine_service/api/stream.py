@@ -26,6 +26,17 @@ HEARTBEAT_S = 10.0
 REPLAY_PAGE = 500
 
 
+class Frame(TypedDict, total=False):
+    """One frame of the stream: `data` is the JSON of a RecordedEvent, `event` its kind, `id` its sequence number.
+
+    The frame `dropped` comes without an id: its `data` says why the stream ends.
+    """
+
+    data: str
+    event: str
+    id: str
+
+
 class EventPage(TypedDict):
     """Events of the journal in order; go on `after` the last one's `seq`."""
 

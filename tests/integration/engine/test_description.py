@@ -9,14 +9,16 @@ import httpx
 import pytest
 
 from engine_service.api.description import BODIES, QUERIES
+from engine_service.api.order_schemas import ORDER_BODIES
 from engine_service.api.routes import ROUTES
+from engine_service.api.schema_parts import MAX_REASON
 from tests.integration.engine.process import EngineProcess
 from tests.integration.simulated_exchange import SimulatedExchange
 
 #: Stopping must be easy: nothing in a halt's query or body is held against it.
 FORGIVING = ("POST", "/control/halt")
 #: What is told as text, not as JSON.
-TEXT = {("GET", "/metrics"), ("GET", "/stream")}
+TEXT = {("GET", "/metrics")}
 OTHERS = ("OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "POST", "GET")
 
 
@@ -111,8 +113,8 @@ def test_nothing_in_an_answer_is_left_open(page: dict[str, Any]) -> None:
     for name, schema in page["components"]["schemas"].items():
         if "properties" in schema:
             assert schema["additionalProperties"] is False, name
-            optional = set(schema["properties"]) - set(schema["required"])
-            assert not optional or name in {"Problem", "BracketView"}, (name, optional)
+            optional = set(schema["properties"]) - set(schema.get("required", ()))
+            assert not optional or name in {"Problem", "BracketView", "Frame", *ORDER_BODIES}, (name, optional)
         for field, part in schema.get("properties", {}).items():
             assert set(part) & {"type", "$ref", "anyOf", "enum"}, (name, field, part)
 
@@ -133,6 +135,22 @@ def test_a_number_where_text_belongs_is_refused_and_the_engine_lives_on(engine: 
     taken = call(engine, "PUT", "/risk/config", {"order_rate_per_min": 31, "reason": "a quiet day"})
     assert (taken.status_code, taken.json()["order_rate_per_min"]) == (200, "31")
     assert engine.call("GET", "/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/control/flatten", {}),
+        ("POST", "/control/resume", {}),
+        ("PUT", "/strategies/ma_cross", {"enabled": False}),
+        ("PUT", "/risk/config", {"order_rate_per_min": 30}),
+        ("PUT", "/advice", {"sizes": [], "valid_s": "1"}),
+        ("DELETE", "/league/rm-0", {}),
+    ],
+)
+def test_a_reason_is_as_long_as_the_page_says(engine: EngineProcess, method: str, path: str, body: Any) -> None:
+    answer = call(engine, method, path, {**body, "reason": "x" * (MAX_REASON + 1)})
+    assert (answer.status_code, answer.json()["code"]) == (422, "STRING_TOO_LONG"), answer.text
 
 
 def test_what_is_not_halted_cannot_be_resumed(engine: EngineProcess) -> None:
