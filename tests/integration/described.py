@@ -87,3 +87,15 @@ class Described:
             whole = {**schema, "components": self.page["components"]}
             self._validators[key] = Draft202012Validator(whole)
         return self._validators[key]
+
+
+def held(client: httpx.Client) -> Described:
+    """Hold every later answer that a client gets against its server's own page."""
+    described = Described(client.get("/openapi.json").json())
+
+    def check(answer: httpx.Response) -> None:
+        answer.read()
+        described.check(answer)
+
+    client.event_hooks = {"response": [check]}
+    return described

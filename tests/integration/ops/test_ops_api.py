@@ -21,6 +21,7 @@ from governance.registry import ModelRegistry
 from strategies.features import WARM_UP, compute
 from strategies.regimes.filtering import filter_batch
 from strategies.regimes.hierarchy import HierarchicalModel
+from tests.integration.described import held
 from tests.integration.simulated_exchange import ROOT, free_port
 from tests.unit.strategies.regimes.models import gaussian_model
 
@@ -62,10 +63,10 @@ def register(home: Path, symbols: dict[str, Any]) -> str:
     return version
 
 
-def start(home: Path, *, port: int | None = None) -> tuple[subprocess.Popen[str], str]:
+def start(home: Path, *, port: int | None = None, dagster_url: str = "") -> tuple[subprocess.Popen[str], str]:
     """Start the process; return it and its first line of output."""
     command = [sys.executable, "-m", "governance.ops_api.main", "--home", str(home), "--port", str(port or free_port())]
-    command += ["--dagster-url", f"http://127.0.0.1:{free_port()}"]
+    command += ["--dagster-url", dagster_url or f"http://127.0.0.1:{free_port()}"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NHMM_")}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -80,6 +81,7 @@ def ops(home: Path) -> Iterator[httpx.Client]:
     assert line.startswith("ready http://127.0.0.1:")
     token = (home / "ops" / "token").read_text(encoding="utf-8")
     with httpx.Client(base_url=line.split()[1], headers={"X-OPS-TOKEN": token}, trust_env=False) as client:
+        held(client)
         yield client
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
@@ -185,7 +187,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(ops: httpx.Client) -> No
 
 
 def test_a_foreign_host_gets_no_answer(ops: httpx.Client) -> None:
-    assert ops.get("/models", headers={"Host": "attacker.example"}).status_code == 400
+    refused(ops.get("/models", headers={"Host": "attacker.example"}), 400, "HOST_NOT_ALLOWED")
     assert refused(ops.get("/nothing"), 404, "ROUTE_UNKNOWN")
 
 
