@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from governance.ops_api.problems import OpsRefused, problem
 
 MIN_TOKEN_LENGTH = 32
-MAX_BODY_BYTES = 1_000_000
+#: Room for as many bars as one request may bring, written with all their digits.
+MAX_BODY_BYTES = 2_000_000
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 

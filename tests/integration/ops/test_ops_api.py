@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from governance.model_card import ModelCard, content_version
+from governance.ops_api.access import MAX_BODY_BYTES
+from governance.ops_api.inference import MAX_BARS
 from governance.registry import ModelRegistry
 from strategies.features import WARM_UP, compute
 from strategies.regimes.filtering import filter_batch
@@ -183,7 +185,22 @@ def test_a_price_that_is_none_names_its_field_and_repeats_nothing(ops: httpx.Cli
 
 
 def test_what_is_too_large_is_refused_before_it_is_read(ops: httpx.Client) -> None:
-    refused(ops.post("/infer", content=b"[" * 1_100_000), 413, "BODY_TOO_LARGE")
+    refused(ops.post("/infer", content=b"[" * (MAX_BODY_BYTES + 1)), 413, "BODY_TOO_LARGE")
+
+
+def test_as_many_bars_as_the_page_allows_can_be_sent(ops: httpx.Client) -> None:
+    given = bars(MAX_BARS)
+    assert len(ops.post("/infer", json={"symbol": SYMBOL, "bars": given}).json()["posteriors"]) > MAX_BARS - WARM_UP
+
+
+def test_a_defect_is_a_problem_document_too(tmp_path: Path) -> None:
+    (tmp_path / "registry" / "versions").mkdir(parents=True)
+    (tmp_path / "registry" / "champion.json").mkdir()
+    process, line = start(tmp_path)
+    with httpx.Client(base_url=line.split()[1], trust_env=False) as client:
+        assert refused(client.get("/models"), 500, "INTERNAL")["request_id"]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
 
 
 def test_a_foreign_host_gets_no_answer(ops: httpx.Client) -> None:
