@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Final
 
 from engine_service.domain.errors import Unavailable
+from engine_service.domain.fill import Fill
 from engine_service.storage.anchors import Anchors
 from engine_service.storage.chain import GENESIS, Ratchet
+from engine_service.storage.many_rows import Insert
 from engine_service.storage.order_runs import Runs, catch_up, keeps_runs, note_known_to, write_runs
 from engine_service.storage.port import Entry, Recorded
 from engine_service.storage.reader import SqliteReader
@@ -31,6 +34,7 @@ from engine_service.storage.sealing import Sealer
 
 MAX_GROUP = 2_000
 MAX_QUEUED = 50_000
+_EVENTS: Final = Insert("INSERT INTO events", 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,15 @@ class SqliteJournal(SqliteReader):
     def on_failure(self, listener: Callable[[str], None]) -> None:
         """Call ``listener`` on the event loop once, when a commit failed."""
         self._failure_listeners.append(listener)
+
+    def fill_known(self, fill: Fill) -> bool:
+        """Tell whether this venue trade was ever booked."""
+        # Asked for every trade that a comparison reads: it must name each column of the unique index, in any order.
+        text = (
+            "SELECT 1 FROM fills"
+            " WHERE venue = ? AND market = ? AND symbol = ? AND trade_id = ? AND side = ? AND account = ?"
+        )
+        return self._one(text, (*fill.key, self._account)) is not None
 
     def append(self, entries: Sequence[Entry]) -> Future[int]:
         """Queue entries, which commit together or not at all.
@@ -225,7 +238,7 @@ class SqliteJournal(SqliteReader):
                 tables.take(entry.recorded.seq, entry.projections)
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?)", rows)
+        _EVENTS.run(connection, rows)
         tables.write(connection, self._account)
         if self._runs is not None:
             write_runs(connection, self._runs.begun(rows))

@@ -137,9 +137,6 @@ class JournalReader(Protocol):
     def fills(self, query: FillFilter) -> list[FillRow]:
         """Return fills, oldest first."""
 
-    def fill_known(self, fill: Fill) -> bool:
-        """Tell whether this venue trade was ever booked."""
-
     def equity_curve(self, since_ms: int, limit: int) -> list[EquityPoint]:
         """Return samples of equity, oldest first."""
 
@@ -157,6 +154,9 @@ class Journal(JournalReader, Protocol):
     @property
     def failed(self) -> bool:
         """True once a commit failed: nothing more will be written by this process."""
+
+    def fill_known(self, fill: Fill) -> bool:
+        """Tell whether this venue trade was ever booked."""
 
     def append(self, entries: Sequence[Entry]) -> Future[int]:
         """Queue entries, which commit together or not at all; the result is the last sequence number.

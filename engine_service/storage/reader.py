@@ -129,14 +129,6 @@ class SqliteReader:
         rows = self._all(text, (*values, query.limit))
         return [FillRow(seq=row[0], fill=decode(Fill, row[1]), strategy=row[2]) for row in rows]
 
-    def fill_known(self, fill: Fill) -> bool:
-        """Tell whether this venue trade was ever booked."""
-        row = self._one(
-            "SELECT 1 FROM fills WHERE venue = ? AND market = ? AND symbol = ? AND trade_id = ? AND side = ?",
-            fill.key,
-        )
-        return row is not None
-
     def balances(self) -> dict[str, str]:
         """Return every stored balance: quantity as text, by ``venue|market|asset``."""
         rows = self._all("SELECT venue, market, asset, quantity FROM balances", ())
