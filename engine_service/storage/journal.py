@@ -22,10 +22,11 @@ from typing import Final
 from engine_service.domain.errors import Unavailable
 from engine_service.domain.fill import Fill
 from engine_service.storage.anchors import Anchors
+from engine_service.storage.aside import ReadsAside
 from engine_service.storage.chain import GENESIS, Ratchet
 from engine_service.storage.many_rows import Insert
 from engine_service.storage.order_runs import Runs, catch_up, keeps_runs, note_known_to, write_runs
-from engine_service.storage.port import Entry, Recorded
+from engine_service.storage.port import Entry, Found, JournalReader, Recorded
 from engine_service.storage.reader import SqliteReader
 from engine_service.storage.recent_rows import RecentRows
 from engine_service.storage.row_writers import GroupRows
@@ -77,6 +78,7 @@ class SqliteJournal(SqliteReader):
         if anchors is not None:
             anchors.start()
         self.recent = RecentRows()
+        self._aside = ReadsAside(path)
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._queued = 0
         self._failed = ""
@@ -141,6 +143,15 @@ class SqliteJournal(SqliteReader):
         self._queue.put(_Batch(entries, done))
         return done
 
+    async def aside(self, read: Callable[[JournalReader], Found]) -> Found:
+        """Return what a read finds that may take long; orders do not wait for it.
+
+        Raises:
+            Unavailable: the journal is closed (``JOURNAL_UNAVAILABLE``).
+            sqlite3.Error: the database is damaged.
+        """
+        return await self._aside.run(read)
+
     async def flush(self) -> None:
         """Wait until everything appended so far is on disk.
 
@@ -171,6 +182,7 @@ class SqliteJournal(SqliteReader):
             self._thread.join(timeout=30)
         if self._anchors is not None:
             self._anchors.close()
+        self._aside.close()
         super().close()
         if not self._failed:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
