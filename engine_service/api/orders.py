@@ -137,18 +137,17 @@ async def list_orders(request: Request) -> Response:
         "open": str(query.flag("open")),
     }
     cursors = Cursors(engine.cursor_key, principal_of(request).name)
-    rows = engine.core.journal.orders(
-        OrderFilter(
-            symbol=filters["symbol"],
-            strategy=filters["strategy"],
-            statuses=(status,) if status else (),
-            open_only=query.flag("open"),
-            since_ms=since_ms,
-            until_ms=until_ms,
-            before_seq=cursors.read(query.text("cursor"), "orders", filters),
-            limit=query.limit(),
-        )
+    wanted = OrderFilter(
+        symbol=filters["symbol"],
+        strategy=filters["strategy"],
+        statuses=(status,) if status else (),
+        open_only=query.flag("open"),
+        since_ms=since_ms,
+        until_ms=until_ms,
+        before_seq=cursors.read(query.text("cursor"), "orders", filters),
+        limit=query.limit(),
     )
+    rows = await engine.core.journal.aside(lambda journal: journal.orders(wanted))
     cursor = cursors.make("orders", filters, rows[-1].seq) if len(rows) == query.limit() else None
     body: OrderPage = {"orders": [order_view(row.order) for row in rows], "cursor": cursor}
     return json_response(body)
@@ -162,10 +161,12 @@ async def get_order(request: Request, client_order_id: str) -> Response:
     order = engine.core.state.order(_known_form(client_order_id)) or engine.core.journal.order(client_order_id)
     if order is None:
         raise NotFound("ORDER_UNKNOWN", "There is no such order.")
-    fills = [row.fill for row in engine.core.journal.fills(FillFilter(client_order_id=client_order_id, limit=1_000))]
-    history = engine.core.journal.order_history(client_order_id)
+    of_order = FillFilter(client_order_id=client_order_id, limit=1_000)
+    rows, history = await engine.core.journal.aside(
+        lambda journal: (journal.fills(of_order), journal.order_history(client_order_id))
+    )
     body: OrderStory = {
-        "order": order_view(order, fills),
+        "order": order_view(order, [row.fill for row in rows]),
         "bracket": bracket_view(engine.core, order),
         "history": [event_view(event) for event in history],
     }

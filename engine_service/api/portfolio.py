@@ -88,17 +88,16 @@ async def fills(request: Request) -> Response:
     filters = {"symbol": query.symbol(), "strategy": query.name("strategy"), "order": query.name("client_order_id")}
     cursors = Cursors(engine.cursor_key, principal_of(request).name)
     after = max(cursors.read(query.text("cursor"), "fills", filters), query.whole("after", 0, 10**18))
-    rows = engine.core.journal.fills(
-        FillFilter(
-            symbol=filters["symbol"],
-            strategy=filters["strategy"],
-            client_order_id=filters["order"],
-            since_ms=since_ms,
-            until_ms=until_ms,
-            after_seq=after,
-            limit=query.limit(),
-        )
+    wanted = FillFilter(
+        symbol=filters["symbol"],
+        strategy=filters["strategy"],
+        client_order_id=filters["order"],
+        since_ms=since_ms,
+        until_ms=until_ms,
+        after_seq=after,
+        limit=query.limit(),
     )
+    rows = await engine.core.journal.aside(lambda journal: journal.fills(wanted))
     found: list[FillRow] = [{**fill_view(row.fill), "seq": row.seq, "strategy": row.strategy} for row in rows]
     cursor = cursors.make("fills", filters, rows[-1].seq) if len(rows) == query.limit() else None
     body: FillPage = {"fills": found, "cursor": cursor}
@@ -109,7 +108,8 @@ async def fills(request: Request) -> Response:
 async def equity(request: Request) -> Response:
     """The recorded equity curve, oldest first."""
     query = Query(request, "since_ms", "limit")
-    points = engine_of(request).core.journal.equity_curve(query.whole("since_ms", 0, 10**13), query.limit())
+    since_ms, limit = query.whole("since_ms", 0, 10**13), query.limit()
+    points = await engine_of(request).core.journal.aside(lambda journal: journal.equity_curve(since_ms, limit))
     body: EquityCurve = {"points": [_equity(point) for point in points]}
     return json_response(body)
 

@@ -29,6 +29,8 @@ ENDED_S = 10.0
 #: Of orders that are asked for one by one, how many in a comparison, and how long a turn is.
 AT_ONCE = 5
 TURN_S = 10.0
+#: After the trades of so many orders, callers have their turn: a minute of a busy engine is tens of thousands.
+BOOKED_AT_ONCE = 50
 NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
 RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
@@ -73,7 +75,9 @@ def _symbols(core: EngineCore, venue: Venue, snapshot: AccountSnapshot) -> set[s
 async def _import(core: EngineCore, venue: Venue, fills: Sequence[Fill], imported: list[str]) -> str:
     """Book missing trades order by order; return the newest id before the first that had to wait."""
     newest, waiting = "", False
-    for group in _by_order(fills):
+    for number, group in enumerate(_by_order(fills), 1):
+        if number % BOOKED_AT_ONCE == 0:
+            await core.sleep(0)
         booked = await _import_group(core, venue, group, imported)
         waiting = waiting or not booked
         if not waiting:

@@ -81,7 +81,7 @@ async def what_if(core: EngineCore, request: OrderRequest, *, as_written: bool =
     rails = tuple(_rail(core, ctx, verdict) for verdict in core.gate.explain(ctx))
     slippage = expected_slippage(ctx, book) if book is not None else None
     liquidity = "taker" if _takes(ctx) else "maker"
-    fee_bps, source = _fee_bps(core, ctx, liquidity)
+    fee_bps, source = await _fee_bps(core, ctx, liquidity)
     return WhatIf(
         context=ctx,
         rails=rails,
@@ -155,10 +155,15 @@ def _takes(ctx: RiskContext) -> bool:
     return not _beyond(ctx, ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid)
 
 
-def _fee_bps(core: EngineCore, ctx: RiskContext, liquidity: str) -> tuple[Decimal, FeeSource]:
-    """Return what own fills of the last month paid on average, else the venue's schedule."""
-    since_ms = max(0, ctx.now_ms - LOOK_BACK_MS)
-    rows = core.journal.fills(FillFilter(symbol=ctx.instrument.symbol, since_ms=since_ms, limit=FILLS_LOOKED_AT))
+async def _fee_bps(core: EngineCore, ctx: RiskContext, liquidity: str) -> tuple[Decimal, FeeSource]:
+    """Return what the newest own fills of the last month paid on average, else the venue's schedule."""
+    newest = FillFilter(
+        symbol=ctx.instrument.symbol,
+        since_ms=max(0, ctx.now_ms - LOOK_BACK_MS),
+        limit=FILLS_LOOKED_AT,
+        newest_first=True,
+    )
+    rows = await core.journal.aside(lambda journal: journal.fills(newest))
     own = own_fee_bps(core, ctx, (row.fill for row in rows), liquidity)
     if own is not None:
         return own, "own_fills"
