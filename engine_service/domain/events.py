@@ -254,6 +254,7 @@ class AdjustmentKind(StrEnum):
     ADOPTION = "adoption"
     DUST = "dust"
     CORRECTION = "correction"
+    ROUNDING = "rounding"
 
 
 class BalanceAdjusted(Event, frozen=True, kw_only=True):

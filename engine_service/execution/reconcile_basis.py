@@ -1,4 +1,6 @@
-"""A futures wallet that differs because trades were told in another order than they were made.
+"""A balance that differs although nothing was moved: by rounding, or because trades were told in another order.
+
+Nobody can move less than the smallest unit that the venue keeps: a smaller difference is what it rounds results by.
 
 At average cost the result of closing a part depends on what was held when it closed. A trade that is told late is
 booked late, so that our result of the closing and the venue's differ, and by exactly as much our entry prices.
@@ -19,6 +21,27 @@ from engine_service.venues.port import VenuePosition
 
 #: Entry prices and wallets are told rounded.
 ROUNDED = Decimal("0.000001")
+#: The smallest amount of an asset that a venue keeps.
+SMALLEST = Decimal("1e-8")
+
+
+def is_rounding(difference: Difference) -> bool:
+    """Tell whether a balance differs by less than can be moved."""
+    return difference.kind == "balance" and abs(difference.theirs - difference.ours) < SMALLEST
+
+
+def rounding(core: EngineCore, difference: Difference, amount: Decimal) -> e.BalanceAdjusted:
+    """Book what a venue's rounding made of results; it is a result itself, not a transfer."""
+    return e.BalanceAdjusted(
+        at_ms=core.clock.now_ms(),
+        venue=difference.venue,
+        market=difference.market,
+        asset=difference.subject,
+        amount=amount,
+        rate=core.booking_rate(difference.venue, difference.subject),
+        kind=e.AdjustmentKind.ROUNDING,
+        reference="reconciliation",
+    )
 
 
 @exactly
@@ -28,10 +51,11 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
         return []
     moved = list(_moved(core, difference, positions))
     explained = sum((position.signed_quantity * change for position, change in moved), ZERO)
-    if not moved or abs(difference.theirs - difference.ours - explained) > ROUNDED:
+    rest = difference.theirs - difference.ours - explained
+    if not moved or abs(rest) > ROUNDED:
         return []
     rate, now = core.booking_rate(difference.venue, difference.subject), core.clock.now_ms()
-    return [
+    adopted: list[e.Event] = [
         e.PositionAdopted(
             at_ms=now,
             symbol=position.symbol,
@@ -43,6 +67,7 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
         for position, _ in moved
         for quantity in (-position.signed_quantity, position.signed_quantity)
     ]
+    return [*adopted, rounding(core, difference, rest)] if rest else adopted
 
 
 def _moved(

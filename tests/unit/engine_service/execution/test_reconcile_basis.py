@@ -69,3 +69,34 @@ async def test_what_the_entry_price_does_not_explain_is_a_transfer_as_ever() -> 
     adopted = [r.event for r in core.journal.events_after(0, 10_000) if isinstance(r.event, e.PositionAdopted)]
     assert adopted == []
     assert core.state.portfolio.transfers != 0
+
+
+async def test_what_a_venues_rounding_takes_is_a_result_and_no_transfer() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    books = core.state.portfolio
+    wallet, realised = books.holding("BINANCE", Market.FUTURES, "USDT"), books.realised
+    fake(core).balances[USDT] = wallet + D("0.000000004")
+    report = await reconcile(core)
+    assert report.ok
+    assert not report.venues[0].adopted
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == wallet + D("0.000000004")
+    assert (books.realised - realised, books.transfers, books.identity_error) == (D("4e-9"), D(0), D(0))
+    kinds = [r.event.kind for r in core.journal.events_after(0, 10_000) if isinstance(r.event, e.BalanceAdjusted)]
+    assert kinds[-1] is e.AdjustmentKind.ROUNDING
+
+
+async def test_the_smallest_amount_that_can_be_moved_is_a_transfer() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    fake(core).deposit("USDT", D("0.00000001"), Market.FUTURES)
+    await compared(core)
+    assert core.state.portfolio.transfers == D("0.00000001")
+
+
+async def test_the_rest_that_an_entry_price_leaves_is_rounding() -> None:
+    core, _, _ = await told_in_another_order("45500.01")
+    await compared(core)
+    books = core.state.portfolio
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == fake(core).balances[USDT]
+    assert (books.transfers, books.identity_error) == (D(0), D(0))
+    assert (await reconcile(core)).ok
+    assert books.transfers == 0
