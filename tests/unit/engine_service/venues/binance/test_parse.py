@@ -184,7 +184,9 @@ def test_a_futures_fill_is_read_from_the_order_update() -> None:
     assert (report.market, report.fill.trade_id, report.fill.fee) == (Market.FUTURES, "5", Decimal("0.12"))
 
 
-@pytest.mark.parametrize(("told", "realised"), [({"rp": "-0.00000004"}, Decimal("-4e-8")), ({}, UNSET), ({"rp": {}}, UNSET)])
+@pytest.mark.parametrize(
+    ("told", "realised"), [({"rp": "-0.00000004"}, Decimal("-4e-8")), ({}, UNSET), ({"rp": {}}, UNSET)]
+)
 def test_the_profit_that_the_venue_booked_is_read_with_the_trade(
     told: dict[str, object], realised: Decimal | UnsetType
 ) -> None:
