@@ -13,7 +13,7 @@ from engine_service.api.views import fill_view, portfolio_view, position_views
 from engine_service.domain.errors import Unavailable
 from engine_service.runtime.account_snapshot import snapshot_view
 from engine_service.runtime.engine import Engine
-from engine_service.storage.port import FillFilter
+from engine_service.storage.port import EquityFilter, FillFilter
 from engine_service.venues.port import VenueUnavailable
 
 router = APIRouter(tags=["portfolio"])
@@ -61,10 +61,21 @@ async def fills(request: Request) -> Response:
 
 @router.get("/equity")
 async def equity(request: Request) -> Response:
-    """The recorded equity curve, oldest first."""
-    query = Query(request, "since_ms", "limit")
-    points = engine_of(request).core.journal.equity_curve(query.whole("since_ms", 0, 10**13), query.limit())
-    return json_response({"points": [{"at_ms": point.at_ms, **point.values} for point in points]})
+    """The recorded equity curve, oldest first, a page at a time: pass `cursor` on."""
+    engine = engine_of(request)
+    query = Query(request, "since_ms", "until_ms", "cursor", "limit")
+    since_ms, until_ms = query.span_ms(engine.core.clock.now_ms())
+    cursors = Cursors(engine.cursor_key, principal_of(request).name)
+    points = engine.core.journal.equity_curve(
+        EquityFilter(
+            since_ms=since_ms,
+            until_ms=until_ms,
+            after_seq=cursors.read(query.text("cursor"), "equity", {}),
+            limit=query.limit(),
+        )
+    )
+    cursor = cursors.make("equity", {}, points[-1].seq) if len(points) == query.limit() else None
+    return json_response({"points": [{"at_ms": point.at_ms, **point.values} for point in points], "cursor": cursor})
 
 
 @router.get("/account_snapshot")
