@@ -50,7 +50,7 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
     if difference.kind != "balance" or difference.market is not Market.FUTURES:
         return []
     moved = list(_moved(core, difference, positions))
-    explained = sum((position.signed_quantity * change for position, change in moved), ZERO)
+    explained = sum((change for _, change in moved), ZERO)
     rest = difference.theirs - difference.ours - explained
     if not moved or abs(rest) > ROUNDED:
         return []
@@ -73,11 +73,14 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
 def _moved(
     core: EngineCore, difference: Difference, positions: Iterable[VenuePosition]
 ) -> Iterator[tuple[VenuePosition, Decimal]]:
-    """Yield equal positions settled in the wallet's asset, with how far the venue's entry price is above ours."""
+    """Yield equal positions settled in the wallet's asset, with what they cost more at the venue's entry price.
+
+    In amounts, not in prices: a quotient is rounded, and what is booked from it would never add up.
+    """
     for position in positions:
         ours = core.state.portfolio.derivatives.get(position.symbol)
-        average = None if ours is None else ours.book.average_cost
-        if ours is None or average is None or ours.quote != difference.subject:
+        if ours is None or not ours.book.quantity or ours.quote != difference.subject:
             continue
-        if ours.book.quantity == position.signed_quantity and average != position.entry_price:
-            yield position, position.entry_price - average
+        more = position.signed_quantity * position.entry_price - ours.book.cost
+        if ours.book.quantity == position.signed_quantity and more:
+            yield position, more

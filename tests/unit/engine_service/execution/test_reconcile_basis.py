@@ -85,6 +85,24 @@ async def test_what_a_venues_rounding_takes_is_a_result_and_no_transfer() -> Non
     assert kinds[-1] is e.AdjustmentKind.ROUNDING
 
 
+async def test_an_average_that_is_no_finite_decimal_leaves_exact_books() -> None:
+    venue = FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,))
+    core = make_core(venue=venue)
+    for quantity, price in (("0.01", "50000.1"), ("0.02", "50000.3")):
+        venue.prices[BTC] = D(price)
+        await submit(core, market_order(quantity, market=Market.FUTURES), mark_of())
+    entry = D("50001.11111111")
+    venue.positions[BTC] = replace(venue.positions[BTC], signed_quantity=D("0.03"), entry_price=entry)
+    books = core.state.portfolio
+    more = D("0.03") * entry - books.derivatives[BTC].book.cost
+    venue.balances[USDT] = (books.holding("BINANCE", Market.FUTURES, "USDT") + more).quantize(D("1e-8"))
+    await compared(core)
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == venue.balances[USDT]
+    assert books.derivatives[BTC].book.cost == D("0.03") * entry
+    assert (books.transfers, books.identity_error) == (D(0), D(0))
+    assert core.ready
+
+
 async def test_the_smallest_amount_that_can_be_moved_is_a_transfer() -> None:
     core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
     fake(core).deposit("USDT", D("0.00000001"), Market.FUTURES)
