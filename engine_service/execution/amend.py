@@ -102,7 +102,7 @@ async def amend(
     if task.done() and not task.cancelled() and task.exception() is not None:
         await task
     await core.journal.flush()  # the stream may have told it first, and that may not be on the disk yet
-    return _result(core, client_order_id, replacement)
+    return _changed(core, request) if replacement is None else _result(core, client_order_id, replacement)
 
 
 def _amendable(core: EngineCore, client_order_id: str) -> Order:
@@ -230,14 +230,20 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await settle_legs(core, order, new_id, outcome)
 
 
-def _result(core: EngineCore, client_order_id: str, replacement: Order | None) -> AmendResult:
+def _changed(core: EngineCore, request: AmendRequest) -> AmendResult:
+    """Tell what became of a change in place by the order's own figures, whatever was refused of it before."""
+    cid = request.order.client_order_id
+    order = core.state.order(cid) or request.order
+    if order.status in {OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT}:
+        return AmendResult(status=AmendStatus.PENDING, order=order)
+    done = request.limit_price in {None, order.limit_price} and request.quantity in {None, order.quantity}
+    return AmendResult(status=AmendStatus.UPDATED if done else AmendStatus.REFUSED, order=order)
+
+
+def _result(core: EngineCore, client_order_id: str, replacement: Order) -> AmendResult:
     old = core.state.order(client_order_id) or core.journal.order(client_order_id)
     if old is None:
         raise NotFound("ORDER_UNKNOWN", "there is no such order")
-    if replacement is None:
-        pending = old.status in {OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT}
-        done = AmendStatus.REFUSED if old.code and not pending else AmendStatus.UPDATED
-        return AmendResult(status=AmendStatus.PENDING if pending else done, order=old)
     new = core.state.order(replacement.client_order_id) or replacement
     match new.status:
         case OrderStatus.SUBMITTED | OrderStatus.IN_DOUBT:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from engine_service.domain.clock import ManualClock
 from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
@@ -20,7 +21,17 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.submit import submit
 from engine_service.venues.port import Rejected
-from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal, opening, policy
+from tests.fakes.engine import (
+    START_MS,
+    fake,
+    limit_order,
+    make_core,
+    mark_of,
+    market_order,
+    open_journal,
+    opening,
+    policy,
+)
 from tests.fakes.venue import FakeVenue, Script, unknown
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +172,36 @@ async def test_a_refused_change_leaves_the_order_as_it_was() -> None:
     result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
     assert (result.status, result.order.status) == (AmendStatus.REFUSED, OrderStatus.ACCEPTED)
     assert result.order.limit_price == D("49000")
+
+
+async def test_a_change_that_was_done_is_told_so_whatever_was_refused_before() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
+    cid = placed.order.client_order_id
+    fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_FILTER_FAILURE", reason="no")))
+    refused = await amend(core, cid, limit_price=D(49_800), principal="tester", key="the-first-change")
+    assert refused.status is AmendStatus.REFUSED
+    done = await amend(core, cid, limit_price=D(49_850), principal="tester", key="the-second-change")
+    assert (done.status, done.order.limit_price) == (AmendStatus.UPDATED, D(49_850))
+
+
+async def test_a_change_that_came_too_late_is_not_told_as_done() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
+    cid = placed.order.client_order_id
+
+    async def fills(venue: FakeVenue, order: Order) -> None:
+        venue.fill(cid, D("0.004"))
+        apply_report(core, venue.report(cid, with_fill=venue.orders[cid].fills[-1]))
+
+    gone = Rejected(code="VENUE_UNKNOWN_ORDER", reason="no such order")
+    fake(core).scripts.append(Script(act=False, say=gone, during=fills))
+    late = await amend(core, cid, limit_price=D(49_800), principal="tester", key="the-late-change")
+    assert (late.status, late.order.status, late.order.limit_price) == (
+        AmendStatus.REFUSED,
+        OrderStatus.FILLED,
+        D(49_900),
+    )
 
 
 async def test_an_unknown_change_leaves_both_orders_in_doubt_until_each_is_read() -> None:
