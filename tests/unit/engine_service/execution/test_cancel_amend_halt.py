@@ -14,13 +14,14 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend_again import replacement_id
 from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.submit import submit
-from engine_service.venues.port import Rejected
+from engine_service.venues.port import Accepted, Rejected
 from tests.fakes.engine import (
     START_MS,
     fake,
@@ -202,6 +203,36 @@ async def test_a_change_that_came_too_late_is_not_told_as_done() -> None:
         OrderStatus.FILLED,
         D(49_900),
     )
+
+
+@pytest.mark.parametrize("told", ["by the answer", "by the stream", "filled at once"])
+async def test_a_replacement_has_the_size_that_the_old_order_left(told: str) -> None:
+    core = make_core()
+    cid, left = await resting(core), D("0.0008")
+    new_id = replacement_id(core, core.state.image.orders[cid], "the-key")
+    status = OrderStatus.FILLED if told == "filled at once" else OrderStatus.ACCEPTED
+    known = None if told == "by the stream" else left
+    executed = left if told == "filled at once" else D(0)
+    said = Accepted(venue_order_id="77", status=status, quantity=known, executed_quantity=executed)
+
+    async def traded(venue: FakeVenue, order: Order) -> None:
+        venue.fill(cid, D("0.0012"))
+        venue.orders[cid].status = OrderStatus.CANCELED
+        record = venue.place(replace(order, client_order_id=new_id, quantity=left, limit_price=D(49_500)))
+        record.venue_order_id = "77"
+        if told == "filled at once":
+            venue.fill(new_id, left)
+
+    fake(core).scripts.append(Script(act=False, say=said, during=traded))
+    result = await amend(core, cid, limit_price=D(49_500), principal="tester", key="the-key")
+    if told == "by the stream":
+        apply_report(core, fake(core).report(new_id))
+    await core.settle()
+    new = core.state.order(new_id)
+    assert new is not None
+    assert (result.status, new.quantity, new.status) == (AmendStatus.UPDATED, left, status)
+    assert core.state.exposure.reserved["BINANCE|spot|USDT"] == (D(0) if executed else left * D(49_500))
+    assert "Anomaly" not in {row.kind for row in core.journal.events_after(0, 1_000)}
 
 
 async def test_an_unknown_change_leaves_both_orders_in_doubt_until_each_is_read() -> None:
