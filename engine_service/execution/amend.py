@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import UNSET
+
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from engine_service.domain.ids import Market
@@ -80,9 +82,11 @@ async def amend(
         await read_prices(core, core.instrument(order.symbol, order.market))
         order = _amendable(core, client_order_id)  # it may have moved meanwhile
     request = _request(core, order, limit_price, quantity)
-    replacement = None
+    replacement, unit_value = None, order.unit_value
     if not _only_shrinks(order, request):
         judged = _judged(core, order, request)
+        # The dearer of both prices: until the venue has said which it is, and after it, no cap may be passed by it.
+        unit_value = max(unit_value, judged.reservation.unit_value)
         if order.market is not Market.FUTURES:
             replacement = order_of(core, judged.context, replacement_id(core, order, key), judged.reservation)
     await core.commit(
@@ -93,6 +97,7 @@ async def amend(
             quantity=request.quantity,
             principal=principal,
             fence_at_ms=_fence(core, order),
+            unit_value=unit_value if replacement is None and unit_value != order.unit_value else UNSET,
         ),
         *([] if replacement is None else _initial(core, replacement)),
     )

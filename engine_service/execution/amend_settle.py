@@ -41,11 +41,21 @@ async def settle_in_place(core: EngineCore, asked: AmendRequest, outcome: Submit
         case _:
             event = e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=_why(outcome))
     order = core.state.order(cid)
-    if order is None or order.status is not OrderStatus.PENDING_UPDATE:
+    if order is None or not _still_asked(order, asked):
         return
-    await core.commit(event)
-    if isinstance(event, e.OrderInDoubt):
-        resolve_later(core, cid)
+    if order.status is OrderStatus.PENDING_UPDATE:
+        await core.commit(event)
+        if isinstance(event, e.OrderInDoubt):
+            resolve_later(core, cid)
+    elif not isinstance(event, e.OrderInDoubt):
+        # A cancel overtook it: what the venue says of the change holds whatever became of that.
+        await core.commit(event)
+
+
+def _still_asked(order: Order, asked: AmendRequest) -> bool:
+    """Tell whether a change is the one that the order was asked for last, and is not settled yet."""
+    pending = (order.pending_limit_price, order.pending_quantity)
+    return pending == (asked.limit_price, asked.quantity) and order.status is not OrderStatus.FILLED
 
 
 async def settle_legs(core: EngineCore, old: Order, new_id: str, outcome: SubmitOutcome) -> None:

@@ -186,6 +186,29 @@ async def test_a_change_that_was_done_is_told_so_whatever_was_refused_before() -
     assert (done.status, done.order.limit_price) == (AmendStatus.UPDATED, D(49_850))
 
 
+@pytest.mark.parametrize("canceled", [False, True])
+@pytest.mark.parametrize("done", [False, True])
+async def test_what_became_of_a_change_holds_also_where_a_cancel_overtook_it(canceled: bool, done: bool) -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
+    cid = placed.order.client_order_id
+    if not canceled:
+        refusal = Rejected(code="VENUE_RATE_LIMITED", reason="later")
+        fake(core).cancel_scripts.append(Script(act=False, say=refusal))
+
+    async def cancels(venue: FakeVenue, order: Order) -> None:
+        await cancel(core, cid, principal="tester")
+
+    refused = Rejected(code="VENUE_FILTER_FAILURE", reason="no")
+    fake(core).scripts.append(Script(during=cancels) if done else Script(act=False, say=refused, during=cancels))
+    result = await amend(core, cid, limit_price=D(49_800), quantity=D("0.006"), principal="tester", key="overtaken-1")
+    size = D("0.006") if done else D("0.004")
+    assert result.order.quantity == size
+    assert result.order.status is (OrderStatus.CANCELED if canceled else OrderStatus.ACCEPTED)
+    assert (result.order.pending_quantity, result.order.pending_limit_price) == (None, None)
+    assert core.state.exposure.totals.worst == (D(0) if canceled else size * D(49_900))
+
+
 async def test_a_change_that_came_too_late_is_not_told_as_done() -> None:
     core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
     placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
