@@ -61,7 +61,7 @@ QUERIES: Final[Mapping[tuple[str, str], Schema]] = {
         **_AFTER,
         **_PAGE,
     },
-    ("GET", "/equity"): {"since_ms": _whole(MAX_MS), **_LIMIT},
+    ("GET", "/equity"): {**_SPAN, **_PAGE},
     ("GET", "/account_snapshot"): {"force": FLAG},
     ("GET", "/strategies/{strategy}/regimes"): {"symbol": SYMBOL},
     ("GET", "/symbol_info"): {"symbol": SYMBOL},

@@ -17,7 +17,7 @@ from engine_service.api.views import fill_view, portfolio_view, position_views
 from engine_service.domain.errors import Unavailable
 from engine_service.runtime import account_snapshot as accounts
 from engine_service.runtime.engine import Engine
-from engine_service.storage.port import EquityPoint, FillFilter
+from engine_service.storage.port import EquityFilter, EquityPoint, FillFilter
 from engine_service.venues.port import VenueUnavailable
 
 router = APIRouter(tags=["portfolio"])
@@ -61,6 +61,7 @@ class EquityCurve(TypedDict):
     """The recorded equity curve, oldest first."""
 
     points: list[EquityView]
+    cursor: str | None
 
 
 @router.get("/portfolio")
@@ -106,11 +107,20 @@ async def fills(request: Request) -> Response:
 
 @router.get("/equity")
 async def equity(request: Request) -> Response:
-    """The recorded equity curve, oldest first."""
-    query = Query(request, "since_ms", "limit")
-    since_ms, limit = query.whole("since_ms", 0, 10**13), query.limit()
-    points = await engine_of(request).core.journal.aside(lambda journal: journal.equity_curve(since_ms, limit))
-    body: EquityCurve = {"points": [_equity(point) for point in points]}
+    """The recorded equity curve, oldest first, a page at a time: pass `cursor` on."""
+    engine = engine_of(request)
+    query = Query(request, "since_ms", "until_ms", "cursor", "limit")
+    since_ms, until_ms = query.span_ms(engine.core.clock.now_ms())
+    cursors = Cursors(engine.cursor_key, principal_of(request).name)
+    wanted = EquityFilter(
+        since_ms=since_ms,
+        until_ms=until_ms,
+        after_seq=cursors.read(query.text("cursor"), "equity", {}),
+        limit=query.limit(),
+    )
+    points = await engine.core.journal.aside(lambda journal: journal.equity_curve(wanted))
+    cursor = cursors.make("equity", {}, points[-1].seq) if len(points) == query.limit() else None
+    body: EquityCurve = {"points": [_equity(point) for point in points], "cursor": cursor}
     return json_response(body)
 
 

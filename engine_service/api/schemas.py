@@ -13,11 +13,15 @@ from engine_service.api.schema_parts import Schema, component
 from engine_service.api.shapes import SIGNED_PATTERN, BracketView, RecordedEvent
 from engine_service.api.stream import Frame
 from engine_service.api.views import UNTOLD
+from engine_service.domain.fill import Fill
 from engine_service.storage.codec import KINDS
 
 #: Shapes of which not every field is always there.
 _PARTLY: Final = (Problem, BracketView, Frame)
-_OPTIONAL: Final = {shape.__name__: shape.__optional_keys__ for shape in _PARTLY}
+_OPTIONAL: Final = {
+    **{shape.__name__: shape.__optional_keys__ for shape in _PARTLY},
+    Fill.__name__: frozenset(field.name for field in msgspec.structs.fields(Fill) if field.default is msgspec.UNSET),
+}
 
 
 def reference(shape: Any) -> Schema:

@@ -10,6 +10,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from engine_service.api.shapes import (
     CashView,
     FillView,
@@ -250,7 +252,8 @@ def _plain_value(value: Any) -> Any:
         return value.value
     names = getattr(value, "__struct_fields__", None) or getattr(value, "__dataclass_fields__", None)
     if names is not None:
-        return {name: _plain_value(getattr(value, name)) for name in names}
+        found = ((name, getattr(value, name)) for name in names)
+        return {name: _plain_value(item) for name, item in found if item is not UNSET}
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(key): _plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | frozenset):

@@ -77,13 +77,7 @@ class EngineClient:
 
     def list_orders(self, **filters: str) -> Iterator[dict[str, Any]]:
         """Yield orders, newest first, over all pages; filters as ``GET /orders`` takes them."""
-        params: dict[str, Any] = {**filters, "limit": PAGE}
-        while True:
-            answer = self._json("GET", "/orders", params=params)
-            yield from answer["orders"]
-            if not answer["cursor"]:
-                return
-            params["cursor"] = answer["cursor"]
+        yield from self._pages("/orders", "orders", filters)
 
     def get_order(self, client_order_id: str) -> dict[str, Any]:
         """Return one order with its history."""
@@ -118,8 +112,9 @@ class EngineClient:
         return self._json("GET", "/league")
 
     def get_equity(self, since_ms: int = 0) -> list[dict[str, Any]]:
-        """Return the recorded equity curve."""
-        return list(self._json("GET", "/equity", params={"since_ms": since_ms, "limit": PAGE})["points"])
+        """Return the recorded equity curve, from a time of the last 31 days on or all of it."""
+        span = {"since_ms": str(since_ms)} if since_ms else {}
+        return list(self._pages("/equity", "points", span))
 
     def get_risk_config(self) -> dict[str, Any]:
         """Return the limits in force."""
@@ -282,6 +277,15 @@ class EngineClient:
     def _order(self, path: str, body: dict[str, Any], key: str | None) -> dict[str, Any]:
         headers = {"Idempotency-Key": key or secrets.token_hex(16)}
         return dict(self._send("POST", path, body=body, headers=headers, accept=(200, 201, 202)).json())
+
+    def _pages(self, path: str, name: str, filters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        params: dict[str, Any] = {**filters, "limit": PAGE}
+        while True:
+            answer = self._json("GET", path, params=params)
+            yield from answer[name]
+            if not answer["cursor"]:
+                return
+            params["cursor"] = answer["cursor"]
 
     def _json(
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None

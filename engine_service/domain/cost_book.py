@@ -14,6 +14,8 @@ from msgspec import Struct
 from engine_service.domain.money import ZERO, exactly, quantise
 
 MAX_LOTS = 256
+#: How far a venue's result may be from ours to be the same one rounded otherwise: so much, and so much of the value.
+ROUNDED, ROUNDED_PART = Decimal("1e-7"), Decimal("1e-6")
 
 
 class Lot(Struct, kw_only=True):
@@ -68,6 +70,20 @@ class CostBook:
         realised = self._close_all(closing_value, ZERO)
         self._open(rest, value - closing_value)
         return realised
+
+    def settled(self, quantity: Decimal, value: Decimal, told: Decimal) -> Decimal:
+        """Do what ``moved`` does with the result that a venue booked, where that is ours but for rounding.
+
+        What rounding takes from the result stays in the cost of what is still held. A result that is further away is
+        of another order of trades, or of trades that are not known yet: ours is booked.
+        """
+        ours = self.moved(quantity, value)
+        if told == ours or abs(told - ours) > ROUNDED + abs(value) * ROUNDED_PART:
+            return ours
+        if self.quantity:
+            self.cost += told - ours
+        self.realised += told - ours
+        return told
 
     def _open(self, quantity: Decimal, value: Decimal) -> None:
         self.quantity += quantity

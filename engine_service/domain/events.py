@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from engine_service.domain.advice import AdvisedSize, AdvisedTactic
 from engine_service.domain.fill import Fill
@@ -148,12 +148,16 @@ class OrderCancelRejected(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderPendingUpdate(OrderEvent, frozen=True, kw_only=True):
-    """A change of price or quantity is about to be sent; ``fence_at_ms`` as in ``OrderPendingCancel``."""
+    """A change of price or quantity is about to be sent; ``fence_at_ms`` as in ``OrderPendingCancel``.
+
+    ``unit_value`` is what a base unit counts as from now on, where the change makes it dearer.
+    """
 
     limit_price: Decimal | None = None
     quantity: Decimal | None = None
     principal: str = ""
     fence_at_ms: int = 0
+    unit_value: Decimal | UnsetType = UNSET
 
 
 class OrderUpdated(OrderEvent, frozen=True, kw_only=True):
@@ -254,6 +258,7 @@ class AdjustmentKind(StrEnum):
     ADOPTION = "adoption"
     DUST = "dust"
     CORRECTION = "correction"
+    ROUNDING = "rounding"
 
 
 class BalanceAdjusted(Event, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from engine_service.domain.ids import Market
@@ -19,7 +19,8 @@ class Fill(Struct, frozen=True, kw_only=True):
     """One trade of one order.
 
     ``price`` is in quote per base, ``quantity`` in base (or contracts). ``fee`` is in units of ``fee_asset`` and
-    negative for a rebate. ``at_ms`` is the venue's time. ``liquidity`` is ``maker``, ``taker`` or empty.
+    negative for a rebate. ``at_ms`` is the venue's time. ``liquidity`` is ``maker``, ``taker`` or empty. ``realised``
+    is the profit that a futures venue booked into the wallet, in quote; left out, not null, where none was told.
     """
 
     venue: str
@@ -36,6 +37,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     at_ms: int = 0
     liquidity: str = ""
     provisional: bool = False
+    realised: Decimal | UnsetType = UNSET
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
@@ -44,8 +46,11 @@ class Fill(Struct, frozen=True, kw_only=True):
 
     @property
     def opposite(self) -> Fill:
-        """Return what takes it back: the same trade with quantity and fee negated, under an id of its own."""
-        return replace(self, trade_id=f"{self.trade_id}{REVERSED}", quantity=-self.quantity, fee=-self.fee)
+        """Return what takes it back: the same trade with its amounts negated, under an id of its own."""
+        realised = UNSET if self.realised is UNSET else -self.realised
+        return replace(
+            self, trade_id=f"{self.trade_id}{REVERSED}", quantity=-self.quantity, fee=-self.fee, realised=realised
+        )
 
     @property
     def notional(self) -> Decimal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine_service.domain import events as e
@@ -157,6 +158,7 @@ def _pending_update(order: Order, event: e.OrderPendingUpdate) -> Fields:
         "resting_status": _resting(order),
         "pending_limit_price": event.limit_price,
         "pending_quantity": event.quantity,
+        "unit_value": order.unit_value if event.unit_value is UNSET else event.unit_value,
         "fence_at_ms": max(order.fence_at_ms, event.fence_at_ms),
     }
 

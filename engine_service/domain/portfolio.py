@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 
+from msgspec import UNSET, UnsetType
+
 from engine_service.domain.cost_book import CostBook
 from engine_service.domain.events import (
     AdjustmentKind,
@@ -109,7 +111,7 @@ class Portfolio:
             self.realised += self._move(fill.venue, Market.SPOT, event.base, quantity, value)
             self.realised += self._move(fill.venue, Market.SPOT, event.quote, -notional, -value)
         else:
-            self._book_derivative(fill.venue, fill.symbol, event, quantity, notional)
+            self._book_derivative(fill.venue, fill.symbol, event, quantity, notional, fill.realised)
         fee_value = _value(fee, event.fee_rate)
         if fee:
             self.fees += fee_value
@@ -118,11 +120,13 @@ class Portfolio:
 
     @exactly
     def book_adjustment(self, event: BalanceAdjusted) -> None:
-        """Book a deposit, withdrawal, adoption or correction at its value; none of it is profit."""
+        """Book what moved without a trade at its value; none of it is profit, save what a venue rounds results by."""
         value = _value(event.amount, event.rate)
         self.realised += self._move(event.venue, event.market, event.asset, event.amount, value)
         if event.kind is AdjustmentKind.OPENING:
             self.starting_equity += value
+        elif event.kind is AdjustmentKind.ROUNDING:
+            self.realised += value
         else:
             self.transfers += value
 
@@ -139,12 +143,19 @@ class Portfolio:
         self._book_derivative(venue, event.symbol, event, event.quantity, event.quantity * event.price)
 
     def _book_derivative(
-        self, venue: str, symbol: str, event: OrderFilled | PositionAdopted, quantity: Decimal, notional: Decimal
+        self,
+        venue: str,
+        symbol: str,
+        event: OrderFilled | PositionAdopted,
+        quantity: Decimal,
+        notional: Decimal,
+        told: Decimal | UnsetType = UNSET,
     ) -> None:
         position = self.derivatives.get(symbol)
         if position is None:
             position = self.derivatives[symbol] = DerivativePosition(symbol=symbol, quote=event.quote)
-        pnl = position.book.moved(quantity, notional)
+        book = position.book
+        pnl = book.moved(quantity, notional) if told is UNSET else book.settled(quantity, notional, told)
         if pnl != 0:
             value = _value(pnl, event.quote_rate)
             self.realised += value + self._move(venue, Market.FUTURES, event.quote, pnl, value)

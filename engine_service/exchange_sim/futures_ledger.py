@@ -129,6 +129,10 @@ class FuturesLedger:
             rest[asset] -= amount
         return dict(rest)
 
+    def open_interest(self, symbol: str) -> Decimal:
+        """What is held long of a symbol over all accounts; as much is held short."""
+        return sum((h.quantity for (_, name, _), h in self.holdings.items() if name == symbol and h.quantity > 0), ZERO)
+
     def open_interest_balance(self) -> dict[str, Decimal]:
         """Signed quantities summed per symbol: zero everywhere, always."""
         rest: dict[str, Decimal] = defaultdict(Decimal)

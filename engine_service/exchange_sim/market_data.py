@@ -116,6 +116,14 @@ class MarketData:
         listing = self._listings[market, symbol]
         return ticker_of(listing)
 
+    def window(self, market: Market, symbol: str, start_ms: int, close_ms: int) -> Ticker24h:
+        """Statistics from a moment on, or of what the history holds since, told as those up to `close_ms`."""
+        listing = self._listings[market, symbol]
+        bars = listing.bars
+        start = min(max(bars.first_open_ms, start_ms - start_ms % SECOND_MS), bars.running_open_ms)
+        row = bars.merge(start, bars.running_open_ms + SECOND_MS)
+        return _ticker(listing, row, start_ms, start, close_ms)
+
     def mark_price(self, symbol: str) -> MarkPrice:
         listing = self._listings[Market.FUTURES, symbol]
         return self._funding.premium(listing, self._now_ms())
@@ -136,16 +144,20 @@ def ticker_of(listing: Listing) -> Ticker24h:
     bars = listing.bars
     end = bars.running_open_ms + SECOND_MS
     start = max(bars.first_open_ms, end - DAY_MS)
-    row = bars.day_row(start)
+    return _ticker(listing, bars.day_row(start), start, start, end - 1)
+
+
+def _ticker(listing: Listing, row: list[int], open_ms: int, since_ms: int, close_ms: int) -> Ticker24h:
+    """Statistics of the bar of a window; `since_ms` is where the history begins to count."""
     return Ticker24h(
-        open_ms=start,
-        close_ms=end - 1,
+        open_ms=open_ms,
+        close_ms=close_ms,
         open=listing.to_price(row[OPEN]),
         high=listing.to_price(row[HIGH]),
         low=listing.to_price(row[LOW]),
         last=listing.to_price(row[CLOSE]),
         last_quantity=listing.trades[-1].quantity if listing.trades else ZERO,
-        previous_close=listing.to_price(bars.price_before(start)),
+        previous_close=listing.to_price(listing.bars.price_before(since_ms)),
         weighted_average=_average(listing, row),
         volume=listing.to_quantity(row[VOLUME]),
         quote_volume=row[QUOTE] * listing.unit_value,

@@ -12,35 +12,27 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import UNSET
+
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
-from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend_again import made_before, refuse_another_change, replacement_id
-from engine_service.execution.apply_report import apply_words
+from engine_service.execution.amend_settle import never_sent, settle_in_place, settle_legs, stopped
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
+from engine_service.execution.first_price import lacks_price, read_prices
 from engine_service.execution.prepare import order_of, risk_context
-from engine_service.execution.resolve import resolve_later
 from engine_service.execution.send import feed_breaker, kept_back
-from engine_service.execution.venue_words import from_accepted
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.grid import price_off_grid, quantity_off_grid
-from engine_service.venues.port import (
-    Accepted,
-    AmendRequest,
-    OutcomeUnknown,
-    Rejected,
-    SubmitOutcome,
-    VenueUnavailable,
-)
+from engine_service.venues.port import AmendRequest, OutcomeUnknown, SubmitOutcome, VenueUnavailable
 
 AMEND_TIMEOUT_S = 15.0
-#: A venue's word for: nothing was done, because the order to be changed is not open any more.
-ORDER_GONE = "VENUE_UNKNOWN_ORDER"
 
 
 class AmendStatus(StrEnum):
@@ -86,10 +78,15 @@ async def amend(
         refuse_another_change(core, made, limit_price, quantity)
         return _result(core, client_order_id, made)
     order = _amendable(core, client_order_id)
+    if lacks_price(core, order.symbol, order.market):
+        await read_prices(core, core.instrument(order.symbol, order.market))
+        order = _amendable(core, client_order_id)  # it may have moved meanwhile
     request = _request(core, order, limit_price, quantity)
-    replacement = None
+    replacement, unit_value = None, order.unit_value
     if not _only_shrinks(order, request):
         judged = _judged(core, order, request)
+        # The dearer of both prices: until the venue has said which it is, and after it, no cap may be passed by it.
+        unit_value = max(unit_value, judged.reservation.unit_value)
         if order.market is not Market.FUTURES:
             replacement = order_of(core, judged.context, replacement_id(core, order, key), judged.reservation)
     await core.commit(
@@ -100,6 +97,7 @@ async def amend(
             quantity=request.quantity,
             principal=principal,
             fence_at_ms=_fence(core, order),
+            unit_value=unit_value if replacement is None and unit_value != order.unit_value else UNSET,
         ),
         *([] if replacement is None else _initial(core, replacement)),
     )
@@ -109,7 +107,7 @@ async def amend(
     if task.done() and not task.cancelled() and task.exception() is not None:
         await task
     await core.journal.flush()  # the stream may have told it first, and that may not be on the disk yet
-    return _result(core, client_order_id, replacement)
+    return _changed(core, request) if replacement is None else _result(core, client_order_id, replacement)
 
 
 def _amendable(core: EngineCore, client_order_id: str) -> Order:
@@ -210,11 +208,11 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
     order = core.state.order(cid)
     if order is None or order.status is not OrderStatus.PENDING_UPDATE:
         if replacement is not None:
-            await _never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
+            await never_sent(core, replacement.client_order_id, "ORDER_BUSY", "the old order moved first")
         return
     kept = kept_back(core, order)
     if kept is not None:
-        await _stopped(core, cid, replacement, kept)
+        await stopped(core, cid, replacement, kept)
         return
     new_id = "" if replacement is None else replacement.client_order_id
     asked = AmendRequest(
@@ -232,113 +230,25 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
     finally:
         feed_breaker(core, order.venue, outcome)
         if replacement is None:
-            await _settle_in_place(core, asked, outcome)
+            await settle_in_place(core, asked, outcome)
         else:
-            await _settle_legs(core, order, new_id, outcome)
+            await settle_legs(core, order, new_id, outcome)
 
 
-async def _stopped(core: EngineCore, cid: str, replacement: Order | None, stopped: Rejected) -> None:
-    """Something came up while the change was being written down: nothing of it leaves."""
-    if replacement is not None:
-        await _never_sent(core, replacement.client_order_id, stopped.code, stopped.reason)
-    await _put_back(core, cid, stopped)
+def _changed(core: EngineCore, request: AmendRequest) -> AmendResult:
+    """Tell what became of a change in place by the order's own figures, whatever was refused of it before."""
+    cid = request.order.client_order_id
+    order = core.state.order(cid) or request.order
+    if order.status in {OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT}:
+        return AmendResult(status=AmendStatus.PENDING, order=order)
+    done = request.limit_price in {None, order.limit_price} and request.quantity in {None, order.quantity}
+    return AmendResult(status=AmendStatus.UPDATED if done else AmendStatus.REFUSED, order=order)
 
 
-async def _settle_in_place(core: EngineCore, asked: AmendRequest, outcome: SubmitOutcome) -> None:
-    cid, now = asked.order.client_order_id, core.clock.now_ms()
-    match outcome:
-        case Accepted() if outcome.status is not OrderStatus.PENDING_ACK:
-            event: e.Event = e.OrderUpdated(
-                at_ms=now,
-                client_order_id=cid,
-                limit_price=asked.limit_price,
-                quantity=asked.quantity,
-                venue_order_id=outcome.venue_order_id,
-            )
-        case Rejected():
-            event = e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
-        case _:
-            event = e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=_why(outcome))
-    order = core.state.order(cid)
-    if order is None or order.status is not OrderStatus.PENDING_UPDATE:
-        return
-    await core.commit(event)
-    if isinstance(event, e.OrderInDoubt):
-        resolve_later(core, cid)
-
-
-async def _settle_legs(core: EngineCore, old: Order, new_id: str, outcome: SubmitOutcome) -> None:
-    """Cancel leg and new leg, each by its own evidence."""
-    if isinstance(outcome, Rejected):
-        await _never_sent(core, new_id, outcome.code, outcome.reason)
-        if outcome.code == ORDER_GONE:
-            await _ended(core, old.client_order_id, "the venue has no such order open")
-        else:
-            await _put_back(core, old.client_order_id, outcome)
-        return
-    if isinstance(outcome, Accepted) and outcome.status is OrderStatus.CANCELED:
-        # Only the cancel worked: the new order was refused.
-        await _ended(core, old.client_order_id, "canceled, but its replacement was refused")
-        await _never_sent(core, new_id, "REPLACEMENT_REFUSED", "the venue took only the cancel")
-        return
-    if isinstance(outcome, Accepted) and outcome.status is not OrderStatus.PENDING_ACK:
-        await _ended(core, old.client_order_id, f"replaced by {new_id}")
-        new = core.state.order(new_id)
-        done = None if new is None else apply_words(core, new, from_accepted(outcome))
-        if done is not None:
-            await done
-        return
-    await _doubt_both(core, old.client_order_id, new_id, _why(outcome))
-
-
-def _why(outcome: SubmitOutcome) -> str:
-    """A gateway that took the change has not said yet what its engine made of it."""
-    return "only the gateway has answered" if isinstance(outcome, Accepted) else outcome.reason
-
-
-async def _ended(core: EngineCore, cid: str, reason: str) -> None:
-    order = core.state.order(cid)
-    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
-        # Its last fills may still be on their way: reading it once settles that, the doubt holds it until then.
-        now = core.clock.now_ms()
-        await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=reason))
-        resolve_later(core, cid, at_once=True)
-
-
-async def _put_back(core: EngineCore, cid: str, outcome: Rejected) -> None:
-    order = core.state.order(cid)
-    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
-        now = core.clock.now_ms()
-        await core.commit(
-            e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
-        )
-
-
-async def _never_sent(core: EngineCore, cid: str, code: str, reason: str) -> None:
-    order = core.state.order(cid)
-    if order is not None and order.status is OrderStatus.SUBMITTED:
-        now = core.clock.now_ms()
-        await core.commit(e.OrderRejected(at_ms=now, client_order_id=cid, code=code, reason=reason))
-
-
-async def _doubt_both(core: EngineCore, old_id: str, new_id: str, reason: str) -> None:
-    now = core.clock.now_ms()
-    doubts = ((old_id, Doubt.REPLACE, OrderStatus.PENDING_UPDATE), (new_id, Doubt.SUBMIT, OrderStatus.SUBMITTED))
-    for cid, doubt, status in doubts:
-        order = core.state.order(cid)
-        if order is not None and order.status is status:
-            await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=doubt, reason=reason))
-            resolve_later(core, cid)
-
-
-def _result(core: EngineCore, client_order_id: str, replacement: Order | None) -> AmendResult:
+def _result(core: EngineCore, client_order_id: str, replacement: Order) -> AmendResult:
     old = core.state.order(client_order_id) or core.journal.order(client_order_id)
     if old is None:
         raise NotFound("ORDER_UNKNOWN", "there is no such order")
-    if replacement is None:
-        pending = old.status in {OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT}
-        done = AmendStatus.REFUSED if old.code and not pending else AmendStatus.UPDATED
-        return AmendResult(status=AmendStatus.PENDING if pending else done, order=old)
     new = core.state.order(replacement.client_order_id) or replacement
     match new.status:
         case OrderStatus.SUBMITTED | OrderStatus.IN_DOUBT:

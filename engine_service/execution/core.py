@@ -47,7 +47,8 @@ class EngineCore:
     ``default_venue`` answers for a request without one; ``on_task_failure`` hears of background tasks that ended
     by an error; ``sleep`` is the pause between reads, exchanged by the backtest and by tests. ``at_once`` names the
     venues that live in this process and answer an order without a wire in between. ``turns`` holds which name of a
-    listing was asked about last.
+    listing was asked about last, ``read_once`` the instruments whose newest mark was read for an order, because nobody
+    follows their quotes.
     """
 
     account: str
@@ -75,6 +76,7 @@ class EngineCore:
     tasks: dict[str, Task[None]] = field(default_factory=dict)
     reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)
     at_once: dict[str, Callable[[Order], SubmitOutcome]] = field(default_factory=dict)
+    read_once: set[tuple[str, Market]] = field(default_factory=set)
     _held: list[Entry] | None = None
     _later: Future[int] | None = None
     _money_moved: bool = True
@@ -244,6 +246,8 @@ class EngineCore:
 
     def update_quote(self, quote: Quote) -> None:
         """Take a market quote as the newest mark of its instrument."""
+        if self.read_once:
+            self.read_once.discard((quote.symbol, quote.market))
         self.marks.update(
             Mark(
                 symbol=quote.symbol,

@@ -7,6 +7,7 @@ engine watches the levels itself and closes at market.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -38,7 +39,7 @@ from engine_service.execution.bracket_orders import send_own, send_pair
 from engine_service.execution.cancel import cancel_now
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolution import CANCEL_NOT_DONE
-from engine_service.risk.context import RiskRefused
+from engine_service.risk.context import CONDITIONAL, RiskRefused
 
 #: Reasons that the engine itself cancels a leg for begin so.
 OWN_REASON: Final = "bracket: "
@@ -229,7 +230,10 @@ async def _place_linked(core: EngineCore, armed: e.BracketArmed, figures: Figure
 
 
 def _after_send(refusal: RiskRefused | None) -> float | str:
-    return 0.0 if refusal is None else f"{refusal.code}: {refusal.reason}"
+    if refusal is None:
+        return 0.0
+    # Less is held than a moment ago: that is for another look, not for closing what is left.
+    return SOON_S if refusal.code == "REDUCE_ONLY" else f"{refusal.code}: {refusal.reason}"
 
 
 # --- closing ----------------------------------------------------------------------------------------------------
@@ -262,6 +266,14 @@ async def _exit(core: EngineCore, armed: e.BracketArmed, figures: Figures, outco
     request = replace(leg_request(armed, EXIT, figures.remaining), leg=outcome)
     cid = leg_id(core, armed, EXIT, len(figures.exits) + 1)
     refusal = await send_own(core, request, cid, instead_of=_again(core, figures.open_legs))
+    if refusal is not None and refusal.code == "SELF_TRADE":
+        # Nobody watches an exit: what it would meet of our own has to go, or nothing would ever be closed.
+        in_the_way = core.state.orders_of_line(armed.symbol, armed.market)
+        meets = [order for order in in_the_way if order.side is armed.entry_side and order.type not in CONDITIONAL]
+        await _cancel(core, meets, f"in the way of an exit, {outcome}")
+        return SOON_S
+    if refusal is not None and refusal.code == "REDUCE_ONLY":
+        return SOON_S
     sent = core.state.order(cid)
     failed = refusal is not None or (sent is not None and not sent.is_open and sent.filled_quantity == 0)
     if not failed:
@@ -276,7 +288,7 @@ def _again(core: EngineCore, orders: tuple[Order, ...]) -> list[Order]:
     return [order for order in found if order is not None and order.is_open]
 
 
-async def _cancel(core: EngineCore, legs: tuple[Order, ...], why: str) -> None:
+async def _cancel(core: EngineCore, legs: Sequence[Order], why: str) -> None:
     for leg in legs:
         now = core.state.order(leg.client_order_id)
         if now is not None and now.is_open and now.status not in UNSETTLED:

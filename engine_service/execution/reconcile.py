@@ -18,7 +18,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore, Phase
-from engine_service.execution.reconcile_basis import other_order
+from engine_service.execution.reconcile_basis import is_rounding, other_order, rounding
 from engine_service.execution.reconcile_figures import (
     Difference,
     Reading,
@@ -164,6 +164,9 @@ def _judge(
     for key, difference in sorted(differences.items()):
         if opening:
             events += _take_over(core, difference, opening=True)
+            continue
+        if is_rounding(difference):
+            events.append(rounding(core, difference, difference.theirs - difference.ours))
             continue
         now = round(core.clock.monotonic_s() * 1000)
         first_ms, amount = seen.get(key, (now, None))

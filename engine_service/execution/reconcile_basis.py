@@ -1,4 +1,6 @@
-"""A futures wallet that differs because trades were told in another order than they were made.
+"""A balance that differs although nothing was moved: by rounding, or because trades were told in another order.
+
+Nobody can move less than the smallest unit that the venue keeps: a smaller difference is what it rounds results by.
 
 At average cost the result of closing a part depends on what was held when it closed. A trade that is told late is
 booked late, so that our result of the closing and the venue's differ, and by exactly as much our entry prices.
@@ -19,6 +21,27 @@ from engine_service.venues.port import VenuePosition
 
 #: Entry prices and wallets are told rounded.
 ROUNDED = Decimal("0.000001")
+#: The smallest amount of an asset that a venue keeps.
+SMALLEST = Decimal("1e-8")
+
+
+def is_rounding(difference: Difference) -> bool:
+    """Tell whether a balance differs by less than can be moved."""
+    return difference.kind == "balance" and abs(difference.theirs - difference.ours) < SMALLEST
+
+
+def rounding(core: EngineCore, difference: Difference, amount: Decimal) -> e.BalanceAdjusted:
+    """Book what a venue's rounding made of results; it is a result itself, not a transfer."""
+    return e.BalanceAdjusted(
+        at_ms=core.clock.now_ms(),
+        venue=difference.venue,
+        market=difference.market,
+        asset=difference.subject,
+        amount=amount,
+        rate=core.booking_rate(difference.venue, difference.subject),
+        kind=e.AdjustmentKind.ROUNDING,
+        reference="reconciliation",
+    )
 
 
 @exactly
@@ -27,11 +50,12 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
     if difference.kind != "balance" or difference.market is not Market.FUTURES:
         return []
     moved = list(_moved(core, difference, positions))
-    explained = sum((position.signed_quantity * change for position, change in moved), ZERO)
-    if not moved or abs(difference.theirs - difference.ours - explained) > ROUNDED:
+    explained = sum((change for _, change in moved), ZERO)
+    rest = difference.theirs - difference.ours - explained
+    if not moved or abs(rest) > ROUNDED:
         return []
     rate, now = core.booking_rate(difference.venue, difference.subject), core.clock.now_ms()
-    return [
+    adopted: list[e.Event] = [
         e.PositionAdopted(
             at_ms=now,
             symbol=position.symbol,
@@ -43,16 +67,20 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
         for position, _ in moved
         for quantity in (-position.signed_quantity, position.signed_quantity)
     ]
+    return [*adopted, rounding(core, difference, rest)] if rest else adopted
 
 
 def _moved(
     core: EngineCore, difference: Difference, positions: Iterable[VenuePosition]
 ) -> Iterator[tuple[VenuePosition, Decimal]]:
-    """Yield equal positions settled in the wallet's asset, with how far the venue's entry price is above ours."""
+    """Yield equal positions settled in the wallet's asset, with what they cost more at the venue's entry price.
+
+    In amounts, not in prices: a quotient is rounded, and what is booked from it would never add up.
+    """
     for position in positions:
         ours = core.state.portfolio.derivatives.get(position.symbol)
-        average = None if ours is None else ours.book.average_cost
-        if ours is None or average is None or ours.quote != difference.subject:
+        if ours is None or not ours.book.quantity or ours.quote != difference.subject:
             continue
-        if ours.book.quantity == position.signed_quantity and average != position.entry_price:
-            yield position, position.entry_price - average
+        more = position.signed_quantity * position.entry_price - ours.book.cost
+        if ours.book.quantity == position.signed_quantity and more:
+            yield position, more

@@ -18,6 +18,7 @@ from engine_service.domain.ids import client_order_id as derived_id
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.execution.answers import SubmitResult, outcome_of, replayed, result
 from engine_service.execution.core import EngineCore
+from engine_service.execution.first_price import lacks_price, read_price, refuse_unpriced
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.runaway import count_refusal
 from engine_service.execution.send import send, send_at_once
@@ -43,7 +44,7 @@ async def submit(
             otherwise.
         NotFound: no such instrument.
         Conflict: the same request is still running (``IDEMPOTENCY_IN_PROGRESS``), or the client order id exists.
-        Unavailable: the engine is not ready or cannot write; nothing was sent.
+        Unavailable: the engine is not ready, cannot write or has no price yet; nothing was sent.
     """
     claimed = core.idempotency.claim(idem)
     if isinstance(claimed, Future):
@@ -53,6 +54,8 @@ async def submit(
     if isinstance(claimed, StoredAnswer):
         return replayed(core, claimed)
     try:
+        if lacks_price(core, request.symbol, request.market):
+            await read_price(core, request)
         walk, stored = _begin_together(core, request, idem, as_written)
     except BaseException:
         core.idempotency.abandon(idem)
@@ -153,6 +156,7 @@ def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_wr
     verdict = core.gate.check(ctx)
     answer: Future[SubmitResult] = asyncio.get_running_loop().create_future()
     if isinstance(verdict, RiskRefused):
+        refuse_unpriced(ctx, verdict)
         return _deny(core, ctx, idem, client_order_id, verdict, answer)
     order = order_of(core, ctx, client_order_id, verdict.reservation)
     return _Walk(idem=idem, order=order, durable=_sent(core, order, idem, ctx.now_ms), answer=answer, approved=verdict)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
@@ -88,6 +89,7 @@ def from_accepted(outcome: Accepted) -> Words:
         venue_order_id=outcome.venue_order_id,
         executed=outcome.executed_quantity,
         fills=outcome.fills,
+        quantity=outcome.quantity,
     )
 
 
@@ -100,6 +102,10 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     if contradiction and order.status is not OrderStatus.QUARANTINED:
         return Facts([*quarantined(order, contradiction, now), *fill_events(core, order, fills)])
     events: list[e.Event] = _birth(order, words, now)
+    left = _left_by_the_old(order, words)
+    if left is not None:
+        events.append(e.OrderUpdated(at_ms=now, client_order_id=order.client_order_id, quantity=left))
+        order = replace(order, quantity=left)
     booked = gross(order)
     if fills:
         events += _fill_events(core, order, fills)
@@ -110,6 +116,14 @@ def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     if not gap:
         events += _end(order, words, booked, now)
     return Facts(events, gap, tuple(conflicts(core, order, words.fills)) if len(fills) < len(words.fills) else ())
+
+
+def _left_by_the_old(order: Order, words: Words) -> Decimal | None:
+    """Return the size of a replacement that the venue has smaller than we asked: the old order had traded meanwhile."""
+    said, asked = words.quantity, order.quantity
+    if said is None or asked is None or not ZERO < said < asked or "replaces" not in order.why:
+        return None
+    return said if order.is_open and order.pending_quantity is None and said >= order.filled_quantity else None
 
 
 def quarantined(order: Order, reason: str, now_ms: int) -> list[e.Event]:

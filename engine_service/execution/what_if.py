@@ -13,6 +13,7 @@ from engine_service.domain.money import BPS, ZERO, exactly
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
 from engine_service.execution.core import EngineCore
+from engine_service.execution.first_price import lacks_price, read_price
 from engine_service.execution.prepare import risk_context
 from engine_service.risk.context import CONDITIONAL, RiskContext
 from engine_service.risk.gate import Verdict
@@ -76,6 +77,8 @@ async def what_if(core: EngineCore, request: OrderRequest, *, as_written: bool =
         InvalidRequest: the request is no order.
         NotFound: no such instrument.
     """
+    if lacks_price(core, request.symbol, request.market):
+        await read_price(core, request)
     ctx = risk_context(core, request, as_written=as_written)
     book = await _book(core, ctx)
     rails = tuple(_rail(core, ctx, verdict) for verdict in core.gate.explain(ctx))

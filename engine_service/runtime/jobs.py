@@ -13,6 +13,7 @@ from engine_service.domain.errors import Conflict, Unavailable
 from engine_service.domain.events import OrderRejected
 from engine_service.execution.dead_man import DeadManSwitch
 from engine_service.execution.equity import record_equity
+from engine_service.execution.first_price import read_again
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.recover import refresh_instruments
 from engine_service.runtime.engine import Engine
@@ -55,6 +56,7 @@ async def keep_recording_equity(engine: Engine) -> None:
     """Sample equity on a timer."""
     while True:
         await asyncio.sleep(EQUITY_EVERY_S)
+        await read_again(engine.core)
         await record_equity(engine.core)
 
 

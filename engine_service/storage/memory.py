@@ -11,7 +11,9 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.order import Order
 from engine_service.storage.codec import encode
 from engine_service.storage.port import (
+    ENDLESS_MS,
     Entry,
+    EquityFilter,
     EquityPoint,
     FillFilter,
     FillRow,
@@ -133,14 +135,19 @@ class MemoryJournal:
         """Tell whether this venue trade was ever booked."""
         return fill.key in self._fills
 
-    def equity_curve(self, since_ms: int, limit: int) -> list[EquityPoint]:
+    def equity_curve(self, query: EquityFilter) -> list[EquityPoint]:
         """Return samples of equity, oldest first."""
-        samples = [r.event for r in self._events if isinstance(r.event, EquityRecorded)]
         return [
-            EquityPoint(at_ms=sample.at_ms, values={"equity": str(sample.equity), "peak": str(sample.peak)})
-            for sample in samples
-            if sample.at_ms >= since_ms
-        ][:limit]
+            EquityPoint(
+                seq=row.seq,
+                at_ms=row.event.at_ms,
+                values={"equity": str(row.event.equity), "peak": str(row.event.peak)},
+            )
+            for row in self._events
+            if isinstance(row.event, EquityRecorded)
+            and row.seq > query.after_seq
+            and query.since_ms <= row.event.at_ms < (query.until_ms or ENDLESS_MS)
+        ][: query.limit]
 
     def answer(self, scope: str, key: str) -> StoredAnswer | None:
         """Return what was answered under an idempotency key."""

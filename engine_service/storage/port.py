@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -112,9 +112,23 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     order: Order
 
 
-class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One sample of the equity curve, reporting currency as text."""
+#: Later than any time that is written down.
+ENDLESS_MS: Final = 10**15
 
+
+class EquityFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which samples of equity; 0 means "any". ``after_seq`` pages forward (oldest first)."""
+
+    since_ms: int = 0
+    until_ms: int = 0
+    after_seq: int = 0
+    limit: int = 100
+
+
+class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample of the equity curve, reporting currency as text; ``seq`` is its event's, the cursor for paging."""
+
+    seq: int
     at_ms: int
     values: Mapping[str, str] = msgspec.field(default_factory=dict)
 
@@ -140,7 +154,7 @@ class JournalReader(Protocol):
     def fills(self, query: FillFilter) -> list[FillRow]:
         """Return fills, oldest first unless the newest are asked for."""
 
-    def equity_curve(self, since_ms: int, limit: int) -> list[EquityPoint]:
+    def equity_curve(self, query: EquityFilter) -> list[EquityPoint]:
         """Return samples of equity, oldest first."""
 
     def answer(self, scope: str, key: str) -> StoredAnswer | None:

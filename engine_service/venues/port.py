@@ -19,12 +19,16 @@ from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """The venue has the order. ``status`` and ``fills`` are what it said in the same answer."""
+    """The venue has the order. ``status`` and ``fills`` are what it said in the same answer.
+
+    ``quantity`` is its size where that was only known on the way: what a cancelled order had left to trade.
+    """
 
     venue_order_id: str
     status: OrderStatus
     fills: tuple[Fill, ...] = ()
     executed_quantity: Decimal = ZERO
+    quantity: Decimal | None = None
 
 
 class Rejected(Struct, frozen=True, kw_only=True):

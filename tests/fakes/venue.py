@@ -183,6 +183,8 @@ class FakeVenue:
     async def amend(self, request: AmendRequest) -> SubmitOutcome:
         script = self.scripts.popleft() if self.scripts else Script()
         old = self.orders[request.order.client_order_id]
+        if script.during is not None:
+            await script.during(self, request.order)
         if script.say is not None and not script.act:
             return script.say
         if not request.replacement_client_order_id:

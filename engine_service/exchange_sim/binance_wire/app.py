@@ -22,6 +22,7 @@ from engine_service.exchange_sim.binance_wire import (
     spot_orders,
     spot_queries,
     spot_wallet,
+    spot_windows,
 )
 from engine_service.exchange_sim.binance_wire.app_context import Route, Wire
 from engine_service.exchange_sim.binance_wire.app_gateway import Gateway, Receive, Scope, Send
@@ -31,9 +32,10 @@ from engine_service.exchange_sim.binance_wire.ws_routes import StreamRoutes
 from engine_service.exchange_sim.enums import Market
 from engine_service.exchange_sim.exchange import Exchange
 
-_REST_PREFIXES = ("/api/", "/fapi/", "/sapi/", "/dapi/")
+_REST_PREFIXES = ("/api/", "/fapi/", "/sapi/", "/dapi/", "/eapi/", "/papi/", "/futures/", "/wapi/")
 ROUTES: tuple[Route, ...] = (
     *spot_market.ROUTES,
+    *spot_windows.ROUTES,
     *spot_orders.ROUTES,
     *order_lists.ROUTES,
     *spot_queries.ROUTES,

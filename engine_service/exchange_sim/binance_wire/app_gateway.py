@@ -140,7 +140,7 @@ class Gateway:
         if path in self._paths:
             body = {"code": -1020, "msg": f"Request method '{method}' not supported"}
             return Answer(405, body)
-        return Answer(404, {"status": 404, "error": "Not Found", "message": "No message available", "path": path})
+        return Answer(404, {"code": -5000, "msg": f"Path {path}, Method {method} is invalid"})
 
 
 async def drop_connection(receive: Receive, send: Send) -> None:

@@ -124,6 +124,14 @@ def funding_info(call: Call) -> object:
     ]
 
 
+def open_interest(call: Call) -> object:
+    """GET /fapi/v1/openInterest"""
+    symbol = call.params.symbol()
+    call.exchange.market_data.spec(FUTURES, symbol)
+    held = call.exchange.futures_ledger.open_interest(symbol)
+    return {"openInterest": plain(held), "symbol": symbol, "time": call.exchange.server_time_ms()}
+
+
 def ticker_24h(call: Call) -> object:
     """GET /fapi/v1/ticker/24hr"""
     data = call.exchange.market_data
@@ -211,6 +219,7 @@ ROUTES = (
     Route("GET", "/fapi/v1/premiumIndex", premium_index, _by_symbol(1, 10), market=FUTURES),
     Route("GET", "/fapi/v1/fundingRate", funding_rate, 0, market=FUTURES),
     Route("GET", "/fapi/v1/fundingInfo", funding_info, 0, market=FUTURES),
+    Route("GET", "/fapi/v1/openInterest", open_interest, market=FUTURES),
     Route("GET", "/fapi/v1/ticker/24hr", ticker_24h, _by_symbol(1, 40), market=FUTURES),
     Route("GET", "/fapi/v1/ticker/price", ticker_price, _by_symbol(1, 2), market=FUTURES),
     Route("GET", "/fapi/v2/ticker/price", ticker_price, _by_symbol(1, 2), market=FUTURES),

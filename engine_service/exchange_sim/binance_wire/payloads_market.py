@@ -125,6 +125,23 @@ def mini_ticker(symbol: str, ticker: Ticker24h) -> Payload:
     return {"symbol": symbol, **prices, "lastPrice": fixed(ticker.last), **window}
 
 
+def window_ticker(symbol: str, ticker: Ticker24h, *, mini: bool) -> Payload:
+    """Spot's statistics of another window, FULL or MINI."""
+    if mini:
+        return mini_ticker(symbol, ticker)
+    window, change = _window(Market.SPOT, ticker), ticker.last - ticker.open
+    prices = {name: window.pop(name) for name in ("openPrice", "highPrice", "lowPrice")}
+    return {
+        "symbol": symbol,
+        "priceChange": fixed(change),
+        "priceChangePercent": _percent(change, ticker.open),
+        "weightedAvgPrice": fixed(ticker.weighted_average),
+        **prices,
+        "lastPrice": fixed(ticker.last),
+        **window,
+    }
+
+
 def book_ticker(market: Market, symbol: str, top: BookTop) -> Payload:
     """Best bid and ask; USD-M adds the time."""
     write = writer(market)

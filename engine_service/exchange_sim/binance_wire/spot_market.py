@@ -51,7 +51,7 @@ def exchange_info(call: Call) -> object:
     """GET /api/v3/exchangeInfo"""
     params = call.params
     symbol, symbols = params.optional_symbol(), params.symbols()
-    permissions, status = _permissions(params), _status(params)
+    permissions, status = _permissions(params), status_of(params)
     show_sets = params.boolean("showPermissionSets", True)
     params.finish()
     named = symbol is not None or symbols is not None
@@ -164,17 +164,22 @@ def book_ticker(call: Call) -> object:
 def _one_or_many(call: Call, build: Callable[[SymbolSpec], Payload]) -> object:
     """An object for `symbol`, a list for `symbols` or for all."""
     params = call.params
-    symbol, symbols, status = params.optional_symbol(), params.symbols(), _status(params)
+    symbol, symbols, status = params.optional_symbol(), params.symbols(), status_of(params)
     params.finish()
     if symbol is not None and symbols is not None:
         raise errors.bad_combination()
     specs = _chosen(call, symbol, symbols)
-    halted = status is not None and status is not SymbolStatus.TRADING
-    if symbol is not None:
-        if halted:
-            raise _status_mismatch()
-        return build(specs[0])
-    return [] if halted else [build(spec) for spec in specs]
+    return without_halted(status, [build(spec) for spec in specs], single=symbol is not None)
+
+
+def without_halted(status: SymbolStatus | None, rows: list[Payload], *, single: bool) -> object:
+    """Keep what has the status asked for: here every symbol trades. Raises -1220 for a single one that has another."""
+    other = status is not None and status is not SymbolStatus.TRADING
+    if not single:
+        return [] if other else rows
+    if other:
+        raise _status_mismatch()
+    return rows[0]
 
 
 def _chosen(call: Call, symbol: str | None, symbols: list[str] | None) -> list[SymbolSpec]:
@@ -196,12 +201,12 @@ def _permissions(params: Params) -> list[str] | None:
     return None if single is None else [single]
 
 
-def _status(params: Params) -> SymbolStatus | None:
+def status_of(params: Params) -> SymbolStatus | None:
     return params.choice("symbolStatus", SymbolStatus, lambda: ExchangeError(-1122, "Invalid symbolStatus."))
 
 
 def _need_trading(params: Params) -> None:
-    if _status(params) not in (None, SymbolStatus.TRADING):
+    if status_of(params) not in (None, SymbolStatus.TRADING):
         raise _status_mismatch()
 
 

@@ -74,7 +74,6 @@ class BinanceVenue(ABC):
         self._ids = ClientIds()
         self._pasts: dict[str, QuietPast] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resync_due = asyncio.Event()
         market = session.market
         self._info = VenueInfo(
             name=VENUE,
@@ -157,13 +156,10 @@ class BinanceVenue(ABC):
         except Untranslatable as error:
             return Failure(Meaning.NOT_DONE, "VENUE_BAD_REQUEST", str(error), not_sent=True)
         if not self._session.clock.trustworthy:
-            self._resync_due.set()
+            self._session.clock_doubted.set()
             reason = "the venue's time is not known well enough"
             return Failure(Meaning.NOT_DONE, "VENUE_CLOCK_UNCERTAIN", reason, not_sent=True)
-        answer = await self._session.signed(call, asked)
-        if isinstance(answer, Failure) and answer.code == "VENUE_TIMESTAMP":
-            self._resync_due.set()
-        return answer
+        return await self._session.signed(call, asked)
 
     def _outcome(self, answer: Any | Failure, read: Callable[[Payload], Accepted]) -> SubmitOutcome:
         if isinstance(answer, Failure):
@@ -215,8 +211,6 @@ class BinanceVenue(ABC):
         return outcome
 
     def _read_failed(self, failure: Failure) -> ReadFailed:
-        if failure.code == "VENUE_TIMESTAMP":
-            self._resync_due.set()
         return ReadFailed(reason=f"{failure.code}: {failure.reason}", retry_after_s=failure.retry_after_s)
 
     def _past(self, symbol: str) -> QuietPast:
@@ -236,8 +230,8 @@ class BinanceVenue(ABC):
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOCK_EVERY_S):
-                    await self._resync_due.wait()
-            self._resync_due.clear()
+                    await self._session.clock_doubted.wait()
+            self._session.clock_doubted.clear()
             try:
                 await self._session.synchronise()
             except VenueUnavailable as error:

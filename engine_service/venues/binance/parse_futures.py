@@ -6,6 +6,9 @@ does the trading. The engine knows one order with one id, so both are told under
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine_service.domain.fill import Fill
@@ -167,6 +170,7 @@ def trade(payload: Payload, client_order_id: str) -> Fill:
         fee_asset=str(payload.get("commissionAsset") or ""),
         at_ms=at_ms(payload, "time"),
         liquidity="maker" if payload.get("maker") is True else "taker",
+        realised=_realised(payload, "realizedPnl"),
     )
 
 
@@ -334,4 +338,13 @@ def _stream_fill(order: Payload, report: OrderReport) -> Fill:
         fee_asset=str(order.get("N") or ""),
         at_ms=report.at_ms,
         liquidity="maker" if order.get("m") is True else "taker",
+        realised=_realised(order, "rp"),
     )
+
+
+def _realised(payload: Payload, name: str) -> Decimal | UnsetType:
+    """Return the profit a trade realised; one that cannot be read is worked out by the books: the trade counts."""
+    try:
+        return decimal(payload, name)
+    except ParseError:
+        return UNSET

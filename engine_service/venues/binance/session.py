@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,8 @@ class BinanceSession:
         self.signer = signer
         self.local_clock: Clock = clock or SystemClock()
         self.clock = VenueClock(self.local_clock)
+        #: Set when the venue's time has to be measured anew: whoever was refused by it, by an order or a read.
+        self.clock_doubted = asyncio.Event()
         self._order_socket = order_socket
         self._rest = RestClient(hosts.rest, api_key=signer.api_key if signer else "", timeout_s=timeout_s)
 
@@ -159,6 +162,8 @@ class BinanceSession:
 
     def noted(self, answer: Any | Failure) -> Any | Failure:
         """Log what needs attention by its code and hand the answer on; refusals are the caller's to tell."""
+        if isinstance(answer, Failure) and answer.code == "VENUE_TIMESTAMP":
+            self.clock_doubted.set()
         if isinstance(answer, Failure) and answer.meaning is not Meaning.NOT_DONE:
             _log.warning("venue_failure", market=self.market.value, code=answer.code, venue_code=answer.venue_code)
         return answer

@@ -133,6 +133,8 @@ class BinanceSpot(BinanceVenue):
             return outcome
         answer = await self._attempt(_PLACE, lambda: params.spot_remainder(request, outcome.executed_quantity))
         placed = self._outcome(answer, lambda body: parse_spot.placed(body, replace(order, client_order_id=new_id)))
+        if isinstance(placed, Accepted) and request.total is not None:
+            placed = replace(placed, quantity=request.total - outcome.executed_quantity)
         return outcome if isinstance(placed, Rejected) else self._remembered(placed, new_id)
 
     # --- reads --------------------------------------------------------------------------------------------------

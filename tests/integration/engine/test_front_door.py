@@ -133,6 +133,8 @@ def test_a_body_that_is_too_large_is_refused(engine: EngineProcess) -> None:
         ("/orders?nonsense=1", 422, "QUERY_UNKNOWN"),
         ("/orders?since_ms=nan", 422, "QUERY_INVALID"),
         ("/orders?since_ms=1&until_ms=9000000000000", 422, "RANGE_TOO_WIDE"),
+        ("/equity?since_ms=1", 422, "RANGE_TOO_WIDE"),
+        ("/equity?cursor=1-abc", 400, "CURSOR_INVALID"),
         ("/orders?symbol=%27%20OR%201=1", 422, "SYMBOL_FORMAT"),
         ("/orders?status=NOPE", 422, "QUERY_INVALID"),
         ("/fills?cursor=1-abc", 400, "CURSOR_INVALID"),

@@ -35,6 +35,19 @@ def test_klines_cost_by_their_limit(client: SignedClient) -> None:
         assert after - before == weight + 1 or after < before  # a new minute began
 
 
+def test_open_interest_is_what_is_held_long_over_all_accounts(client: SignedClient) -> None:
+    def held() -> Decimal:
+        row = client.public("/fapi/v1/openInterest", **BTC).json()
+        assert row["symbol"] == "BTCUSDT"
+        return Decimal(row["openInterest"])
+
+    before = held()
+    order = {**BTC, "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+    assert client.signed("POST", "/fapi/v1/order", **order).status_code == 200
+    assert abs(held() - before) <= Decimal("0.01")
+    refused(client.public("/fapi/v1/openInterest", symbol="NOPE"), 400, -1121)
+
+
 def test_klines_of_the_pair_are_those_of_its_perpetual(client: SignedClient) -> None:
     query = {"interval": "1m", "endTime": now_ms() - 60_000, "limit": 3}
     pair = {"pair": "BTCUSDT", "contractType": "PERPETUAL"}

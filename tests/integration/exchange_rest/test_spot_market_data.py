@@ -173,6 +173,26 @@ def test_times_come_in_microseconds_when_asked_for(client: SignedClient) -> None
     refused(client.raw("GET", "/api/v3/time", headers={"X-MBX-TIME-UNIT": "HOUR"}), 400, -1194)
 
 
+def test_a_rolling_window_begins_in_its_full_minute_and_ends_now(client: SignedClient) -> None:
+    row = client.public("/api/v3/ticker", symbol="BTCUSDT", windowSize="5m").json()
+    assert row["openTime"] % 60_000 == 0
+    assert 300_000 <= row["closeTime"] - row["openTime"] < 360_000
+    assert Decimal(row["lowPrice"]) <= Decimal(row["lastPrice"]) <= Decimal(row["highPrice"])
+    assert Decimal(row["priceChange"]) == Decimal(row["lastPrice"]) - Decimal(row["openPrice"])
+    assert row["count"] == row["lastId"] - row["firstId"] + 1
+    assert not {"bidPrice", "lastQty", "prevClosePrice"} & row.keys()
+    pair = client.public("/api/v3/ticker", symbols='["ETHBTC","BTCUSDT"]', type="MINI").json()
+    assert [entry["symbol"] for entry in pair] == ["ETHBTC", "BTCUSDT"]
+    assert "weightedAvgPrice" not in pair[0]
+
+
+def test_the_day_of_a_time_zone_begins_at_its_midnight(client: SignedClient) -> None:
+    row = client.public("/api/v3/ticker/tradingDay", symbol="BTCUSDT", timeZone="5:30").json()
+    assert (row["openTime"] + 330 * 60_000) % 86_400_000 == 0
+    assert row["closeTime"] - row["openTime"] == 86_399_999
+    assert client.public("/api/v3/ticker/tradingDay", symbol="BTCUSDT", type="MINI").json()["symbol"] == "BTCUSDT"
+
+
 class TestRefusals:
     """Each way a public request can be wrong has the venue's code and words."""
 
@@ -223,6 +243,10 @@ class TestRefusals:
             ("/api/v3/time", {"extra": "1"}, -1101, "Too many parameters; expected '0' and received '1'."),
             ("/api/v3/ticker/24hr", {"symbol": "BTCUSDT", "type": "HUGE"}, -1139, None),
             ("/api/v3/exchangeInfo", {"symbols": "BTCUSDT"}, -1100, None),
+            ("/api/v3/ticker", {"symbol": "BTCUSDT", "windowSize": "60m"}, -1100, None),
+            ("/api/v3/ticker", {"symbol": "NOPE"}, -1121, None),
+            ("/api/v3/ticker", {}, -1102, "Param 'symbol' or 'symbols' must be sent, but both were empty/null!"),
+            ("/api/v3/ticker/tradingDay", {"symbol": "BTCUSDT", "symbols": '["ETHBTC"]'}, -1128, None),
         ],
     )
     def test_by_code_and_words(
@@ -235,7 +259,8 @@ class TestRefusals:
         refused(answer, 400, -1101, "Duplicate values for a parameter detected.")
 
     def test_an_unknown_path_and_a_wrong_method(self, client: SignedClient) -> None:
-        assert client.public("/api/v3/nothing").status_code == 404
+        for path in ("/api/v3/nothing", "/futures/data/openInterestHist", "/papi/v1/account"):
+            refused(client.public(path), 404, -5000, f"Path {path}, Method GET is invalid")
         assert client.raw("DELETE", "/api/v3/time").status_code == 405
         # Listen keys of spot are gone.
         assert client.raw("POST", "/api/v3/userDataStream").status_code == 404

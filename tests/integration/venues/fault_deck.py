@@ -103,6 +103,20 @@ class FaultDeck:
         outcome = await eventually(again, lambda outcome: not isinstance(outcome, Rejected))
         assert isinstance(outcome, Accepted)
 
+    async def test_tf07b_a_read_that_was_refused_for_its_time_has_the_clock_measured_too(self, rig: Rig) -> None:
+        rig.exchange.faults("clock_skew", skew_ms=10_000)
+
+        async def account() -> object:
+            try:
+                return await rig.venue.account(rig.market)
+            except VenueUnavailable as error:
+                return error
+
+        refused = await account()
+        assert isinstance(refused, VenueUnavailable)
+        assert refused.code == "VENUE_TIMESTAMP"
+        await eventually(account, lambda found: not isinstance(found, VenueUnavailable))
+
     async def test_tf08_a_lost_user_stream_is_told_and_comes_back_with_events(self, rig: Rig) -> None:
         recorder = rig.user_events()
         await recorder.until(StreamStatus, lambda status: status.connected)

@@ -176,3 +176,16 @@ async def test_while_a_change_is_on_its_way_another_one_is_refused_whatever_the_
     await reconcile(core)
     (working,) = core.state.open_orders.values()
     assert (working.status, working.limit_price) == (OrderStatus.ACCEPTED, D("49500"))
+
+
+async def test_a_higher_price_of_an_order_that_is_changed_in_place_counts_against_the_caps() -> None:
+    """Each change was judged at its own price, and all the others at what they had once cost."""
+    core, cids = futures_core(symbol_exposure_cap="985"), []
+    for _ in range(2):
+        placed = await submit(core, limit_order("48000", "0.010", market=Market.FUTURES), mark_of())
+        cids.append(placed.order.client_order_id)
+    await amend(core, cids[0], limit_price=D(49_500), principal="tester", key="the-first-rise")
+    assert core.state.exposure.totals.worst == D("0.010") * D(49_500) + D("0.010") * D(48_000)
+    with pytest.raises(Refused) as refused:
+        await amend(core, cids[1], limit_price=D(49_600), principal="tester", key="the-second-rise")
+    assert refused.value.code == "EXPOSURE_SYMBOL_CAP"

@@ -8,19 +8,31 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from engine_service.domain.clock import ManualClock
 from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend_again import replacement_id
 from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.submit import submit
-from engine_service.venues.port import Rejected
-from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal, opening, policy
+from engine_service.venues.port import Accepted, Rejected
+from tests.fakes.engine import (
+    START_MS,
+    fake,
+    limit_order,
+    make_core,
+    mark_of,
+    market_order,
+    open_journal,
+    opening,
+    policy,
+)
 from tests.fakes.venue import FakeVenue, Script, unknown
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +173,89 @@ async def test_a_refused_change_leaves_the_order_as_it_was() -> None:
     result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
     assert (result.status, result.order.status) == (AmendStatus.REFUSED, OrderStatus.ACCEPTED)
     assert result.order.limit_price == D("49000")
+
+
+async def test_a_change_that_was_done_is_told_so_whatever_was_refused_before() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
+    cid = placed.order.client_order_id
+    fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_FILTER_FAILURE", reason="no")))
+    refused = await amend(core, cid, limit_price=D(49_800), principal="tester", key="the-first-change")
+    assert refused.status is AmendStatus.REFUSED
+    done = await amend(core, cid, limit_price=D(49_850), principal="tester", key="the-second-change")
+    assert (done.status, done.order.limit_price) == (AmendStatus.UPDATED, D(49_850))
+
+
+@pytest.mark.parametrize("canceled", [False, True])
+@pytest.mark.parametrize("done", [False, True])
+async def test_what_became_of_a_change_holds_also_where_a_cancel_overtook_it(canceled: bool, done: bool) -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
+    cid = placed.order.client_order_id
+    if not canceled:
+        refusal = Rejected(code="VENUE_RATE_LIMITED", reason="later")
+        fake(core).cancel_scripts.append(Script(act=False, say=refusal))
+
+    async def cancels(venue: FakeVenue, order: Order) -> None:
+        await cancel(core, cid, principal="tester")
+
+    refused = Rejected(code="VENUE_FILTER_FAILURE", reason="no")
+    fake(core).scripts.append(Script(during=cancels) if done else Script(act=False, say=refused, during=cancels))
+    result = await amend(core, cid, limit_price=D(49_800), quantity=D("0.006"), principal="tester", key="overtaken-1")
+    size = D("0.006") if done else D("0.004")
+    assert result.order.quantity == size
+    assert result.order.status is (OrderStatus.CANCELED if canceled else OrderStatus.ACCEPTED)
+    assert (result.order.pending_quantity, result.order.pending_limit_price) == (None, None)
+    assert core.state.exposure.totals.worst == (D(0) if canceled else size * D(49_900))
+
+
+async def test_a_change_that_came_too_late_is_not_told_as_done() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
+    cid = placed.order.client_order_id
+
+    async def fills(venue: FakeVenue, order: Order) -> None:
+        venue.fill(cid, D("0.004"))
+        apply_report(core, venue.report(cid, with_fill=venue.orders[cid].fills[-1]))
+
+    gone = Rejected(code="VENUE_UNKNOWN_ORDER", reason="no such order")
+    fake(core).scripts.append(Script(act=False, say=gone, during=fills))
+    late = await amend(core, cid, limit_price=D(49_800), principal="tester", key="the-late-change")
+    assert (late.status, late.order.status, late.order.limit_price) == (
+        AmendStatus.REFUSED,
+        OrderStatus.FILLED,
+        D(49_900),
+    )
+
+
+@pytest.mark.parametrize("told", ["by the answer", "by the stream", "filled at once"])
+async def test_a_replacement_has_the_size_that_the_old_order_left(told: str) -> None:
+    core = make_core()
+    cid, left = await resting(core), D("0.0008")
+    new_id = replacement_id(core, core.state.image.orders[cid], "the-key")
+    status = OrderStatus.FILLED if told == "filled at once" else OrderStatus.ACCEPTED
+    known = None if told == "by the stream" else left
+    executed = left if told == "filled at once" else D(0)
+    said = Accepted(venue_order_id="77", status=status, quantity=known, executed_quantity=executed)
+
+    async def traded(venue: FakeVenue, order: Order) -> None:
+        venue.fill(cid, D("0.0012"))
+        venue.orders[cid].status = OrderStatus.CANCELED
+        record = venue.place(replace(order, client_order_id=new_id, quantity=left, limit_price=D(49_500)))
+        record.venue_order_id = "77"
+        if told == "filled at once":
+            venue.fill(new_id, left)
+
+    fake(core).scripts.append(Script(act=False, say=said, during=traded))
+    result = await amend(core, cid, limit_price=D(49_500), principal="tester", key="the-key")
+    if told == "by the stream":
+        apply_report(core, fake(core).report(new_id))
+    await core.settle()
+    new = core.state.order(new_id)
+    assert new is not None
+    assert (result.status, new.quantity, new.status) == (AmendStatus.UPDATED, left, status)
+    assert core.state.exposure.reserved["BINANCE|spot|USDT"] == (D(0) if executed else left * D(49_500))
+    assert "Anomaly" not in {row.kind for row in core.journal.events_after(0, 1_000)}
 
 
 async def test_an_unknown_change_leaves_both_orders_in_doubt_until_each_is_read() -> None:

@@ -277,6 +277,39 @@ async def test_an_exit_that_a_rail_refuses_is_tried_again_and_told_once() -> Non
     assert [order.quantity for order in exits(core)] == [D("0.0001")]
 
 
+@pytest.mark.parametrize("market", list(Market))
+async def test_an_exit_is_not_kept_back_by_our_own_orders_on_the_other_side(market: Market) -> None:
+    """Two strategies in one symbol: one's resting purchase must not leave the other's stop undone."""
+    venue = FakeVenue(ManualClock(START_MS), markets=(market,))
+    core = core_with(venue)
+    entry = await entered(core, replace(market_order("0.002", market=market), strategy="alpha"))
+    resting = replace(limit_order("48000", "0.004", market=market), strategy="beta")
+    other = (await submit(core, resting, mark_of())).order.client_order_id
+    if market is Market.FUTURES:
+        fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_FILTER_FAILURE", reason="no")))
+    set_price(core, "49000")
+    await settle(core, entry)
+    assert outcome(core) == "stop_loss"
+    assert core.state.image.orders[other].status is OrderStatus.CANCELED
+    assert fake(core).cancels.count(other) == 1
+
+
+async def test_legs_for_more_than_is_held_by_now_are_sized_anew_and_nothing_is_closed() -> None:
+    venue = FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,))
+    core = core_with(venue)
+    entry = await entered(core, market_order("0.004", market=Market.FUTURES))
+
+    async def another_sells(venue: FakeVenue, order: Order) -> None:
+        await submit(core, market_order("0.003", side=OrderSide.SELL, market=Market.FUTURES), mark_of())
+
+    venue.scripts.append(Script(during=another_sells, rest=True))
+    await settle(core, entry)
+    stands = [(leg.leg, leg.status) for leg in figures(core, entry).legs]
+    assert stands == [("take_profit", OrderStatus.ACCEPTED), ("stop_loss", OrderStatus.ACCEPTED)]
+    assert [order.type for order in exits(core) if order.type is OrderType.MARKET] == []
+    assert anomalies(core) == []
+
+
 async def test_somebody_elses_cancel_of_a_leg_ends_the_bracket() -> None:
     venue = ListVenue()
     core = core_with(venue)

@@ -69,3 +69,52 @@ async def test_what_the_entry_price_does_not_explain_is_a_transfer_as_ever() -> 
     adopted = [r.event for r in core.journal.events_after(0, 10_000) if isinstance(r.event, e.PositionAdopted)]
     assert adopted == []
     assert core.state.portfolio.transfers != 0
+
+
+async def test_what_a_venues_rounding_takes_is_a_result_and_no_transfer() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    books = core.state.portfolio
+    wallet, realised = books.holding("BINANCE", Market.FUTURES, "USDT"), books.realised
+    fake(core).balances[USDT] = wallet + D("0.000000004")
+    report = await reconcile(core)
+    assert report.ok
+    assert not report.venues[0].adopted
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == wallet + D("0.000000004")
+    assert (books.realised - realised, books.transfers, books.identity_error) == (D("4e-9"), D(0), D(0))
+    kinds = [r.event.kind for r in core.journal.events_after(0, 10_000) if isinstance(r.event, e.BalanceAdjusted)]
+    assert kinds[-1] is e.AdjustmentKind.ROUNDING
+
+
+async def test_an_average_that_is_no_finite_decimal_leaves_exact_books() -> None:
+    venue = FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,))
+    core = make_core(venue=venue)
+    for quantity, price in (("0.01", "50000.1"), ("0.02", "50000.3")):
+        venue.prices[BTC] = D(price)
+        await submit(core, market_order(quantity, market=Market.FUTURES), mark_of())
+    entry = D("50001.11111111")
+    venue.positions[BTC] = replace(venue.positions[BTC], signed_quantity=D("0.03"), entry_price=entry)
+    books = core.state.portfolio
+    more = D("0.03") * entry - books.derivatives[BTC].book.cost
+    venue.balances[USDT] = (books.holding("BINANCE", Market.FUTURES, "USDT") + more).quantize(D("1e-8"))
+    await compared(core)
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == venue.balances[USDT]
+    assert books.derivatives[BTC].book.cost == D("0.03") * entry
+    assert (books.transfers, books.identity_error) == (D(0), D(0))
+    assert core.ready
+
+
+async def test_the_smallest_amount_that_can_be_moved_is_a_transfer() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    fake(core).deposit("USDT", D("0.00000001"), Market.FUTURES)
+    await compared(core)
+    assert core.state.portfolio.transfers == D("0.00000001")
+
+
+async def test_the_rest_that_an_entry_price_leaves_is_rounding() -> None:
+    core, _, _ = await told_in_another_order("45500.01")
+    await compared(core)
+    books = core.state.portfolio
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == fake(core).balances[USDT]
+    assert (books.transfers, books.identity_error) == (D(0), D(0))
+    assert (await reconcile(core)).ok
+    assert books.transfers == 0

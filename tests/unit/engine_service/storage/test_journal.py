@@ -9,9 +9,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import ConfigurationError, Unavailable
@@ -23,10 +25,10 @@ from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.keys import load_key
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease, LeaseHeld
-from engine_service.storage.port import Entry, OrderFilter, Projection, Recorded
+from engine_service.storage.port import Entry, EquityFilter, OrderFilter, Projection, Recorded
 from engine_service.storage.projections import FillValue
 from engine_service.storage.reader import SqliteReader
-from engine_service.storage.schema import has_wal_race, open_writer
+from engine_service.storage.schema import has_wal_race, open_reader, open_writer
 from engine_service.storage.verify import verify_home
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal
 from tests.fakes.venue import FakeVenue, Script
@@ -202,6 +204,34 @@ async def test_orders_are_listed_newest_first_and_paged(tmp_path: Path) -> None:
     assert [row.order.client_order_id for row in rest] == ["c2", "c1", "c0"]
     assert journal.orders(OrderFilter(statuses=("FILLED",))) == []
     journal.close()
+
+
+@anyio
+async def test_the_equity_curve_is_paged_by_time_also_where_the_clock_went_back(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    core = make_core(journal=journal)
+    for at_ms in (100, 200, 150, 200, 300):
+        await core.commit(sample(at_ms))
+    found: list[int] = []
+    query = EquityFilter(since_ms=101, until_ms=300, limit=2)
+    while page := journal.equity_curve(query):
+        found += [point.at_ms for point in page]
+        query = replace(query, after_seq=page[-1].seq)
+    assert found == [150, 200, 200]
+    reader = open_reader(EngineFiles(tmp_path).journal)
+    where = "WHERE (at_ms, seq) > (1, 2) AND at_ms < 9 ORDER BY at_ms, seq"
+    plan = reader.execute(f"EXPLAIN QUERY PLAN SELECT seq FROM equity_snapshots {where}")  # noqa: S608 a constant
+    assert [row[3] for row in plan] == [
+        "SEARCH equity_snapshots USING COVERING INDEX equity_by_time (at_ms>? AND at_ms<?)"
+    ]
+    reader.close()
+    journal.close()
+
+
+def sample(at_ms: int) -> e.EquityRecorded:
+    figures = dict.fromkeys(("equity", "peak", "day_start", "realised_pnl", "unrealised_pnl"), Decimal(1))
+    figures |= dict.fromkeys(("fees", "funding", "transfers"), Decimal(0))
+    return e.EquityRecorded(at_ms=at_ms, **figures)
 
 
 @anyio

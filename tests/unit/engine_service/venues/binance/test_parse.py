@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
@@ -181,6 +182,17 @@ def test_a_futures_fill_is_read_from_the_order_update() -> None:
     report = parse_futures.order_event(FUTURES_EVENT)
     assert report.fill is not None
     assert (report.market, report.fill.trade_id, report.fill.fee) == (Market.FUTURES, "5", Decimal("0.12"))
+
+
+@pytest.mark.parametrize(
+    ("told", "realised"), [({"rp": "-0.00000004"}, Decimal("-4e-8")), ({}, UNSET), ({"rp": {}}, UNSET)]
+)
+def test_the_profit_that_the_venue_booked_is_read_with_the_trade(
+    told: dict[str, object], realised: Decimal | UnsetType
+) -> None:
+    report = parse_futures.order_event({**FUTURES_EVENT, "o": {**FUTURES_EVENT["o"], **told}})
+    assert report.fill is not None
+    assert report.fill.realised == realised
 
 
 def test_an_algo_update_names_the_ordinary_order_that_trades_for_it() -> None:

@@ -1,0 +1,122 @@
+"""What became of a change: the order that was to be changed and the one that takes its place, each by its own evidence.
+
+A venue can do the cancel and fail at the new order. Where it does not say which, both are in doubt until they are read.
+"""
+
+from __future__ import annotations
+
+from engine_service.domain import events as e
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.apply_report import apply_words
+from engine_service.execution.core import EngineCore
+from engine_service.execution.resolve import resolve_later
+from engine_service.execution.venue_words import from_accepted
+from engine_service.venues.port import Accepted, AmendRequest, Rejected, SubmitOutcome
+
+#: A venue's word for: nothing was done, because the order to be changed is not open any more.
+ORDER_GONE = "VENUE_UNKNOWN_ORDER"
+
+
+async def stopped(core: EngineCore, cid: str, replacement: Order | None, stopped: Rejected) -> None:
+    """Something came up while the change was being written down: nothing of it leaves."""
+    if replacement is not None:
+        await never_sent(core, replacement.client_order_id, stopped.code, stopped.reason)
+    await _put_back(core, cid, stopped)
+
+
+async def settle_in_place(core: EngineCore, asked: AmendRequest, outcome: SubmitOutcome) -> None:
+    cid, now = asked.order.client_order_id, core.clock.now_ms()
+    match outcome:
+        case Accepted() if outcome.status is not OrderStatus.PENDING_ACK:
+            event: e.Event = e.OrderUpdated(
+                at_ms=now,
+                client_order_id=cid,
+                limit_price=asked.limit_price,
+                quantity=asked.quantity,
+                venue_order_id=outcome.venue_order_id,
+            )
+        case Rejected():
+            event = e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
+        case _:
+            event = e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=_why(outcome))
+    order = core.state.order(cid)
+    if order is None or not _still_asked(order, asked):
+        return
+    if order.status is OrderStatus.PENDING_UPDATE:
+        await core.commit(event)
+        if isinstance(event, e.OrderInDoubt):
+            resolve_later(core, cid)
+    elif not isinstance(event, e.OrderInDoubt):
+        # A cancel overtook it: what the venue says of the change holds whatever became of that.
+        await core.commit(event)
+
+
+def _still_asked(order: Order, asked: AmendRequest) -> bool:
+    """Tell whether a change is the one that the order was asked for last, and is not settled yet."""
+    pending = (order.pending_limit_price, order.pending_quantity)
+    return pending == (asked.limit_price, asked.quantity) and order.status is not OrderStatus.FILLED
+
+
+async def settle_legs(core: EngineCore, old: Order, new_id: str, outcome: SubmitOutcome) -> None:
+    """Cancel leg and new leg, each by its own evidence."""
+    if isinstance(outcome, Rejected):
+        await never_sent(core, new_id, outcome.code, outcome.reason)
+        if outcome.code == ORDER_GONE:
+            await _ended(core, old.client_order_id, "the venue has no such order open")
+        else:
+            await _put_back(core, old.client_order_id, outcome)
+        return
+    if isinstance(outcome, Accepted) and outcome.status is OrderStatus.CANCELED:
+        # Only the cancel worked: the new order was refused.
+        await _ended(core, old.client_order_id, "canceled, but its replacement was refused")
+        await never_sent(core, new_id, "REPLACEMENT_REFUSED", "the venue took only the cancel")
+        return
+    if isinstance(outcome, Accepted) and outcome.status is not OrderStatus.PENDING_ACK:
+        await _ended(core, old.client_order_id, f"replaced by {new_id}")
+        new = core.state.order(new_id)
+        done = None if new is None else apply_words(core, new, from_accepted(outcome))
+        if done is not None:
+            await done
+        return
+    await _doubt_both(core, old.client_order_id, new_id, _why(outcome))
+
+
+def _why(outcome: SubmitOutcome) -> str:
+    """A gateway that took the change has not said yet what its engine made of it."""
+    return "only the gateway has answered" if isinstance(outcome, Accepted) else outcome.reason
+
+
+async def _ended(core: EngineCore, cid: str, reason: str) -> None:
+    order = core.state.order(cid)
+    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
+        # Its last fills may still be on their way: reading it once settles that, the doubt holds it until then.
+        now = core.clock.now_ms()
+        await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=reason))
+        resolve_later(core, cid, at_once=True)
+
+
+async def _put_back(core: EngineCore, cid: str, outcome: Rejected) -> None:
+    order = core.state.order(cid)
+    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
+        now = core.clock.now_ms()
+        await core.commit(
+            e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
+        )
+
+
+async def never_sent(core: EngineCore, cid: str, code: str, reason: str) -> None:
+    order = core.state.order(cid)
+    if order is not None and order.status is OrderStatus.SUBMITTED:
+        now = core.clock.now_ms()
+        await core.commit(e.OrderRejected(at_ms=now, client_order_id=cid, code=code, reason=reason))
+
+
+async def _doubt_both(core: EngineCore, old_id: str, new_id: str, reason: str) -> None:
+    now = core.clock.now_ms()
+    doubts = ((old_id, Doubt.REPLACE, OrderStatus.PENDING_UPDATE), (new_id, Doubt.SUBMIT, OrderStatus.SUBMITTED))
+    for cid, doubt, status in doubts:
+        order = core.state.order(cid)
+        if order is not None and order.status is status:
+            await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=doubt, reason=reason))
+            resolve_later(core, cid)
