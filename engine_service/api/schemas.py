@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import fields
 
 from engine_service.api.problems import Problem
 from engine_service.api.schema_parts import Schema, component
@@ -18,9 +19,10 @@ from engine_service.storage.codec import KINDS
 
 #: Shapes of which not every field is always there.
 _PARTLY: Final = (Problem, BracketView, Frame)
-_OPTIONAL: Final = {
-    **{shape.__name__: shape.__optional_keys__ for shape in _PARTLY},
-    Fill.__name__: frozenset(field.name for field in msgspec.structs.fields(Fill) if field.default is msgspec.UNSET),
+_FACTS: Final[tuple[type[msgspec.Struct], ...]] = (Fill, *KINDS.values())
+_OPTIONAL: Final = {shape.__name__: shape.__optional_keys__ for shape in _PARTLY} | {
+    kind.__name__: frozenset(field.name for field in fields(kind) if field.default is msgspec.UNSET)
+    for kind in _FACTS
 }
 
 
