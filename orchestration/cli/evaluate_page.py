@@ -39,7 +39,7 @@ def _rows(found: Sequence[Evaluated]) -> Iterator[tuple[str, str]]:
                     f"return {row['total_return']:+.2%} (held {row['hold_return']:+.2%}), "
                     f"deepest fall {row['max_drawdown']:.2%}, turnover {row['turnover_per_day']:.2f} a day",
                 )
-        yield f"{one.symbol}, look-ahead", ", ".join(shown["leaks"]) or "no value knew its future"
+        yield f"{one.symbol}, look-ahead", ", ".join(shown["leaks"]) or one.differs or "no value knew its future"
 
 
 def _pictures(found: Sequence[Evaluated]) -> Iterator[str]:

@@ -15,8 +15,7 @@ from strategies.regimes.calibration import Calibration
 from strategies.regimes.fit import FitOptions, fit
 from strategies.regimes.hierarchy import HierarchicalModel
 from strategies.regimes.model import RegimeModel
-from strategies.regimes.online import OnlineOptions, learn
-from strategies.research.lookahead_proof import Pipeline, Proof, cut, pipeline_of, prove, scaler_leaks
+from strategies.research.lookahead_proof import Pipeline, Proof, cut, pipeline_of, prove
 
 Array = NDArray[np.float64]
 T = 400
@@ -286,35 +285,6 @@ def test_a_label_of_the_next_return_is_named(honest: Pipeline) -> None:
         return np.where(np.append(bars.close[1:], bars.close[-1]) > bars.close, column + 1.0, column)
 
     assert names(prove(market(), with_feature("slope_20", label)(honest))) == {"feature:slope_20"}
-
-
-def test_the_scaler_of_the_training_bars_is_no_leak_and_neither_is_that_of_their_first_part(
-    model: RegimeModel,
-) -> None:
-    bars = market(2000, seed=1)
-    assert scaler_leaks(bars, model) == []
-    rows, half = bars.features(), 1_000
-    early, _ = fit(rows[:half], bars.open_ms[:half], bars.bar_ms, FitOptions(candidates=(2,)))
-    later, _ = learn(early, rows[half:], bars.open_ms[half:], bars.bar_ms, OnlineOptions())
-    assert later.trained_to_ms == model.trained_to_ms
-    assert scaler_leaks(bars, later) == []
-
-
-def test_a_scaler_that_knew_later_bars_is_named() -> None:
-    bars, half = market(2000, seed=1), 1_000
-    rows = bars.features()
-    early, _ = fit(rows[:half], bars.open_ms[:half], bars.bar_ms, FitOptions(candidates=(2,)))
-    used = rows[np.isfinite(rows).all(axis=1)][:, early.columns]
-    knowing = replace(early, scaler_mean=used.mean(axis=0), scaler_scale=used.std(axis=0))
-    found = scaler_leaks(bars, knowing)
-    assert found is not None
-    assert {leak.column for leak in found} == {f"scaler:{name}" for name in early.features}
-    assert all(leak.difference > 1e-3 for leak in found)
-
-
-def test_bars_of_another_span_cannot_tell_whose_scaler_it_is(model: RegimeModel) -> None:
-    assert scaler_leaks(market(1_500, seed=1), model) is None
-    assert scaler_leaks(market(2_000, seed=1), replace(model, bars=model.bars - 1)) is None
 
 
 def test_a_leak_says_where_and_how_much(honest: Pipeline) -> None:
