@@ -12,14 +12,15 @@ from governance.ops_api.models import VERSION
 from governance.ops_api.problems import OpsRefused
 from governance.registry import ModelRegistry, NoChampion
 from strategies.features import WARM_UP
-from strategies.regimes.bar_table import PRICES, BarTable, check_bars
+from strategies.regimes.bar_table import PRICES, BarTable, check_bars, interval_of
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, macro_posteriors, posteriors_of, read_model
+from strategies.regimes.model import LARGEST, LAST_MS
 from strategies.regimes.options import FitRefused
 
 MAX_BARS = 10_000
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Volume = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: Sums over windows of such prices and volumes are still numbers.
+Price = Annotated[float, Field(ge=1.0 / LARGEST, le=LARGEST, allow_inf_nan=False)]
+Volume = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 
 
 class BarBody(BaseModel):
@@ -27,7 +28,7 @@ class BarBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    open_at_ms: Annotated[int, Field(ge=0)]
+    open_at_ms: Annotated[int, Field(ge=0, le=LAST_MS)]
     open: Price
     high: Price
     low: Price
@@ -52,16 +53,16 @@ def router(registry: ModelRegistry) -> APIRouter:
     @routes.post("/infer")
     def infer(body: InferBody) -> dict[str, Any]:
         """Return the filtered posterior after each bar: what was known then, nothing from later."""
-        version, model, bar_ms = _model_of(registry, body)
-        return {"version": version, "symbol": body.symbol, **_filtered(model, _table(body.bars, bar_ms))}
+        version, model, interval = _model_of(registry, body)
+        return {"version": version, "symbol": body.symbol, **_filtered(model, _table(body.bars, interval))}
 
     @routes.post("/infer_h2")
     def infer_h2(body: InferBody) -> dict[str, Any]:
         """The same of a hierarchical model, with the posterior of its slow bars beside."""
-        version, model, bar_ms = _model_of(registry, body)
+        version, model, interval = _model_of(registry, body)
         if not isinstance(model, HierarchicalModel):
             raise OpsRefused(409, "MODEL_KIND", "This version's model is not hierarchical; use POST /infer.")
-        table = _table(body.bars, bar_ms)
+        table = _table(body.bars, interval)
         above = macro_posteriors(model.macro, model.factor, table)
         macro = {"macro_labels": list(model.macro.labels), "macro_posterior": above[-1].tolist()}
         return {"version": version, "symbol": body.symbol, **_filtered(model, table), **macro}
@@ -69,7 +70,7 @@ def router(registry: ModelRegistry) -> APIRouter:
     return routes
 
 
-def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, AnyModel, int]:
+def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, AnyModel, str]:
     version = body.version or registry.champion()
     if version is None:
         raise NoChampion("there is no champion; name a version")
@@ -77,10 +78,10 @@ def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, AnyModel, 
     symbols = bundle["symbols"]
     if body.symbol not in symbols:
         raise OpsRefused(404, "SYMBOL_UNKNOWN", "This version has no model of the symbol; GET /models/{version}.")
-    return version, read_model(symbols[body.symbol]), _UNIT_MS[bundle["interval"][-1]] * int(bundle["interval"][:-1])
+    return version, read_model(symbols[body.symbol]), str(bundle["interval"])
 
 
-def _table(bars: list[BarBody], bar_ms: int) -> BarTable:
+def _table(bars: list[BarBody], interval: str) -> BarTable:
     times = np.array([bar.open_at_ms for bar in bars])
     if (np.diff(times) <= 0).any():
         raise OpsRefused(422, "BARS_UNORDERED", "Bars must stand in time order, each once.")
@@ -93,8 +94,9 @@ def _table(bars: list[BarBody], bar_ms: int) -> BarTable:
         ) from refused
     if counts["invalid_prices"]:
         raise OpsRefused(422, "BARS_INVALID", "A bar's high or low does not hold its open and close.")
-    if table.bar_ms != bar_ms:
-        raise OpsRefused(422, "BARS_INTERVAL", f"The model reads bars of {bar_ms} ms, these have {table.bar_ms} ms.")
+    if interval_of(table.bar_ms) != interval:
+        detail = f"The model reads {interval[:16]} bars, these are {interval_of(table.bar_ms)}."
+        raise OpsRefused(422, "BARS_INTERVAL", detail)
     return table
 
 

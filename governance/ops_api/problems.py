@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from engine_service.client.errors import EngineAnswered, EngineClientError
 from governance.dagster_runs import DagsterRefused, DagsterUnreachable, RunUnknown
 from governance.registry import ModelUnknown, ModelUntrusted, NoChampion
+from strategies.regimes.model import ModelRefused
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -32,6 +33,7 @@ class OpsRefused(Exception):
 _MEANING: Mapping[type[Exception], tuple[int, str, str]] = {
     ModelUnknown: (404, "MODEL_UNKNOWN", "No such version is registered; GET /models lists them."),
     ModelUntrusted: (409, "MODEL_UNTRUSTED", "The stored files do not match their seal; restore them or train again."),
+    ModelRefused: (409, "MODEL_INVALID", "The stored model is none that can be used; train it again."),
     NoChampion: (409, "NO_CHAMPION", "There is no champion, or none before this one."),
     RunUnknown: (404, "RUN_UNKNOWN", "Dagster knows no such run."),
     DagsterRefused: (502, "DAGSTER_REFUSED", "Dagster did not take the run; its web page says why."),
