@@ -105,11 +105,12 @@ def next_value(_bars: BarTable, column: Array) -> Array:
 
 def full_sample_zscore(_bars: BarTable, column: Array) -> Array:
     known = column[np.isfinite(column)]
-    return np.asarray((column - known.mean()) / known.std())
+    return np.asarray((column - known.mean()) / known.std()) if len(known) else column
 
 
 def full_range(_bars: BarTable, column: Array) -> Array:
-    return np.asarray((column - np.nanmin(column)) / (np.nanmax(column) - np.nanmin(column)))
+    known = column[np.isfinite(column)]
+    return np.asarray((column - known.min()) / (known.max() - known.min())) if len(known) else column
 
 
 def filled_from_behind(_bars: BarTable, column: Array) -> Array:
@@ -189,6 +190,9 @@ def most_likely_path(model: RegimeModel) -> Callable[[BarTable], Array]:
     def posterior(bars: BarTable) -> Array:
         rows = bars.features()
         known = np.isfinite(rows).all(axis=1)
+        found = np.full((len(rows), model.count), np.nan)
+        if not known.any():
+            return found
         standard = (rows[known][:, model.columns] - model.scaler_mean) / model.scaler_scale
         apart = standard[:, None, :] - model.means
         density = -0.5 * (apart**2 / model.covars + np.log(model.covars)).sum(axis=2)
@@ -201,7 +205,6 @@ def most_likely_path(model: RegimeModel) -> Callable[[BarTable], Array]:
         path = [int(best.argmax())]
         for step in reversed(back):
             path.append(int(step[path[-1]]))
-        found = np.full((len(rows), model.count), np.nan)
         found[known] = np.eye(model.count)[path[::-1]]
         return found
 
@@ -267,6 +270,25 @@ def test_a_leak_that_opens_at_one_bar_in_twenty_is_found_all_the_same(honest: Pi
     proof = prove(market(900, seed), with_feature("zscore_30", next_value_on_busy_bars)(honest))
     assert [leak.column for leak in proof.leaks] == ["feature:zscore_30"]
     assert proof.leaks[0].cut - 1 == proof.leaks[0].at
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_leak_that_opens_before_the_few_largest_moves_alone_is_found(honest: Pipeline, seed: int) -> None:
+    def warned(bars: BarTable, column: Array) -> Array:
+        after = np.append(bars.close[1:] / bars.close[:-1] - 1.0, 0.0)
+        return np.where(after > 0.008, column + 1.0, column)
+
+    bars = market(3_000, seed)
+    assert 1 <= (bars.close[1:] / bars.close[:-1] - 1.0 > 0.008).sum() <= 40
+    assert names(prove(bars, with_feature("volume_ratio_20", warned)(honest))) == {"feature:volume_ratio_20"}
+
+
+def test_a_warm_up_that_is_filled_from_later_is_named(honest: Pipeline) -> None:
+    def filled(_bars: BarTable, column: Array) -> Array:
+        known = np.flatnonzero(np.isfinite(column))
+        return np.where(np.arange(len(column)) < known[0], column[known[0]], column) if len(known) else column
+
+    assert names(prove(market(), with_feature("volatility_20", filled)(honest))) == {"feature:volatility_20"}
 
 
 def test_a_slow_bar_that_counts_before_it_has_closed_is_named(model: RegimeModel) -> None:
