@@ -222,6 +222,7 @@ def test_bad_bars_are_refused_by_name_in_one_line(nhmm: Any, kind: str, reason: 
         (["--quantity", "0.000000001"], "at least 0.00000001"),
         (["--quantity", "1e99"], "at most"),
         (["--spread-bps", "15000", "--slippage-bps", "2500"], "whole price"),
+        (["--fee-bps", "10000"], "less than the whole notional"),
         (["--trades", "/dev/null/trades.parquet"], "cannot be written"),
         (["--report", "/dev/null/report.html"], "cannot be written"),
         (["--quantity", "1", "--notional", "5"], "not both"),
