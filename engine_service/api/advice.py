@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypedDict, TypeVar
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from engine_service.api.dependencies import engine_of, json_body, principal_of, 
 from engine_service.api.fields import Fields, wrong
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.api.shapes import Amount, Ms
 from engine_service.domain.advice import AdvisedSize, AdvisedTactic, Tactic
 from engine_service.domain.money import ONE, ZERO, plain
 from engine_service.domain.order_status import OrderSide
@@ -27,6 +28,33 @@ MAX_LIMIT_BPS = Decimal(100)
 MAX_VALID_S = 86_400
 
 T = TypeVar("T")
+
+
+class TacticView(TypedDict):
+    """How entries in one symbol and direction go out."""
+
+    symbol: str
+    side: OrderSide
+    tactic: Tactic
+    limit_bps: Amount
+    reason: str
+
+
+class SizeView(TypedDict):
+    """The share of full size for one strategy in one symbol."""
+
+    strategy: str
+    symbol: str
+    scale: Amount
+
+
+class AdviceView(TypedDict):
+    """The advice that is valid now; `null` where none was ever given."""
+
+    tactics: list[TacticView]
+    tactics_until_ms: Ms | None
+    sizes: list[SizeView]
+    sizes_until_ms: Ms | None
 
 
 @router.get("/advice")
@@ -49,7 +77,7 @@ async def put_advice(request: Request) -> Response:
     tactics = _rows(fields, "tactics", _tactic)
     sizes = _rows(fields, "sizes", lambda row: _size(row, engine))
     valid_s = fields.take_decimal("valid_s", not_positive="FIELD_RANGE")
-    reason = fields.take_text("reason", default=" ").strip()
+    reason = fields.take_reason()
     fields.finish()
     if tactics is None and sizes is None:
         raise wrong("tactics", "FIELD_MISSING", "Give tactics, sizes or both.")
@@ -92,7 +120,7 @@ def _tactic(row: Fields) -> AdvisedTactic:
         side=row.take_choice("side", OrderSide, "SIDE_INVALID"),
         tactic=row.take_choice("tactic", Tactic, "FIELD_RANGE"),
         limit_bps=limit_bps,
-        reason=row.take_text("reason", default=" ").strip(),
+        reason=row.take_reason(),
     )
 
 
@@ -108,7 +136,7 @@ def _size(row: Fields, engine: Engine) -> AdvisedSize:
     return AdvisedSize(strategy=strategy, symbol=row.take_symbol(), scale=scale)
 
 
-def _view(engine: Engine) -> dict[str, Any]:
+def _view(engine: Engine) -> AdviceView:
     core = engine.core
     tactics: Sequence[AdvisedTactic] = tactics_in_force(core)
     given = core.state.image
@@ -116,8 +144,8 @@ def _view(engine: Engine) -> dict[str, Any]:
         "tactics": [
             {
                 "symbol": row.symbol,
-                "side": row.side.value,
-                "tactic": row.tactic.value,
+                "side": row.side,
+                "tactic": row.tactic,
                 "limit_bps": plain(row.limit_bps),
                 "reason": row.reason,
             }

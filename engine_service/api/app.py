@@ -21,6 +21,7 @@ from engine_service.api import (
     stream,
 )
 from engine_service.api.description import describe
+from engine_service.api.documents import document_routes
 from engine_service.api.event_socket import EventSocket
 from engine_service.api.figures_text import FiguresText
 from engine_service.api.gate import Gate
@@ -46,27 +47,22 @@ MODULES = (
 )
 
 
+_ABOUT = (
+    "Orders behind risk rails, portfolio, journal. Money is decimal text, times are epoch ms. In a request, a field "
+    "that is null counts as left out."
+)
+
+
 def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     """Return the ASGI application of a trading engine.
 
     Raises:
         ValueError: a route has no declared access, or a declared route does not exist.
     """
-    app = FastAPI(
-        title="Nautilus HMM engine",
-        version=version,
-        description="Orders behind risk rails, portfolio, journal. Money is decimal text, times are epoch ms.",
-        docs_url="/docs",
-        redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
-        redirect_slashes=False,
-    )
+    app = mounted(version)
     app.state.engine = engine
-    for module in MODULES:
-        app.include_router(module.router)
-    routes = routes_of(app)
+    routes = (*routes_of(app), *document_routes(describe(app)))
     _check_routes(routes)
-    describe(app)
 
     counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
     app.state.figures = FiguresText(engine.metrics.registry, counts.publish)
@@ -84,8 +80,23 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     return gate
 
 
+def mounted(version: str) -> FastAPI:
+    """Return every router in an application that serves no engine yet: enough to describe it."""
+    app = FastAPI(
+        title="Nautilus HMM engine",
+        version=version,
+        description=_ABOUT,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for module in MODULES:
+        app.include_router(module.router)
+    return app
+
+
 def routes_of(app: FastAPI) -> tuple[Route, ...]:
-    """Return every route that the application serves: the routers' own, and the documentation's."""
+    """Return every route that the application's routers serve."""
     own = [route for module in MODULES for route in module.router.routes]
     return tuple(route for route in (*own, *app.router.routes) if isinstance(route, Route))
 

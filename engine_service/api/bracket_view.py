@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from engine_service.api.shapes import BracketView
 from engine_service.api.views import order_view
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order
@@ -11,15 +10,15 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.protect import is_protected, protection
 
 
-def bracket_view(core: EngineCore, entry: Order) -> dict[str, Any] | None:
+def bracket_view(core: EngineCore, entry: Order) -> BracketView | None:
     """Return the bracket of an entry; ``None`` for an order without one."""
     if entry.bracket is None:
         return None
     cid = entry.client_order_id
     armed, figures = core.state.image.brackets.get(cid), protection(core, entry)
     if armed is None or figures is None:
-        status = "closed" if cid in core.state.image.closed_brackets else "waiting"
-        return {"id": cid, "status": status, "protected": False, "legs": []}
+        ended = cid in core.state.image.closed_brackets
+        return {"id": cid, "status": "closed" if ended else "waiting", "protected": False, "legs": []}
     return {
         "id": cid,
         "status": "armed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Any
+from typing import Any, TypedDict
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -17,14 +17,44 @@ from engine_service.api.idempotency import optional_key
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.schema_parts import MAX_REASON
+from engine_service.api.shapes import OrderView
 from engine_service.api.views import order_view, reconcile_view
 from engine_service.domain.errors import InvalidRequest, Refused
 from engine_service.domain.events import IdempotencyMark
-from engine_service.execution.cancel import CancelResult
+from engine_service.execution.cancel import CancelResult, CancelStatus
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.reconcile import reconcile
 
 router = APIRouter(tags=["control"])
+
+
+class CanceledOrder(TypedDict):
+    """What became of the cancel of one order."""
+
+    client_order_id: str
+    status: CancelStatus
+
+
+class HaltAnswer(TypedDict):
+    """Trading is halted; `already` says that it was before."""
+
+    halted: bool
+    already: bool
+    canceled: list[CanceledOrder]
+
+
+class ResumeAnswer(TypedDict):
+    """Trading goes on."""
+
+    halted: bool
+
+
+class FlattenAnswer(TypedDict):
+    """The orders that close positions; `left` names the symbols that stay, with the code of why."""
+
+    canceled: list[CanceledOrder]
+    orders: list[OrderView]
+    left: dict[str, str]
 
 
 @router.post("/control/halt")
@@ -32,7 +62,8 @@ async def post_halt(request: Request) -> Response:
     """Stop all new risk now and cancel working orders. Stopping must be easy: any token may, and a broken body does."""
     engine = engine_of(request)
     result = await halt(engine.core, reason=_forgiving_reason(request), principal=principal_of(request).name)
-    return json_response({"halted": True, "already": result.already, "canceled": _canceled(result.canceled)})
+    body: HaltAnswer = {"halted": True, "already": result.already, "canceled": _canceled(result.canceled)}
+    return json_response(body)
 
 
 @router.post("/control/resume")
@@ -48,7 +79,8 @@ async def post_resume(request: Request) -> Response:
     if same and engine.settings.two_person_resume:
         raise Refused("SECOND_PERSON_REQUIRED", "Ask another caller with an admin token to lift it.")
     await resume(engine.core, reason=reason, principal=principal_of(request).name)
-    return json_response({"halted": False})
+    body: ResumeAnswer = {"halted": False}
+    return json_response(body)
 
 
 @router.post("/control/flatten")
@@ -56,9 +88,9 @@ async def post_flatten(request: Request) -> Response:
     """Cancel what works and close every position by reduce-only orders; works while halted."""
     engine = ready_engine(request)
     Query(request)
-    body = optional_body(request)
-    symbol = Fields({"symbol": body.pop("symbol")}).take_symbol() if "symbol" in body else ""
-    _reason(body)
+    asked = optional_body(request)
+    symbol = Fields({"symbol": asked.pop("symbol")}).take_symbol() if "symbol" in asked else ""
+    _reason(asked)
     principal = principal_of(request).name
     key = optional_key(request) or secrets.token_hex(16)
     mark = IdempotencyMark(
@@ -68,13 +100,12 @@ async def post_flatten(request: Request) -> Response:
         principal=principal,
     )
     result = await flatten(engine.core, idem=mark, principal=principal, symbol=symbol)
-    return json_response(
-        {
-            "canceled": _canceled(result.canceled),
-            "orders": [order_view(found.order, found.fills) for found in result.orders],
-            "left": dict(result.left),
-        }
-    )
+    body: FlattenAnswer = {
+        "canceled": _canceled(result.canceled),
+        "orders": [order_view(found.order, found.fills) for found in result.orders],
+        "left": dict(result.left),
+    }
+    return json_response(body)
 
 
 @router.post("/reconcile")
@@ -97,12 +128,10 @@ def _forgiving_reason(request: Request) -> str:
 
 def _reason(body: dict[str, Any]) -> str:
     fields = Fields(body)
-    reason = fields.take_text("reason").strip() if fields.has("reason") else ""
+    reason = fields.take_reason()
     fields.finish()
-    if len(reason) > MAX_REASON:
-        raise wrong("reason", "STRING_TOO_LONG", f"At most {MAX_REASON} characters.")
     return reason
 
 
-def _canceled(results: tuple[CancelResult, ...]) -> list[dict[str, str]]:
-    return [{"client_order_id": found.order.client_order_id, "status": found.status.value} for found in results]
+def _canceled(results: tuple[CancelResult, ...]) -> list[CanceledOrder]:
+    return [{"client_order_id": found.order.client_order_id, "status": found.status} for found in results]

@@ -4,15 +4,19 @@ the gate asks for; this says it, from the same table of routes that the gate jud
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
 
-from engine_service.api.problems import MEDIA_TYPE
+from engine_service.api.answers import ANSWERS, Answer, Route, refusals_of
+from engine_service.api.order_schemas import ORDER_BODIES
+from engine_service.api.problems import Problem
 from engine_service.api.queries import DEFAULT_LIMIT, HIGHEST_SEQ, MAX_LIMIT, MAX_MS
+from engine_service.api.refusal_schemas import header, name_of, refusal
 from engine_service.api.routes import ROUTES
 from engine_service.api.schema_parts import (
-    CLIENT_ID,
+    FILTER,
     FLAG,
     MONEY,
     NAME,
@@ -22,28 +26,11 @@ from engine_service.api.schema_parts import (
     json_body,
     strict_object,
 )
-from engine_service.contract.codes import CODES
+from engine_service.api.schemas import components, reference
 from engine_service.domain.order_status import OrderStatus
-
-_PROBLEM: Final[Schema] = {
-    "type": "object",
-    "description": "A problem document (RFC 9457): a stable code, the cause, the way out, and the numbers behind it.",
-    "required": ["type", "title", "status", "code", "detail", "errors", "request_id"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$", "examples": sorted(CODES)[:3]},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": strict_object({"field": {"type": "string"}, "code": {"type": "string"}}, ("field", "code")),
-        },
-        "request_id": {"type": "string"},
-        "instance": {"type": "string"},
-        "numbers": {"type": "object", "additionalProperties": {"type": "string"}},
-    },
-}
+from engine_service.risk.policy import describe as limits
+from engine_service.runtime.model_bundle import MAX_SYMBOLS, NEEDED, VERSION_PATTERN
+from strategies.features import FEATURE_SCHEMA
 
 
 def _whole(highest: int, *, lowest: int = 0, **more: Any) -> Schema:
@@ -59,17 +46,17 @@ _AFTER: Final[Schema] = {"after": _whole(HIGHEST_SEQ, description="Sequence numb
 QUERIES: Final[Mapping[tuple[str, str], Schema]] = {
     ("GET", "/orders"): {
         "symbol": SYMBOL,
-        "strategy": NAME,
+        "strategy": FILTER,
         "status": {"type": "string", "enum": [status.value for status in OrderStatus]},
         "open": FLAG,
         **_SPAN,
         **_PAGE,
     },
-    ("DELETE", "/orders"): {"symbol": SYMBOL, "strategy": NAME},
+    ("DELETE", "/orders"): {"symbol": SYMBOL, "strategy": FILTER},
     ("GET", "/fills"): {
         "symbol": SYMBOL,
-        "strategy": NAME,
-        "client_order_id": CLIENT_ID,
+        "strategy": FILTER,
+        "client_order_id": FILTER,
         **_SPAN,
         **_AFTER,
         **_PAGE,
@@ -83,8 +70,29 @@ QUERIES: Final[Mapping[tuple[str, str], Schema]] = {
 }
 _REQUIRED_QUERIES: Final = frozenset({("GET", "/symbol_info", "symbol")})
 
-_MODEL: Final[Schema] = {"type": "object", "description": "A model bundle, as the registry writes it."}
+_MODEL: Final[Schema] = {
+    "description": "A model bundle, as the registry writes it.",
+    **strict_object(
+        {
+            "version": {"type": "string", "pattern": VERSION_PATTERN},
+            "kind": {"type": "string"},
+            "interval": {"type": "string", "description": "Bar length, the engine's own: 1m."},
+            "feature_schema": {"type": "string", "const": FEATURE_SCHEMA},
+            "created_at": {"type": "string"},
+            "symbols": {
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": MAX_SYMBOLS,
+                "additionalProperties": {"type": "object"},
+                "description": "A model by instrument.",
+            },
+        },
+        tuple(sorted(NEEDED)),
+    ),
+}
 _REASON: Final[Schema] = {"reason": REASON}
+#: A reason that is one: something stands in it.
+_SAID: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 _SWITCHES: Final[Schema] = {
     "enabled": FLAG,
     "dry_run": FLAG,
@@ -93,13 +101,24 @@ _SWITCHES: Final[Schema] = {
     "model": _MODEL,
     "reason": REASON,
 }
+_LIMITS: Final[Schema] = {
+    key: {"type": ["string", "number"], "description": f"{meaning} Takes {allowed}."}
+    for key, (allowed, meaning) in limits().items()
+} | {
+    "trading_enabled": {"type": ["boolean", "string"], "description": limits()["trading_enabled"][1]},
+    "allowed_symbols": {
+        "type": ["array", "string"],
+        "items": {"type": "string"},
+        "description": limits()["allowed_symbols"][1],
+    },
+}
 _SHARE: Final = r"(0(\.[0-9]{1,18})?|1(\.0{1,18})?)$"
 _TACTIC: Final = strict_object(
     {
         "symbol": SYMBOL,
         "side": {"type": "string", "enum": ["BUY", "SELL"]},
         "tactic": {"type": "string", "enum": ["IOC_LIMIT", "MARKET", "SKIP"]},
-        "limit_bps": {"type": "string", "description": "How far from the mark an IOC limit may pay, 0 to 100."},
+        "limit_bps": {**MONEY, "description": "How far from the mark an IOC limit may pay, 0 to 100."},
         **_REASON,
     },
     ("symbol", "side", "tactic"),
@@ -116,12 +135,16 @@ _SIZE: Final = strict_object(
 #: Bodies by route, beside those of orders.
 BODIES: Final[Mapping[tuple[str, str], Schema]] = {
     ("POST", "/control/halt"): json_body(
-        {"description": "An object with a reason. Whatever else it is, the halt is done: stopping must be easy."},
+        {
+            "type": "object",
+            "properties": {"reason": {"type": "string"}},
+            "description": "Whatever else it is, the halt is done: stopping must be easy.",
+        },
         {"reason": {"reason": "prices look wrong"}},
         required=False,
     ),
     ("POST", "/control/resume"): json_body(
-        strict_object({"reason": {**REASON, "pattern": "^[ -~]*[!-~][ -~]*$"}}, ("reason",)),
+        strict_object({"reason": {**REASON, "pattern": _SAID}}, ("reason",)),
         {"reason": {"reason": "prices are right again"}},
     ),
     ("POST", "/control/flatten"): json_body(strict_object({"symbol": SYMBOL, **_REASON}), required=False),
@@ -161,69 +184,79 @@ BODIES: Final[Mapping[tuple[str, str], Schema]] = {
         },
     ),
     ("PUT", "/risk/config"): json_body(
-        {
-            "type": "object",
-            "minProperties": 1,
-            "description": "Some of the keys of GET /limits, and a reason.",
-            "properties": _REASON,
-        },
+        {"description": "Some of the limits, and a reason.", **strict_object({**_LIMITS, **_REASON}, minProperties=1)},
         {"slower": {"order_rate_per_min": 30, "reason": "a quiet day"}},
     ),
 }
-#: What is not JSON.
-MEDIA: Final[Mapping[tuple[str, str], Schema]] = {
-    ("GET", "/metrics"): {"text/plain": {"schema": {"type": "string"}}},
-    ("GET", "/stream"): {"text/event-stream": {}},
-}
+
+_SCOPES: Final = (
+    "A token of tokens.json, or one that was issued. The scopes of each route stand beside it, any of them is enough; "
+    "the trade token also reads, the admin token also trades."
+)
 
 
-def describe(app: FastAPI) -> None:
-    """Make ``app.openapi`` tell the whole of every route: parameters, bodies, tokens, and how it refuses."""
-    plain = app.openapi
-
-    def whole() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _completed(plain())
-        return app.openapi_schema
-
-    app.openapi = whole  # type: ignore[method-assign]  # FastAPI's documented way to extend the page
-
-
-def _completed(page: dict[str, Any]) -> dict[str, Any]:
-    page["components"] = {
-        "schemas": {"Problem": _PROBLEM},
-        "responses": {
-            "Problem": {
-                "description": "Refused: see the code.",
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            }
-        },
-        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A token of tokens.json."}},
-    }
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the whole of every route: parameters, bodies, answers, tokens, and how it refuses."""
+    page = app.openapi()
+    refused: set[int] = set()
     for path, operations in page["paths"].items():
         for method, operation in operations.items():
-            _complete(operation, (method.upper(), path))
+            route = (method.upper(), path)
+            _complete(operation, route)
+            refused.update(refusals_of(route))
+    bodies = {answer.body for answers in ANSWERS.values() for answer in answers.values() if answer.body}
+    page["components"] = {
+        "schemas": {**ORDER_BODIES, **components(sorted({*bodies, Problem}, key=lambda shape: str(shape.__name__)))},
+        "responses": {name_of(status): refusal(status) for status in sorted(refused)},
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _SCOPES}},
+    }
     return page
 
 
-def _complete(operation: dict[str, Any], route: tuple[str, str]) -> None:
+def _complete(operation: dict[str, Any], route: Route) -> None:
     access = ROUTES[route]
-    responses = operation["responses"]
-    # FastAPI's own words about a validation that it does not do here.
-    responses.pop("422", None)
-    responses["default"] = {"$ref": "#/components/responses/Problem"}
     if access.scope is not None:
-        operation["security"] = [{"token": []}]
+        scopes = (access.scope.value, *sorted(access.also))
+        operation["security"] = [{"token": [scope]} for scope in scopes]
         operation["description"] = f"{operation.get('description', '')}\n\nScope: {access.named}.".strip()
-    if route in MEDIA:
-        responses["200"]["content"] = MEDIA[route]
     operation.update(BODIES.get(route, {}))
     parameters = [*operation.get("parameters", []), *_query(route)]
     if parameters:
         operation["parameters"] = parameters
+    # In the place of FastAPI's own words about an answer that it does not know.
+    operation["responses"] = _responses(route)
 
 
-def _query(route: tuple[str, str]) -> list[Schema]:
+def _responses(route: Route) -> dict[str, Schema]:
+    refusals = {str(status): {"$ref": f"#/components/responses/{name_of(status)}"} for status in refusals_of(route)}
+    answers = {str(status): _answer(status, answer) for status, answer in ANSWERS[route].items()}
+    return {**answers, **{status: _either(status, answers, refused) for status, refused in refusals.items()}}
+
+
+def _either(status: str, answers: dict[str, Schema], refused: Schema) -> Schema:
+    """An answer and a refusal may share a status: 503 of an engine that says why it is not ready."""
+    if status not in answers:
+        return refused
+    both = refusal(int(status))
+    both["content"] = {**answers[status]["content"], **both["content"]}
+    both["headers"] = {name: header(name, always=False) for name in both["headers"]}
+    both["description"] = f"{answers[status]['description']} {both['description']}"
+    return both
+
+
+def _answer(status: int, answer: Answer) -> Schema:
+    schema = reference(answer.body) if answer.body else {"type": "string"}
+    described: Schema = {
+        "description": f"{HTTPStatus(status).phrase}.",
+        "content": {answer.media_type: {"schema": schema}},
+    }
+    headers = {name: header(name, always=True) for name in answer.headers}
+    if "Location" in headers:
+        headers["Idempotency-Replayed"] = header("Idempotency-Replayed", always=False)
+    return {**described, "headers": headers} if headers else described
+
+
+def _query(route: Route) -> list[Schema]:
     return [
         {"name": name, "in": "query", "required": (*route, name) in _REQUIRED_QUERIES, "schema": schema}
         for name, schema in QUERIES.get(route, {}).items()

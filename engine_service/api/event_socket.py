@@ -24,7 +24,7 @@ from engine_service.api.grants import Principal
 from engine_service.api.problems import problem
 from engine_service.api.request_head import is_own
 from engine_service.api.routes import SOCKETS
-from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
+from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown, Unavailable
 from engine_service.runtime.engine import Engine
 
 AUTH_WITHIN_S: Final = 5.0
@@ -72,10 +72,11 @@ class EventSocket:
         """Return the headers of a handshake that may be accepted.
 
         Raises:
-            Unavailable: the engine is stopping, or too many knock. InvalidRequest: it is not for this socket.
+            ShuttingDown: the engine is stopping. Unavailable: too many knock.
+            InvalidRequest: it is not for this socket.
         """
         if self.engine.stopping:
-            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; knock again when it is back.", retry_after_s=5)
+            raise ShuttingDown
         headers = _headers(scope)
         if headers is None or not self._may_knock(scope, headers):
             raise InvalidRequest("ORIGIN_NOT_ALLOWED", _HOW_TO_KNOCK)

@@ -11,12 +11,12 @@ import orjson
 from starlette.websockets import WebSocket
 
 from engine_service.api.body import NumberText
+from engine_service.api.missed_events import missed_events
 from engine_service.api.views import event_view
 from engine_service.runtime.engine import Engine
 from engine_service.storage.codec import KINDS
 from engine_service.storage.port import Recorded
 
-REPLAY_PAGE: Final = 500
 SERVICE_RESTART, TRY_AGAIN_LATER = 1012, 1013
 CHANNEL: Final = "events"
 
@@ -73,7 +73,7 @@ async def send_events(engine: Engine, socket: WebSocket, subscription: Subscript
     """Tell events until the reader is too slow or the engine stops."""
     client = engine.bus.connect("socket")
     try:
-        while page := engine.core.journal.events_after(subscription.after, REPLAY_PAGE):
+        async for page in missed_events(engine, subscription.after):
             await _tell(socket, subscription, page)
         while True:
             recorded = await client.queue.get()

@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from engine_service.api.body import NumberText
+from engine_service.api.schema_parts import MAX_REASON
 from engine_service.domain.errors import FieldError, InvalidRequest
 from engine_service.domain.ids import instrument_id
 
@@ -139,6 +140,17 @@ class Fields:
         if not isinstance(text, str) or isinstance(text, NumberText):
             raise wrong(name, "FIELD_TYPE", "This field is text.")
         return read_symbol(name, text)
+
+    def take_reason(self) -> str:
+        """Return why something is done, empty where nobody says.
+
+        Raises:
+            InvalidRequest: ``FIELD_TYPE``, ``STRING_TOO_LONG``.
+        """
+        reason = self.take_text("reason", default="").strip()
+        if len(reason) > MAX_REASON:
+            raise wrong("reason", "STRING_TOO_LONG", f"At most {MAX_REASON} characters.")
+        return reason
 
     def take_any(self, name: str) -> Any:
         """Return a field as it stands, ``None`` when absent."""

@@ -36,6 +36,7 @@ from engine_service.domain.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
+    ShuttingDown,
     Unavailable,
 )
 
@@ -192,7 +193,7 @@ class Gate:
 
     def _refuse_if_stopping(self, access: Access) -> None:
         if access.scope is not None and self.stopping():
-            raise Unavailable("SHUTTING_DOWN", "The engine is stopping; ask again when it is back.", retry_after_s=5)
+            raise ShuttingDown
 
 
 async def _body(scope: Scope, headers: Mapping[bytes, bytes], access: Access, receive: Receive) -> bytes:

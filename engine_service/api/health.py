@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypedDict
+
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -11,8 +13,34 @@ from engine_service.api.dependencies import engine_of
 from engine_service.api.figures_text import FiguresText
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.execution.core import Phase
 
 router = APIRouter(tags=["health"])
+
+
+class Health(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(TypedDict):
+    """Whether it may trade, and if not, why."""
+
+    ready: bool
+    phase: Phase
+    halted: bool
+    reasons: list[str]
+
+
+class Version(TypedDict):
+    """What runs: code, configuration, the model of each strategy, the version of the limits."""
+
+    version: str
+    git_sha: str
+    config_hash: str
+    models: dict[str, str]
+    risk_version: int
 
 
 @router.get("/healthz")
@@ -20,7 +48,8 @@ router = APIRouter(tags=["health"])
 async def healthz(request: Request) -> Response:
     """200 while the process answers."""
     Query(request)
-    return json_response({"status": "ok"})
+    body: Health = {"status": "ok"}
+    return json_response(body)
 
 
 @router.get("/readyz")
@@ -31,9 +60,9 @@ async def readyz(request: Request) -> Response:
     core = engine.core
     ready = core.ready and not engine.stopping
     halt = core.state.image.halt
-    body = {
+    body: Readiness = {
         "ready": ready,
-        "phase": core.phase.value,
+        "phase": core.phase,
         "halted": halt is not None,
         "reasons": [*core.not_ready_because, *(["the engine is stopping"] if engine.stopping else [])],
     }
@@ -45,8 +74,14 @@ async def version(request: Request) -> Response:
     """What runs: code, configuration, models."""
     Query(request)
     engine = engine_of(request)
-    models = {name: model.version for name, model in engine.core.state.image.models.items()}
-    return json_response({**engine.build, "models": models, "risk_version": engine.core.gate.policy.version})
+    body: Version = {
+        "version": engine.build["version"],
+        "git_sha": engine.build["git_sha"],
+        "config_hash": engine.build["config_hash"],
+        "models": {name: model.version for name, model in engine.core.state.image.models.items()},
+        "risk_version": engine.core.gate.policy.version,
+    }
+    return json_response(body)
 
 
 @router.get("/metrics")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from starlette.types import Message
 
-from engine_service.domain.errors import Unavailable
+from engine_service.domain.errors import ShuttingDown, Unavailable
 
 if TYPE_CHECKING:
     from engine_service.api.http_protocol import DeadlineProtocol
@@ -186,7 +186,7 @@ class Exchange:
         self.keep_alive = False
         if self._head is None or self._head:  # nothing of an answer went out yet
             word = (
-                Unavailable("SHUTTING_DOWN", "The engine stopped before it knew the answer.", retry_after_s=5)
+                ShuttingDown("it did not know the answer yet")
                 if task.cancelled()
                 else Unavailable("INTERNAL", "The engine failed on this request; its log says how.")
             )

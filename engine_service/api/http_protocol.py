@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 from engine_service.api.http_exchange import EXCHANGE, Exchange
 from engine_service.api.problems import problem
 from engine_service.api.request_target import target_of
-from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
+from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown
 
 HEAD_DEADLINE_S = 10.0
 #: For so long somebody may take in nothing of what is sent.
@@ -164,7 +164,7 @@ class DeadlineProtocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._told = True
-        self.write_last(Unavailable("SHUTTING_DOWN", "The engine is stopping; nothing was read.", retry_after_s=5))
+        self.write_last(ShuttingDown("nothing was read"))
         self._transport.write_eof()
         self.loop.call_later(LINGER_S, self._transport.close)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -15,9 +14,20 @@ from engine_service.api.model_bodies import MODEL_DEPTH, MODEL_LIST, read_model
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.runtime.engine import Engine
-from strategies.league import rank
+from strategies.league import Standing, rank
+from strategies.regime_policy import PolicyOptions
 
 router = APIRouter(tags=["league"])
+
+
+class League(TypedDict):
+    """Every version's rank over its symbols (`symbol` is `ALL`), and its standing in each."""
+
+    champion: str
+    cost_bps: float
+    policy: PolicyOptions
+    rank: list[Standing]
+    standings: list[Standing]
 
 
 @router.get("/league")
@@ -40,7 +50,7 @@ async def enter(request: Request) -> Response:
     model = fields.take_any("model")
     if not isinstance(model, dict):
         raise wrong("model", "FIELD_TYPE" if model is not None else "FIELD_MISSING", "This field is a model.")
-    reason = fields.take_text("reason", default=" ").strip()
+    reason = fields.take_reason()
     fields.finish()
     bundle = read_model(model, engine.settings.interval)
     await engine.loop.league.enter(bundle, principal=principal_of(request).name, reason=reason)
@@ -53,19 +63,19 @@ async def withdraw(request: Request, version: str) -> Response:
     engine = ready_engine(request)
     Query(request)
     fields = Fields(optional_body(request))
-    reason = fields.take_text("reason", default=" ").strip()
+    reason = fields.take_reason()
     fields.finish()
     await engine.loop.league.withdraw(version, principal=principal_of(request).name, reason=reason)
     return json_response(_view(engine))
 
 
-def _view(engine: Engine) -> dict[str, Any]:
+def _view(engine: Engine) -> League:
     shadow = engine.loop.league
     standings = shadow.standings()
     return {
         "champion": shadow.champion,
         "cost_bps": shadow.cost_bps,
-        "policy": asdict(shadow.options),
-        "rank": [asdict(row) for row in rank(standings)],
-        "standings": [asdict(row) for row in standings],
+        "policy": shadow.options,
+        "rank": rank(standings),
+        "standings": standings,
     }

@@ -4,26 +4,62 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 from fastapi import APIRouter
+from msgspec import Meta, defstruct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.dependencies import engine_of, json_body, principal_of
-from engine_service.api.fields import Fields, wrong
+from engine_service.api.fields import Fields
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
-from engine_service.api.schema_parts import MAX_REASON
+from engine_service.api.shapes import Amount, PriceView
 from engine_service.api.views import instrument_view, price_views
 from engine_service.domain.errors import ConfigurationError, Conflict, InvalidRequest
 from engine_service.domain.money import plain
-from engine_service.risk.policy import describe
+from engine_service.risk.policy import KEYS, LIMITS, describe
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.risk_changes import change_limits, reload_limits
 
 router = APIRouter(tags=["market and limits"])
 
 _VERSION = re.compile(r'"?(\d{1,9})"?')
+
+
+class Prices(TypedDict):
+    """The newest quote of every watched instrument."""
+
+    prices: list[PriceView]
+
+
+class Universe(TypedDict):
+    """The instruments that the strategies watch, and every one the venue lists."""
+
+    watched: list[str]
+    listed: list[str]
+
+
+class LimitView(TypedDict):
+    """One limit: its value as text, what it may be, what it is for, and how far a call may loosen it."""
+
+    value: str
+    allowed: str
+    meaning: str
+    ceiling: Amount | None
+
+
+_WORDS: Final[dict[str, Any]] = {
+    "trading_enabled": Literal["true", "false"],
+    "allowed_symbols": Annotated[str, Meta(description="`*`, or symbols with commas between.")],
+}
+#: The limits by name; there is no other list of them than the policy's own.
+LimitsByName: Final = defstruct("LimitsByName", [(key, LimitView) for key in KEYS])
+RiskConfig: Final = defstruct(
+    "RiskConfig", [("version", int), *((key, Amount if key in LIMITS else _WORDS[key]) for key in KEYS)]
+)
+Limits: Final = defstruct("Limits", [("version", int), ("limits", LimitsByName)])
 
 
 @router.get("/symbol_info")
@@ -40,7 +76,8 @@ async def symbol_info(request: Request) -> Response:
 async def prices(request: Request) -> Response:
     """The newest mark of every watched instrument, with its age."""
     Query(request)
-    return json_response({"prices": price_views(engine_of(request).core)})
+    body: Prices = {"prices": price_views(engine_of(request).core)}
+    return json_response(body)
 
 
 @router.get("/universe")
@@ -49,7 +86,8 @@ async def universe(request: Request) -> Response:
     Query(request)
     engine = engine_of(request)
     listed = sorted(symbol for symbol, market in engine.core.instruments if market is engine.market)
-    return json_response({"watched": list(engine.feed.symbols), "listed": listed})
+    body: Universe = {"watched": list(engine.feed.symbols), "listed": listed}
+    return json_response(body)
 
 
 @router.get("/limits")
@@ -59,7 +97,7 @@ async def limits(request: Request) -> Response:
     engine = engine_of(request)
     policy, ceilings = engine.core.gate.policy, engine.load_ceilings()
     values = policy.as_text()
-    described = {
+    described: dict[str, LimitView] = {
         key: {
             "value": values[key],
             "allowed": allowed,
@@ -84,9 +122,7 @@ async def put_risk_config(request: Request) -> Response:
     engine = engine_of(request)
     Query(request)
     values = json_body(request)
-    reason = Fields({"reason": values.pop("reason")}).take_text("reason") if "reason" in values else ""
-    if len(reason) > MAX_REASON:
-        raise wrong("reason", "STRING_TOO_LONG", f"At most {MAX_REASON} characters.")
+    reason = Fields({"reason": values.pop("reason", None)}).take_reason()
     if not values:
         raise InvalidRequest("FIELD_MISSING", "Name at least one limit; GET /limits lists them.")
     _check_version(request, engine)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any, Literal, TypedDict, assert_never
 
 import orjson
 from starlette.requests import Request
@@ -11,6 +10,7 @@ from starlette.responses import Response
 
 from engine_service.api.dependencies import request_id_of
 from engine_service.api.problems import json_response, problem
+from engine_service.api.shapes import BracketView, FillView, Ms, OrderView
 from engine_service.api.views import fill_view, order_with_fills
 from engine_service.contract.codes import CODES
 from engine_service.domain.errors import EngineError, Refused, Unavailable, VenueRefused
@@ -18,9 +18,37 @@ from engine_service.domain.events import IdempotencyMark
 from engine_service.execution.answers import SubmitResult, SubmitStatus
 
 
-def answered(
-    request: Request, result: SubmitResult, mark: IdempotencyMark, more: Mapping[str, Any] | None = None
-) -> Response:
+class PlacedOrder(TypedDict):
+    """The venue has the order. `key` is the one it was asked under, `as_of` when this was first answered."""
+
+    order: OrderView
+    fills: list[FillView]
+    key: str
+    as_of: Ms
+
+
+class DoubtfulOrder(PlacedOrder):
+    """Whether the venue has the order is not known yet: look at `poll`, or ask again under the same key."""
+
+    status: Literal["IN_DOUBT"]
+    poll: str
+
+
+class Protection(TypedDict):
+    """What protects an entry, or is to."""
+
+    bracket: BracketView | None
+
+
+class PlacedBracket(PlacedOrder, Protection):
+    """A placed entry and what protects it."""
+
+
+class DoubtfulBracket(DoubtfulOrder, Protection):
+    """An entry whose outcome is not known yet, and what is to protect it."""
+
+
+def answered(request: Request, result: SubmitResult, mark: IdempotencyMark, more: Protection | None = None) -> Response:
     """Return the answer to a placed, doubtful or refused order; ``more`` joins the body where it was taken."""
     location = f"/orders/{result.order.client_order_id}"
     headers = {"Location": location}
@@ -28,11 +56,11 @@ def answered(
         headers["Idempotency-Replayed"] = "true"
     match result.status:
         case SubmitStatus.CREATED:
-            body = _body(result, mark)
-            return json_response({**body, **more} if more else body, 201, headers)
+            placed = _body(result, mark)
+            return json_response({**placed, **more} if more else placed, 201, headers)
         case SubmitStatus.IN_DOUBT:
-            body = {**_body(result, mark), **(more or {}), "status": "IN_DOUBT", "poll": location}
-            return json_response(body, 202, headers)
+            doubtful: DoubtfulOrder = {**_body(result, mark), "status": "IN_DOUBT", "poll": location}
+            return json_response({**doubtful, **more} if more else doubtful, 202, headers)
         case SubmitStatus.DENIED:
             error: EngineError = Refused(result.code, result.reason, numbers=result.numbers)
         case SubmitStatus.REJECTED:
@@ -45,9 +73,9 @@ def answered(
     return problem(error, request_id_of(request), instance=location, more=headers)
 
 
-def _body(result: SubmitResult, mark: IdempotencyMark) -> dict[str, Any]:
+def _body(result: SubmitResult, mark: IdempotencyMark) -> PlacedOrder:
     # They stand in the order and beside it: written once.
-    fills = orjson.Fragment(orjson.dumps([fill_view(fill) for fill in result.fills]))
+    fills: Any = orjson.Fragment(orjson.dumps([fill_view(fill) for fill in result.fills]))
     return {
         "order": order_with_fills(result.order, fills),
         "fills": fills,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TypedDict
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,14 +14,77 @@ from engine_service.api.order_bodies import checked_order
 from engine_service.api.order_schemas import CHECK_SCHEMA
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.api.shapes import Amount, Liquidity, Ms, RegimeView, Signed
 from engine_service.api.timeliness import take_timestamp
 from engine_service.api.views import regime_view
+from engine_service.domain.ids import Market
 from engine_service.domain.money import plain, quantise
-from engine_service.execution.what_if import Rail, Slippage, WhatIf, what_if
+from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.execution.what_if import FeeSource, Rail, Slippage, WhatIf, what_if
 from engine_service.runtime.engine import Engine
 
 router = APIRouter(tags=["orders"])
 _FINE = Decimal("1e-8")
+
+
+class CheckedOrder(TypedDict):
+    """The order as it would be sent. `price` is the one it is valued at, `notional` in the reporting currency."""
+
+    symbol: str
+    market: Market
+    side: OrderSide
+    type: OrderType
+    quantity: Amount
+    limit_price: Amount | None
+    stop_price: Amount | None
+    price: Amount | None
+    notional: Signed
+    reduce_only: bool
+    strategy: str
+
+
+class RailView(TypedDict):
+    """One rail's answer, under the code it refuses with; `asked` is false where reducing orders pass."""
+
+    code: str
+    passed: bool
+    asked: bool
+    reason: str
+    value: str | None
+    limit: str | None
+    acceptable: str | None
+
+
+class SlippageView(TypedDict):
+    """Mean price against the mid, positive is worse, and the share that the book would fill."""
+
+    bps: Signed
+    price: Amount
+    filled_frac: Amount
+
+
+class ExpectedCost(TypedDict):
+    """What the order would probably cost; `slippage` is `null` where it takes nothing from the book."""
+
+    fee: Signed
+    fee_asset: str
+    fee_bps: Signed
+    fee_source: FeeSource
+    liquidity: Liquidity
+    slippage: SlippageView | None
+
+
+class CheckAnswer(TypedDict):
+    """Whether every rail lets the order pass; `code` is the first that does not."""
+
+    accepted: bool
+    code: str
+    order: CheckedOrder
+    rails: list[RailView]
+    expected: ExpectedCost
+    regime: RegimeView | None
+    policy_version: int
+    as_of: Ms
 
 
 @router.post("/orders/check", openapi_extra=CHECK_SCHEMA)
@@ -35,7 +98,7 @@ async def check_order(request: Request) -> Response:
     return json_response(_view(engine, found))
 
 
-def _view(engine: Engine, found: WhatIf) -> dict[str, Any]:
+def _view(engine: Engine, found: WhatIf) -> CheckAnswer:
     ctx = found.context
     refused = next((rail.code for rail in found.rails if not rail.passed), "")
     regime = engine.tape.newest().get(ctx.instrument.symbol)
@@ -44,9 +107,9 @@ def _view(engine: Engine, found: WhatIf) -> dict[str, Any]:
         "code": refused,
         "order": {
             "symbol": ctx.instrument.symbol,
-            "market": ctx.market.value,
-            "side": ctx.side.value,
-            "type": ctx.request.type.value,
+            "market": ctx.market,
+            "side": ctx.side,
+            "type": ctx.request.type,
             "quantity": plain(ctx.quantity),
             "limit_price": _text(ctx.limit_price),
             "stop_price": _text(ctx.stop_price),
@@ -70,7 +133,7 @@ def _view(engine: Engine, found: WhatIf) -> dict[str, Any]:
     }
 
 
-def _rail_view(rail: Rail) -> dict[str, Any]:
+def _rail_view(rail: Rail) -> RailView:
     return {
         "code": rail.code,
         "passed": rail.passed,
@@ -82,7 +145,7 @@ def _rail_view(rail: Rail) -> dict[str, Any]:
     }
 
 
-def _slippage_view(found: Slippage | None) -> dict[str, str] | None:
+def _slippage_view(found: Slippage | None) -> SlippageView | None:
     if found is None:
         return None
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from engine_service.api.schema_parts import (
@@ -13,9 +14,11 @@ from engine_service.api.schema_parts import (
     SYMBOL,
     VENUE_PATTERN,
     Schema,
+    component,
     json_body,
     strict_object,
 )
+from engine_service.domain.bracket import DEFAULT_STOP_LOSS_BPS, DEFAULT_TAKE_PROFIT_BPS
 
 _COMMON: Final[Schema] = {
     "symbol": {
@@ -38,7 +41,12 @@ _COMMON: Final[Schema] = {
     },
 }
 _SIZES: Final[Schema] = {"quote": {**AMOUNT, "description": "Amount in the quote asset."}}
-_ONE_SIZE: Final[Schema] = {"oneOf": [{"required": ["quantity"]}, {"required": ["quote"]}]}
+#: What is not said by ``oneOf``: generators of clients make a type of each branch, and these are no types.
+_ONE_SIZE: Final[Schema] = {
+    "if": {"required": ["quantity"]},
+    "then": {"not": {"required": ["quote"]}},
+    "else": {"required": ["quote"]},
+}
 _TIME_IN_FORCE: Final[Schema] = {"type": "string", "enum": ["GTC", "IOC", "FOK"]}
 _RESTS: Final[Schema] = {"price": AMOUNT, "time_in_force": _TIME_IN_FORCE, "post_only": FLAG}
 #: A post-only order waits in the book, so that it cannot be of a kind that does not wait.
@@ -54,11 +62,16 @@ _TRIGGER: Final[Schema] = {
     "price": {**AMOUNT, "description": "Makes it a limit order once the stop price was reached; without one: market."},
     "time_in_force": _TIME_IN_FORCE,
 }
-_BPS: Final[Schema] = {
-    "type": "string",
-    "pattern": r"^(?=.*[1-9])[0-9]{1,4}(\.[0-9]{1,18})?$",
-    "description": "Distance from the average fill, basis points; instead of a price.",
-}
+
+
+def _distance(usual: Decimal) -> Schema:
+    # No ``default``: a generated client would send it beside the price that it is to stand in for.
+    return {
+        "type": "string",
+        "pattern": r"^(?=.*[1-9])[0-9]{1,4}(\.[0-9]{1,18})?$",
+        "description": f"Distance from the average fill, basis points, instead of a price; {usual} without either.",
+    }
+
 
 _BUY: Final[Schema] = {"symbol": "BTCUSDT.BINANCE", "side": "BUY"}
 _SELL: Final[Schema] = {"symbol": "BTCUSDT.BINANCE", "side": "SELL"}
@@ -71,6 +84,26 @@ _TAKE_PROFIT_LIMIT: Final[Schema] = {
     "kind": "take_profit",
     "stop_price": "62000",
     "price": "61990",
+}
+
+
+_LEVELS: Final[Schema] = {
+    "take_profit_price": AMOUNT,
+    "stop_loss_price": AMOUNT,
+    "take_profit_bps": _distance(DEFAULT_TAKE_PROFIT_BPS),
+    "stop_loss_bps": _distance(DEFAULT_STOP_LOSS_BPS),
+}
+_PRICE_OR_DISTANCE: Final[Schema] = {
+    "dependentSchemas": {
+        "take_profit_price": {"not": {"required": ["take_profit_bps"]}},
+        "stop_loss_price": {"not": {"required": ["stop_loss_bps"]}},
+    }
+}
+#: With a price the entry is a limit order, without one a market order.
+_EITHER_ENTRY: Final[Schema] = {
+    "if": {"required": ["price"]},
+    "then": {"required": ["quantity"], "properties": {"quote": False}, **_TAKES_OR_WAITS},
+    "else": {"properties": {"time_in_force": False, "post_only": False}, **_ONE_SIZE},
 }
 
 
@@ -88,29 +121,43 @@ def _stop(extra: Schema, *required: str) -> Schema:
     return strict_object({**_COMMON, **_TRIGGER, **extra}, needed, dependentRequired={"time_in_force": ["price"]})
 
 
+def _bracket(extra: Schema, *required: str) -> Schema:
+    fields = {**_COMMON, **_SIZES, **_RESTS, **_LEVELS, **extra}
+    return strict_object(fields, ("symbol", "side", *required), **_PRICE_OR_DISTANCE, **_EITHER_ENTRY)
+
+
 def _of_type(name: str) -> Schema:
     return {"type": {"type": "string", "const": name}}
 
 
-_BRACKET: Final[Schema] = {
-    "take_profit_price": AMOUNT,
-    "stop_loss_price": AMOUNT,
-    "take_profit_bps": {**_BPS, "default": "20"},
-    "stop_loss_bps": {**_BPS, "default": "30"},
-}
-
-MARKET_SCHEMA: Final = json_body(_market({}), {"market": _MARKET})
-LIMIT_SCHEMA: Final = json_body(_limit({}), {"limit": _LIMIT})
-STOP_SCHEMA: Final = json_body(_stop({}), {"stop": _STOP, "take_profit_limit": _TAKE_PROFIT_LIMIT})
-BRACKET_SCHEMA: Final = json_body(
-    {
+#: The bodies by name, as they stand among the components of the page.
+ORDER_BODIES: Final[dict[str, Schema]] = {
+    "MarketOrder": _market({}),
+    "LimitOrder": _limit({}),
+    "StopOrder": _stop({}),
+    "BracketOrder": {
         "description": "A market entry by quantity or quote, or with a price a limit entry, and its two levels.",
-        "oneOf": [_market(_BRACKET), _limit(_BRACKET)],
-        "allOf": [
-            {"not": {"required": ["take_profit_price", "take_profit_bps"]}},
-            {"not": {"required": ["stop_loss_price", "stop_loss_bps"]}},
-        ],
+        **_bracket({}),
     },
+    "MarketCheck": _market(_of_type("market"), "type"),
+    "LimitCheck": _limit(_of_type("limit"), "type"),
+    "StopCheck": _stop(_of_type("stop"), "type"),
+    "BracketCheck": _bracket(_of_type("bracket"), "type"),
+    "Amendment": strict_object(
+        {
+            "price": {**AMOUNT, "description": "New limit price."},
+            "quantity": {**AMOUNT, "description": "New total quantity, what has filled included."},
+        },
+        minProperties=1,
+    ),
+}
+_CHECKS: Final = {kind: component(f"{kind.capitalize()}Check") for kind in ("market", "limit", "stop", "bracket")}
+
+MARKET_SCHEMA: Final = json_body(component("MarketOrder"), {"market": _MARKET})
+LIMIT_SCHEMA: Final = json_body(component("LimitOrder"), {"limit": _LIMIT})
+STOP_SCHEMA: Final = json_body(component("StopOrder"), {"stop": _STOP, "take_profit_limit": _TAKE_PROFIT_LIMIT})
+BRACKET_SCHEMA: Final = json_body(
+    component("BracketOrder"),
     {
         "market_entry": {**_BUY, "quantity": "0.001", "take_profit_bps": "40", "stop_loss_bps": "25"},
         "limit_entry": {
@@ -125,13 +172,11 @@ BRACKET_SCHEMA: Final = json_body(
 CHECK_SCHEMA: Final = json_body(
     {
         "description": "A type, and the fields of that type's own route.",
-        "oneOf": [
-            _market(_of_type("market"), "type"),
-            _limit(_of_type("limit"), "type"),
-            _stop(_of_type("stop"), "type"),
-            _market({**_BRACKET, **_of_type("bracket")}, "type"),
-            _limit({**_BRACKET, **_of_type("bracket")}, "type"),
-        ],
+        "oneOf": list(_CHECKS.values()),
+        "discriminator": {
+            "propertyName": "type",
+            "mapping": {kind: check["$ref"] for kind, check in _CHECKS.items()},
+        },
     },
     {
         "market": {"type": "market", **_MARKET},
@@ -141,14 +186,7 @@ CHECK_SCHEMA: Final = json_body(
     },
 )
 AMEND_SCHEMA: Final = json_body(
-    strict_object(
-        {
-            "price": {**AMOUNT, "description": "New limit price."},
-            "quantity": {**AMOUNT, "description": "New total quantity, what has filled included."},
-        },
-        minProperties=1,
-    ),
-    {"cheaper": {"price": "58900"}, "smaller": {"quantity": "0.0005"}},
+    component("Amendment"), {"cheaper": {"price": "58900"}, "smaller": {"quantity": "0.0005"}}
 )
 _KEY: Final[Schema] = {
     "name": "Idempotency-Key",

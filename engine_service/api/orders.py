@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Literal, TypedDict
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -30,6 +31,7 @@ from engine_service.api.order_schemas import (
 )
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
+from engine_service.api.shapes import BracketView, OrderView, RecordedEvent
 from engine_service.api.timeliness import refuse_untimely, take_timestamp
 from engine_service.api.views import event_view, order_view
 from engine_service.domain.errors import InvalidRequest, NotFound
@@ -45,6 +47,48 @@ from engine_service.storage.port import FillFilter, OrderFilter
 router = APIRouter(tags=["orders"])
 
 _CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+
+
+class OrderPage(TypedDict):
+    """Orders, newest first; `cursor` leads to older ones, `null` at the end."""
+
+    orders: list[OrderView]
+    cursor: str | None
+
+
+class OrderStory(TypedDict):
+    """An order with its fills, its bracket and its whole history."""
+
+    order: OrderView
+    bracket: BracketView | None
+    history: list[RecordedEvent]
+
+
+class CancelAnswer(TypedDict):
+    """What became of a cancel, with the order as it stands."""
+
+    order: OrderView
+    status: CancelStatus
+
+
+class CancelPending(CancelAnswer):
+    """The cancel is asked for and not settled yet."""
+
+    code: Literal["CANCEL_PENDING"]
+
+
+class CancelsAnswer(TypedDict):
+    """Every order that was to be cancelled, as it stands."""
+
+    orders: list[OrderView]
+
+
+class AmendAnswer(TypedDict):
+    """What became of a change; `replaced` is the order before, where the venue replaces it."""
+
+    order: OrderView
+    status: AmendStatus
+    replaced: OrderView | None
 
 
 @router.post("/orders/market", status_code=201, openapi_extra={**MARKET_SCHEMA, **KEY_HEADER})
@@ -93,20 +137,20 @@ async def list_orders(request: Request) -> Response:
         "open": str(query.flag("open")),
     }
     cursors = Cursors(engine.cursor_key, principal_of(request).name)
-    rows = engine.core.journal.orders(
-        OrderFilter(
-            symbol=filters["symbol"],
-            strategy=filters["strategy"],
-            statuses=(status,) if status else (),
-            open_only=query.flag("open"),
-            since_ms=since_ms,
-            until_ms=until_ms,
-            before_seq=cursors.read(query.text("cursor"), "orders", filters),
-            limit=query.limit(),
-        )
+    wanted = OrderFilter(
+        symbol=filters["symbol"],
+        strategy=filters["strategy"],
+        statuses=(status,) if status else (),
+        open_only=query.flag("open"),
+        since_ms=since_ms,
+        until_ms=until_ms,
+        before_seq=cursors.read(query.text("cursor"), "orders", filters),
+        limit=query.limit(),
     )
+    rows = await engine.core.journal.aside(lambda journal: journal.orders(wanted))
     cursor = cursors.make("orders", filters, rows[-1].seq) if len(rows) == query.limit() else None
-    return json_response({"orders": [order_view(row.order) for row in rows], "cursor": cursor})
+    body: OrderPage = {"orders": [order_view(row.order) for row in rows], "cursor": cursor}
+    return json_response(body)
 
 
 @router.get("/orders/{client_order_id}")
@@ -117,15 +161,16 @@ async def get_order(request: Request, client_order_id: str) -> Response:
     order = engine.core.state.order(_known_form(client_order_id)) or engine.core.journal.order(client_order_id)
     if order is None:
         raise NotFound("ORDER_UNKNOWN", "There is no such order.")
-    fills = [row.fill for row in engine.core.journal.fills(FillFilter(client_order_id=client_order_id, limit=1_000))]
-    history = engine.core.journal.order_history(client_order_id)
-    return json_response(
-        {
-            "order": order_view(order, fills),
-            "bracket": bracket_view(engine.core, order),
-            "history": [event_view(event) for event in history],
-        }
+    of_order = FillFilter(client_order_id=client_order_id, limit=1_000)
+    rows, history = await engine.core.journal.aside(
+        lambda journal: (journal.fills(of_order), journal.order_history(client_order_id))
     )
+    body: OrderStory = {
+        "order": order_view(order, [row.fill for row in rows]),
+        "bracket": bracket_view(engine.core, order),
+        "history": [event_view(event) for event in history],
+    }
+    return json_response(body)
 
 
 @router.delete("/orders/{client_order_id}")
@@ -138,9 +183,10 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
     optional_key(request)  # a cancel repeats itself without one; one that is wrong is a mistake all the same
     engine = cancelling_engine(request)
     found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name)
-    body = {"order": order_view(found.order), "status": found.status.value}
+    body: CancelAnswer = {"order": order_view(found.order), "status": found.status}
     if found.status is CancelStatus.PENDING:
-        return json_response({**body, "code": "CANCEL_PENDING"}, 202)
+        pending: CancelPending = {**body, "code": "CANCEL_PENDING"}
+        return json_response(pending, 202)
     return json_response(body)
 
 
@@ -156,7 +202,8 @@ async def cancel_orders(request: Request) -> Response:
         strategy=query.name("strategy"),
         principal=principal_of(request).name,
     )
-    return json_response({"orders": [{"status": one.status.value, **order_view(one.order)} for one in found]})
+    body: CancelsAnswer = {"orders": [order_view(one.order) for one in found]}
+    return json_response(body)
 
 
 @router.patch("/orders/{client_order_id}", openapi_extra={**AMEND_SCHEMA, **OPTIONAL_KEY_HEADER})
@@ -176,9 +223,9 @@ async def amend_order(request: Request, client_order_id: str) -> Response:
         principal=principal_of(request).name,
         key=optional_key(request) or secrets.token_hex(16),
     )
-    body = {
+    body: AmendAnswer = {
         "order": order_view(found.order),
-        "status": found.status.value,
+        "status": found.status,
         "replaced": order_view(found.replaced) if found.replaced else None,
     }
     return json_response(body, 202 if found.status is AmendStatus.PENDING else 200)

@@ -2,21 +2,65 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine_service.api.account_view import account_view
 from engine_service.api.dependencies import engine_of, principal_of, ready_engine
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
+from engine_service.api.shapes import FillView, Ms, PositionView, Signed
 from engine_service.api.views import fill_view, portfolio_view, position_views
 from engine_service.domain.errors import Unavailable
-from engine_service.runtime.account_snapshot import snapshot_view
+from engine_service.runtime import account_snapshot as accounts
 from engine_service.runtime.engine import Engine
-from engine_service.storage.port import FillFilter
+from engine_service.storage.port import EquityPoint, FillFilter
 from engine_service.venues.port import VenueUnavailable
 
 router = APIRouter(tags=["portfolio"])
+
+
+class Positions(TypedDict):
+    """Every position that is not flat."""
+
+    positions: list[PositionView]
+
+
+class FillRow(FillView):
+    """A fill with its place in the journal and the strategy it was for."""
+
+    seq: int
+    strategy: str
+
+
+class FillPage(TypedDict):
+    """Fills, oldest first; `cursor` leads to newer ones, `null` at the end."""
+
+    fills: list[FillRow]
+    cursor: str | None
+
+
+class EquityView(TypedDict):
+    """Equity at one moment, in the reporting currency."""
+
+    at_ms: Ms
+    equity: Signed
+    peak: Signed
+    day_start: Signed
+    realised_pnl: Signed
+    unrealised_pnl: Signed
+    fees: Signed
+    funding: Signed
+    transfers: Signed
+
+
+class EquityCurve(TypedDict):
+    """The recorded equity curve, oldest first."""
+
+    points: list[EquityView]
 
 
 @router.get("/portfolio")
@@ -30,7 +74,8 @@ async def portfolio(request: Request) -> Response:
 async def positions(request: Request) -> Response:
     """Every position that is not flat."""
     Query(request)
-    return json_response({"positions": position_views(engine_of(request).core)})
+    body: Positions = {"positions": position_views(engine_of(request).core)}
+    return json_response(body)
 
 
 @router.get("/fills")
@@ -43,28 +88,30 @@ async def fills(request: Request) -> Response:
     filters = {"symbol": query.symbol(), "strategy": query.name("strategy"), "order": query.name("client_order_id")}
     cursors = Cursors(engine.cursor_key, principal_of(request).name)
     after = max(cursors.read(query.text("cursor"), "fills", filters), query.whole("after", 0, 10**18))
-    rows = engine.core.journal.fills(
-        FillFilter(
-            symbol=filters["symbol"],
-            strategy=filters["strategy"],
-            client_order_id=filters["order"],
-            since_ms=since_ms,
-            until_ms=until_ms,
-            after_seq=after,
-            limit=query.limit(),
-        )
+    wanted = FillFilter(
+        symbol=filters["symbol"],
+        strategy=filters["strategy"],
+        client_order_id=filters["order"],
+        since_ms=since_ms,
+        until_ms=until_ms,
+        after_seq=after,
+        limit=query.limit(),
     )
-    found = [{**fill_view(row.fill), "seq": row.seq, "strategy": row.strategy} for row in rows]
+    rows = await engine.core.journal.aside(lambda journal: journal.fills(wanted))
+    found: list[FillRow] = [{**fill_view(row.fill), "seq": row.seq, "strategy": row.strategy} for row in rows]
     cursor = cursors.make("fills", filters, rows[-1].seq) if len(rows) == query.limit() else None
-    return json_response({"fills": found, "cursor": cursor})
+    body: FillPage = {"fills": found, "cursor": cursor}
+    return json_response(body)
 
 
 @router.get("/equity")
 async def equity(request: Request) -> Response:
     """The recorded equity curve, oldest first."""
     query = Query(request, "since_ms", "limit")
-    points = engine_of(request).core.journal.equity_curve(query.whole("since_ms", 0, 10**13), query.limit())
-    return json_response({"points": [{"at_ms": point.at_ms, **point.values} for point in points]})
+    since_ms, limit = query.whole("since_ms", 0, 10**13), query.limit()
+    points = await engine_of(request).core.journal.aside(lambda journal: journal.equity_curve(since_ms, limit))
+    body: EquityCurve = {"points": [_equity(point) for point in points]}
+    return json_response(body)
 
 
 @router.get("/account_snapshot")
@@ -84,6 +131,21 @@ async def refresh(request: Request) -> Response:
 
 async def _snapshot(engine: Engine, *, force: bool) -> Response:
     try:
-        return json_response(await snapshot_view(engine, force=force))
+        return json_response(account_view(await accounts.account_snapshot(engine, force=force)))
     except VenueUnavailable as error:
         raise Unavailable("VENUE_UNREACHABLE", "The venue did not answer; nothing was changed.") from error
+
+
+def _equity(point: EquityPoint) -> EquityView:
+    values = point.values
+    return {
+        "at_ms": point.at_ms,
+        "equity": values["equity"],
+        "peak": values["peak"],
+        "day_start": values["day_start"],
+        "realised_pnl": values["realised_pnl"],
+        "unrealised_pnl": values["unrealised_pnl"],
+        "fees": values["fees"],
+        "funding": values["funding"],
+        "transfers": values["transfers"],
+    }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import orjson
+from msgspec import Meta
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,6 +17,33 @@ from engine_service.domain.errors import EngineError, MethodNotAllowed
 
 MEDIA_TYPE = "application/problem+json"
 _NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class FieldProblem(TypedDict):
+    """One field of the request, and the code of what is wrong with it."""
+
+    field: str
+    code: str
+
+
+class _Always(TypedDict):
+    type: str
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    code: Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$")]
+    detail: str
+    errors: list[FieldProblem]
+    request_id: str
+
+
+class Problem(_Always, total=False):
+    """A problem document (RFC 9457): a stable code, the cause, the way out, and the numbers behind it.
+
+    `instance` is the order that was refused; `numbers` what was measured, the limit, and what would be accepted.
+    """
+
+    instance: str
+    numbers: dict[str, str]
 
 
 class Answer(Response):
@@ -52,7 +80,7 @@ class Answer(Response):
 def problem(error: EngineError, request_id: str, *, instance: str = "", more: Mapping[str, str] = _NONE) -> Answer:
     """Return the answer to a refused request; ``more`` are headers that come with it."""
     spec = spec_of(error.code)
-    body: dict[str, Any] = {
+    body: Problem = {
         "type": f"urn:nhmm:problem:{error.code.lower()}",
         "title": spec.title,
         "status": spec.status,

@@ -11,9 +11,10 @@ from starlette.requests import Request
 
 from engine_service.api.body import is_plain_text
 from engine_service.api.fields import read_symbol, wrong
+from engine_service.api.schema_parts import FILTER_PATTERN
 from engine_service.domain.errors import FieldError, InvalidRequest
 
-_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
+_NAME = re.compile(FILTER_PATTERN)
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 100
 MAX_RANGE_MS = 31 * 24 * 3600 * 1000

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, TypedDict
 
 from fastapi import APIRouter
+from msgspec import defstruct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,10 +15,12 @@ from engine_service.api.fields import Fields, read_decimal, wrong
 from engine_service.api.model_bodies import MODEL_DEPTH, MODEL_LIST, read_model
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
+from engine_service.api.shapes import Amount, RegimeView, Signed
 from engine_service.api.views import regime_view
 from engine_service.domain.errors import NotFound
 from engine_service.domain.money import plain
 from engine_service.runtime.engine import Engine
+from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy, settings_of
 from strategies.contracts import Signal
 from strategies.regime_policy import STRATEGY_ID as REGIME_STRATEGY
@@ -27,6 +30,57 @@ router = APIRouter(tags=["strategies"])
 #: What a running engine may change; the rest of a strategy's configuration is its parameters.
 _SWITCHES = {"enabled", "dry_run", "budget", "weight"}
 MAX_BUDGET = Decimal(1_000_000)
+#: A strategy's parameters are what its configuration has beside the switches.
+StrategyParameters: Final = defstruct(
+    "StrategyParameters",
+    [
+        (name, Amount if field.annotation is Decimal else field.annotation or Any)
+        for name, field in StrategyConfig.model_fields.items()
+        if name not in _SWITCHES
+    ],
+)
+
+
+class StrategyPosition(TypedDict):
+    """What a strategy holds in one symbol, and the fees it paid there."""
+
+    symbol: str
+    signed_quantity: Signed
+    fees: Signed
+
+
+class StrategyView(TypedDict):
+    """One strategy: switches, budget and exposure in the reporting currency, model and positions."""
+
+    strategy: str
+    enabled: bool
+    dry_run: bool
+    budget: Amount
+    weight: Amount
+    model_version: str
+    parameters: StrategyParameters  # type: ignore[valid-type]  # made from the configuration above
+    exposure: Signed
+    positions: list[StrategyPosition]
+
+
+class Strategies(TypedDict):
+    """Every strategy."""
+
+    strategies: list[StrategyView]
+
+
+class Regimes(TypedDict):
+    """What the engine believed at every closed live bar, by symbol, oldest first."""
+
+    regimes: dict[str, list[RegimeView]]
+
+
+class SignalTaken(TypedDict):
+    """The wish was taken; the order comes later."""
+
+    accepted: bool
+    strategy: str
+    symbol: str
 
 
 @router.get("/strategies")
@@ -34,7 +88,8 @@ async def strategies(request: Request) -> Response:
     """Every strategy with its switches, budget, weight and model."""
     Query(request)
     engine = engine_of(request)
-    return json_response({"strategies": [_view(engine, name) for name in engine.strategies]})
+    body: Strategies = {"strategies": [_view(engine, name) for name in engine.strategies]}
+    return json_response(body)
 
 
 @router.get("/strategies/{strategy}")
@@ -52,7 +107,8 @@ async def regimes(request: Request, strategy: str) -> Response:
     _known(engine, strategy)
     tapes = engine.tape.all() if strategy == REGIME_STRATEGY else {}
     wanted = {name: tape for name, tape in tapes.items() if not symbol or name == symbol}
-    return json_response({"regimes": {name: [regime_view(row) for row in tape] for name, tape in wanted.items()}})
+    body: Regimes = {"regimes": {name: [regime_view(row) for row in tape] for name, tape in wanted.items()}}
+    return json_response(body)
 
 
 @router.put("/strategies/{strategy}")
@@ -88,7 +144,8 @@ async def signal(request: Request) -> Response:
     if wish.symbol not in engine.feed.symbols:
         raise NotFound("SYMBOL_UNKNOWN", "The strategies do not watch this symbol.")
     await engine.loop.take_external(wish)
-    return json_response({"accepted": True, "strategy": name, "symbol": wish.symbol}, 202)
+    body: SignalTaken = {"accepted": True, "strategy": name, "symbol": wish.symbol}
+    return json_response(body, 202)
 
 
 @router.post("/strategy/promote")
@@ -119,7 +176,7 @@ async def _change(engine: Engine, name: str, values: dict[str, Any], principal: 
         budget=_within(fields, "budget", MAX_BUDGET),
         weight=_within(fields, "weight", Decimal(1)),
         bundle=read_model(model, engine.settings.interval) if model is not None else None,
-        reason=fields.take_text("reason", default=" ").strip(),
+        reason=fields.take_reason(),
     )
     fields.finish()
     await change_strategy(engine, name, change, principal)
@@ -150,7 +207,7 @@ def _known(engine: Engine, name: str) -> None:
         raise NotFound("STRATEGY_UNKNOWN", f"Known: {', '.join(engine.strategies)}.")
 
 
-def _view(engine: Engine, name: str) -> dict[str, Any]:
+def _view(engine: Engine, name: str) -> StrategyView:
     _known(engine, name)
     settings = settings_of(engine, name)
     return {

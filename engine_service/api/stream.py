@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TypedDict
 
 import orjson
 from fastapi import APIRouter
@@ -12,8 +13,10 @@ from starlette.responses import Response, StreamingResponse
 
 from engine_service.api.dependencies import engine_of, request_id_of
 from engine_service.api.fields import wrong
+from engine_service.api.missed_events import missed_events
 from engine_service.api.problems import json_response
 from engine_service.api.queries import HIGHEST_SEQ, Query
+from engine_service.api.shapes import RecordedEvent
 from engine_service.api.views import event_view
 from engine_service.runtime.engine import Engine
 from engine_service.storage.port import Recorded
@@ -21,15 +24,33 @@ from engine_service.storage.port import Recorded
 router = APIRouter(tags=["events"])
 
 HEARTBEAT_S = 10.0
-REPLAY_PAGE = 500
+
+
+class Frame(TypedDict, total=False):
+    """One frame of the stream: `data` is the JSON of a RecordedEvent, `event` its kind, `id` its sequence number.
+
+    The frame `dropped` comes without an id: its `data` says why the stream ends.
+    """
+
+    data: str
+    event: str
+    id: str
+
+
+class EventPage(TypedDict):
+    """Events of the journal in order; go on `after` the last one's `seq`."""
+
+    events: list[RecordedEvent]
 
 
 @router.get("/events")
 async def events(request: Request) -> Response:
     """Journal events after a sequence number, in order."""
     query = Query(request, "after", "limit")
-    found = engine_of(request).core.journal.events_after(query.whole("after", 0, HIGHEST_SEQ), query.limit())
-    return json_response({"events": [event_view(recorded) for recorded in found]})
+    after, limit = query.whole("after", 0, HIGHEST_SEQ), query.limit()
+    found = await engine_of(request).core.journal.aside(lambda journal: journal.events_after(after, limit))
+    body: EventPage = {"events": [event_view(recorded) for recorded in found]}
+    return json_response(body)
 
 
 @router.get("/stream")
@@ -54,7 +75,7 @@ async def _frames(engine: Engine, after: int, name: str) -> AsyncIterator[bytes]
     try:
         last = after
         yield b": connected\n\n"
-        while page := engine.core.journal.events_after(last, REPLAY_PAGE):
+        async for page in missed_events(engine, after):
             for recorded in page:
                 yield _frame(recorded)
                 last = recorded.seq

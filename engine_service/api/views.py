@@ -1,15 +1,27 @@
-"""How the engine's state looks on the wire: plain dictionaries, decimals as text, times in epoch milliseconds.
+"""How the engine's state looks on the wire: it fills the shapes of ``shapes``.
 
 Words of an enumeration stand as they are: they are text, and whoever writes the JSON knows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
+from engine_service.api.shapes import (
+    CashView,
+    FillView,
+    InstrumentView,
+    OrderView,
+    PortfolioView,
+    PositionView,
+    PriceView,
+    ReconcileView,
+    RecordedEvent,
+    RegimeView,
+)
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
@@ -22,9 +34,11 @@ from engine_service.runtime.regime_tape import RegimeObservation
 from engine_service.storage.port import Recorded
 
 PRICE_STEP = Decimal("1e-12")
+#: Fields of events that stay in the journal.
+UNTOLD: Final[Mapping[type[e.Event], tuple[str, ...]]] = {e.ModelStored: ("bundle",)}
 
 
-def fill_view(fill: Fill) -> dict[str, Any]:
+def fill_view(fill: Fill) -> FillView:
     """Return one fill."""
     return {
         "trade_id": fill.trade_id,
@@ -45,12 +59,12 @@ def fill_view(fill: Fill) -> dict[str, Any]:
     }
 
 
-def order_view(order: Order, fills: Sequence[Fill] = ()) -> dict[str, Any]:
+def order_view(order: Order, fills: Sequence[Fill] = ()) -> OrderView:
     """Return one order with the fills that are known of it."""
     return order_with_fills(order, [fill_view(fill) for fill in fills])
 
 
-def order_with_fills(order: Order, fills: Any) -> dict[str, Any]:
+def order_with_fills(order: Order, fills: Any) -> OrderView:
     """Return one order with the list of its fills, as views or as JSON that was written before."""
     average = order.average_price
     return {
@@ -89,15 +103,15 @@ def order_with_fills(order: Order, fills: Any) -> dict[str, Any]:
     }
 
 
-def event_view(recorded: Recorded) -> dict[str, Any]:
+def event_view(recorded: Recorded) -> RecordedEvent:
     """Return one journal event; a stored model is named, not repeated."""
     body = _plain_value(recorded.event)
-    if isinstance(recorded.event, e.ModelStored):
-        body.pop("bundle", None)
+    for name in UNTOLD.get(type(recorded.event), ()):
+        del body[name]
     return {"seq": recorded.seq, "kind": recorded.kind, "at_ms": recorded.event.at_ms, "event": body}
 
 
-def portfolio_view(core: EngineCore) -> dict[str, Any]:
+def portfolio_view(core: EngineCore) -> PortfolioView:
     """Return cash, equity, exposure, PnL and positions at the newest marks.
 
     ``equity - starting_equity == realised_pnl + unrealised_pnl - fees - funding + transfers``, exactly.
@@ -124,10 +138,10 @@ def portfolio_view(core: EngineCore) -> dict[str, Any]:
     }
 
 
-def position_views(core: EngineCore) -> list[dict[str, Any]]:
+def position_views(core: EngineCore) -> list[PositionView]:
     """Return every line at risk that is not flat."""
     dust = core.gate.policy.dust_value
-    found = []
+    found: list[PositionView] = []
     for key, line in sorted(core.state.exposure.lines.items()):
         if not line.at_risk or line.quantity == 0:
             continue
@@ -137,7 +151,7 @@ def position_views(core: EngineCore) -> list[dict[str, Any]]:
             {
                 "symbol": symbol,
                 "venue": line.venue,
-                "market": line.market.value,
+                "market": line.market,
                 "side": "LONG" if line.quantity > 0 else "SHORT",
                 "signed_quantity": plain(line.quantity),
                 "average_price": plain(average),
@@ -150,12 +164,12 @@ def position_views(core: EngineCore) -> list[dict[str, Any]]:
     return found
 
 
-def instrument_view(instrument: Instrument) -> dict[str, Any]:
+def instrument_view(instrument: Instrument) -> InstrumentView:
     """Return an instrument's trading rules."""
     return {
         "symbol": instrument.symbol,
         "venue": instrument.venue,
-        "market": instrument.market.value,
+        "market": instrument.market,
         "base": instrument.base,
         "quote": instrument.quote,
         "tick": plain(instrument.tick),
@@ -167,13 +181,13 @@ def instrument_view(instrument: Instrument) -> dict[str, Any]:
     }
 
 
-def price_views(core: EngineCore) -> list[dict[str, Any]]:
+def price_views(core: EngineCore) -> list[PriceView]:
     """Return the newest mark of every instrument."""
     now = core.clock.now_ms()
     return [
         {
             "symbol": mark.symbol,
-            "market": mark.market.value,
+            "market": mark.market,
             "bid": plain(mark.bid),
             "ask": plain(mark.ask),
             "mark": plain(mark.price) if mark.is_valid else None,
@@ -183,7 +197,7 @@ def price_views(core: EngineCore) -> list[dict[str, Any]]:
     ]
 
 
-def regime_view(observation: RegimeObservation) -> dict[str, Any]:
+def regime_view(observation: RegimeObservation) -> RegimeView:
     """Return what the engine believed at one bar."""
     return {
         "open_at_ms": observation.open_at_ms,
@@ -196,20 +210,26 @@ def regime_view(observation: RegimeObservation) -> dict[str, Any]:
     }
 
 
-def reconcile_view(report: ReconcileReport) -> dict[str, Any]:
+def reconcile_view(report: ReconcileReport) -> ReconcileView:
     """Return one comparison with every venue; ``breaks`` are the differences that stay."""
     venues = [_plain_value(venue) for venue in report.venues]
-    summed = {
-        name: [item for venue in venues for item in venue[name]]
-        for name in ("imported", "closed", "adopted", "deferred", "breaks")
+    return {
+        "trigger": report.trigger,
+        "at_ms": report.at_ms,
+        "ok": report.ok,
+        "imported": [item for venue in venues for item in venue["imported"]],
+        "closed": [item for venue in venues for item in venue["closed"]],
+        "adopted": [item for venue in venues for item in venue["adopted"]],
+        "deferred": [item for venue in venues for item in venue["deferred"]],
+        "breaks": [item for venue in venues for item in venue["breaks"]],
+        "venues": venues,
     }
-    return {"trigger": report.trigger, "at_ms": report.at_ms, "ok": report.ok, **summed, "venues": venues}
 
 
-def _cash(core: EngineCore) -> dict[str, dict[str, str]]:
+def _cash(core: EngineCore) -> dict[str, CashView]:
     """Return assets that are not at risk: the reporting currency on spot, every wallet on futures."""
     portfolio = core.state.portfolio
-    cash: dict[str, dict[str, str]] = {}
+    cash: dict[str, CashView] = {}
     for key, book in sorted(portfolio.holdings.items()):
         venue, market, asset = key.split("|")
         if asset != portfolio.reporting and market == Market.SPOT.value:

@@ -8,6 +8,7 @@ EngineError
 ├── MethodNotAllowed    the route does not take the method
 ├── NotFound            there is no such thing
 ├── Unavailable         try again later
+│   └── ShuttingDown    when the engine is back
 └── ConfigurationError  an operator has to change a file or a flag
 """
 
@@ -78,6 +79,14 @@ class NotFound(EngineError):
 
 class Unavailable(EngineError):
     """The engine cannot answer now; nothing was sent, or ``location`` names what is under way."""
+
+
+class ShuttingDown(Unavailable):
+    """The engine is stopping; ``what`` says what that means for the request, ``location`` which order is under way."""
+
+    def __init__(self, what: str = "ask again when it is back", *, location: str = "") -> None:
+        detail = f"The engine is stopping; {what}."
+        super().__init__("SHUTTING_DOWN", detail, retry_after_s=5, location=location)
 
 
 class ConfigurationError(EngineError):

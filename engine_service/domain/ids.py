@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
+
+from engine_service.domain.keyed_hash import KeyedHash
 
 _SYMBOL = re.compile(r"^[A-Z0-9_\-]{2,32}\.[A-Z]{2,16}$")
 INSTANCE_TAG_LENGTH = 4
@@ -65,5 +66,9 @@ def client_order_id(
     client id field of every supported venue.
     """
     text = "|".join((account, venue, market.value, scope, key, leg)).encode()
-    digest = hmac.digest(instance_key, text, "sha256").hex()[:32]
-    return instance_tag(instance_key) + digest[INSTANCE_TAG_LENGTH:]
+    return instance_tag(instance_key) + _keyed(instance_key).hex(text)[INSTANCE_TAG_LENGTH:32]
+
+
+@lru_cache(8)
+def _keyed(instance_key: bytes) -> KeyedHash:
+    return KeyedHash(instance_key)

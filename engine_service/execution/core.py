@@ -46,7 +46,8 @@ class EngineCore:
 
     ``default_venue`` answers for a request without one; ``on_task_failure`` hears of background tasks that ended
     by an error; ``sleep`` is the pause between reads, exchanged by the backtest and by tests. ``at_once`` names the
-    venues that live in this process and answer an order without a wire in between.
+    venues that live in this process and answer an order without a wire in between. ``turns`` holds which name of a
+    listing was asked about last.
     """
 
     account: str
@@ -69,6 +70,7 @@ class EngineCore:
     account_is_shared: bool = False
     adopt_positions: bool = False
     seen_differences: dict[str, tuple[int, Decimal | None]] = field(default_factory=dict)
+    turns: dict[str, str] = field(default_factory=dict)
     answer_deadline_s: float = 2.5
     tasks: dict[str, Task[None]] = field(default_factory=dict)
     reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)

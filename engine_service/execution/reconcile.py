@@ -7,7 +7,7 @@ read makes figures differ for a moment, so a difference counts only when it is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -32,6 +32,7 @@ from engine_service.execution.reconcile_orders import (
     name_stand_ins,
     watch_tombstones,
 )
+from engine_service.execution.reconcile_symbols import symbols_to_read
 from engine_service.venues.port import AccountSnapshot, Venue, VenueUnavailable
 
 PERSIST_MS = 10_000
@@ -109,11 +110,14 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
     as_of_ms = min(snapshot.at_ms for snapshot in snapshots)
     last_ids: dict[str, str] = {}
 
-    async def catch_up(latest: list[Reading]) -> None:
-        last_ids.update(await import_fills(core, venue, [reading.snapshot for reading in latest], result.imported))
+    async def catch_up(latest: list[Reading], differing: Collection[str] | None) -> None:
+        for reading in latest:
+            every = differing is None or trigger != "timer"
+            symbols = symbols_to_read(core, venue, reading.snapshot, every=every, differing=differing or ())
+            last_ids.update(await import_fills(core, venue, reading.snapshot.market, symbols, result.imported))
 
     if not opening:
-        await catch_up(readings)
+        await catch_up(readings, ())
         await name_stand_ins(core, venue, result.imported)
     for snapshot in snapshots:
         await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")

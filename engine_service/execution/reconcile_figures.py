@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -32,6 +32,8 @@ class Difference:
         return f"{self.venue}|{self.market.value}|{self.kind}|{self.subject}"
 
 
+#: Books missing trades of what differs from the venue's figures, or of everything.
+CatchUp = Callable[[list["Reading"], Collection[str] | None], Awaitable[None]]
 Figures = dict[tuple[str, str], Decimal]
 
 
@@ -54,20 +56,21 @@ async def read_accounts(core: EngineCore, venue: Venue) -> list[Reading]:
 
 
 async def differences_of(
-    core: EngineCore, venue: Venue, first: list[Reading], catch_up: Callable[[list[Reading]], Awaitable[None]]
+    core: EngineCore, venue: Venue, first: list[Reading], catch_up: CatchUp
 ) -> dict[str, Difference]:
     """Return what differs in every one of some reads, from our figures both before and after the read.
 
     The first read is the one that the orders were compared with: in the usual case it is the only one. ``catch_up``
-    books the trades that came since: at start no stream tells of them, and an order may trade between two reads.
+    books the trades that came since: at start no stream tells of them, and an order may trade between two reads. The
+    last time it reads all that there are.
     """
     lasting = _unequal_in(core, first)
-    for _ in range(READS - 1):
+    for left in reversed(range(READS - 1)):
         if not lasting:
             break
         await core.sleep(BETWEEN_READS_S)
         readings = await read_accounts(core, venue)
-        await catch_up(readings)
+        await catch_up(readings, {difference.subject for difference in lasting.values()} if left else None)
         found = _unequal_in(core, readings)
         lasting = {key: found[key] for key in lasting if key in found}
     return lasting

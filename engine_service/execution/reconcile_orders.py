@@ -19,6 +19,7 @@ from engine_service.execution.apply_report import (
 )
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
+from engine_service.execution.reconcile_symbols import in_turn
 from engine_service.execution.venue_words import from_report, quarantined
 from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue
 
@@ -26,17 +27,16 @@ from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed,
 RECENT_MS = 5_000
 #: So long after its end an order may still stand in it.
 ENDED_S = 10.0
-#: Of orders that are asked for one by one, how many in a comparison, and how long a turn is.
-AT_ONCE = 5
-TURN_S = 10.0
+#: After the trades of so many orders, callers have their turn: a minute of a busy engine is tens of thousands.
+BOOKED_AT_ONCE = 50
 NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
 RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
 
 async def import_fills(
-    core: EngineCore, venue: Venue, snapshots: Sequence[AccountSnapshot], imported: list[str]
+    core: EngineCore, venue: Venue, market: Market, symbols: Sequence[str], imported: list[str]
 ) -> dict[str, str]:
-    """Read every symbol's trades since the last one that a comparison read, and book what is missing.
+    """Read each symbol's trades since the last one that a comparison read, and book what is missing.
 
     Returns:
         The newest trade id read by ``market:symbol``, up to which everything is known.
@@ -45,35 +45,23 @@ async def import_fills(
         VenueUnavailable: a history could not be read.
     """
     last_ids: dict[str, str] = {}
-    for snapshot in snapshots:
-        for symbol in sorted(_symbols(core, venue, snapshot)):
-            key = f"{snapshot.market.value}:{symbol}"
-            known = core.state.image.last_trade_ids.get(key) or None
-            opened_ms = core.state.image.opened_accounts.get(venue.info.name, 0)
-            fills = await venue.fills_since(snapshot.market, symbol, known, opened_ms)
-            newest = await _import(core, venue, [fill for fill in fills if fill.at_ms >= opened_ms], imported)
-            if newest:
-                last_ids[key] = newest
+    for symbol in symbols:
+        key = f"{market.value}:{symbol}"
+        known = core.state.image.last_trade_ids.get(key) or None
+        opened_ms = core.state.image.opened_accounts.get(venue.info.name, 0)
+        fills = await venue.fills_since(market, symbol, known, opened_ms)
+        newest = await _import(core, venue, [fill for fill in fills if fill.at_ms >= opened_ms], imported)
+        if newest:
+            last_ids[key] = newest
     return last_ids
-
-
-def _symbols(core: EngineCore, venue: Venue, snapshot: AccountSnapshot) -> set[str]:
-    """Return every instrument that this engine or the account has to do with."""
-    name, market = venue.info.name, snapshot.market
-    symbols = {key.partition(":")[2] for key in core.state.image.last_trade_ids if key.startswith(f"{market.value}:")}
-    symbols |= {order.symbol for order in core.state.image.orders.values() if order.market is market}
-    symbols |= {report.symbol for report in snapshot.open_orders}
-    symbols |= {position.symbol for position in snapshot.positions}
-    if market is Market.SPOT:
-        reporting = core.state.image.reporting
-        symbols |= {f"{balance.asset}{reporting}.{name}" for balance in snapshot.balances if balance.total}
-    return {s for s in symbols if s.endswith(f".{name}") and (s, market) in core.instruments}
 
 
 async def _import(core: EngineCore, venue: Venue, fills: Sequence[Fill], imported: list[str]) -> str:
     """Book missing trades order by order; return the newest id before the first that had to wait."""
     newest, waiting = "", False
-    for group in _by_order(fills):
+    for number, group in enumerate(_by_order(fills), 1):
+        if number % BOOKED_AT_ONCE == 0:
+            await core.sleep(0)
         booked = await _import_group(core, venue, group, imported)
         waiting = waiting or not booked
         if not waiting:
@@ -125,7 +113,7 @@ async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) 
     """
     now = core.clock.now_ms()
     watched = sorted(cid for cid, until_ms in core.state.image.tombstones.items() if until_ms >= now)
-    for cid in _in_turn(core, watched):
+    for cid in in_turn(core, "tombstones", watched):
         order = core.state.order(cid) or core.journal.order(cid)
         if order is None or order.venue != venue.info.name:
             continue
@@ -144,7 +132,7 @@ async def name_stand_ins(core: EngineCore, venue: Venue, imported: list[str]) ->
     """
     image = core.state.image
     stood_in = sorted(cid for cid, order in image.orders.items() if order.provisional_quantity > 0)
-    for cid in _in_turn(core, stood_in):
+    for cid in in_turn(core, "stand-ins", stood_in):
         order = image.orders[cid]
         if order.venue != venue.info.name:
             continue
@@ -152,12 +140,6 @@ async def name_stand_ins(core: EngineCore, venue: Venue, imported: list[str]) ->
         current = core.state.order(cid)
         if current is not None and not isinstance(found, ReadFailed):
             await _book(core, current, found, imported)
-
-
-def _in_turn(core: EngineCore, names: list[str]) -> list[str]:
-    """Return a few of many, others each time."""
-    turn = int(core.clock.monotonic_s() // TURN_S) * AT_ONCE % max(1, len(names))
-    return (names[turn:] + names[:turn])[:AT_ONCE]
 
 
 def _may_be_ours(core: EngineCore, fill: Fill) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, Unavailable
+from engine_service.domain.errors import Conflict, ShuttingDown, Unavailable
 from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.ids import client_order_id as derived_id
 from engine_service.domain.order import Order, OrderRequest
@@ -249,10 +249,10 @@ def _hand_over(core: EngineCore, walk: _Walk, task: Task[None]) -> None:
         walk.answer.exception()
 
 
-def _cut_off(order: Order) -> Unavailable:
+def _cut_off(order: Order) -> ShuttingDown:
     """The engine ends before the order's fate is known: its next start finds out, and answers under the same key."""
-    why = "the engine stops with this order under way; ask again under the same key"
-    return Unavailable("SHUTTING_DOWN", why, retry_after_s=5, location=f"/orders/{order.client_order_id}")
+    what = "this order is under way, ask again under the same key"
+    return ShuttingDown(what, location=f"/orders/{order.client_order_id}")
 
 
 async def _other_answer(core: EngineCore, idem: IdempotencyMark, running: _Running) -> StoredAnswer | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
@@ -21,6 +21,7 @@ from engine_service.storage.port import FillFilter
 from engine_service.venues.abilities import BookSource
 from engine_service.venues.port import BookReport
 
+FeeSource = Literal["own_fills", "venue_schedule"]
 #: (maker, taker) in basis points of the notional: Binance's schedule for an account without discounts.
 SCHEDULE_BPS: Final[Mapping[Market, tuple[Decimal, Decimal]]] = {
     Market.SPOT: (Decimal(10), Decimal(10)),
@@ -59,7 +60,7 @@ class WhatIf:
     rails: tuple[Rail, ...]
     fee: Decimal
     fee_bps: Decimal
-    fee_source: str
+    fee_source: FeeSource
     liquidity: str
     slippage: Slippage | None
 
@@ -80,7 +81,7 @@ async def what_if(core: EngineCore, request: OrderRequest, *, as_written: bool =
     rails = tuple(_rail(core, ctx, verdict) for verdict in core.gate.explain(ctx))
     slippage = expected_slippage(ctx, book) if book is not None else None
     liquidity = "taker" if _takes(ctx) else "maker"
-    fee_bps, source = _fee_bps(core, ctx, liquidity)
+    fee_bps, source = await _fee_bps(core, ctx, liquidity)
     return WhatIf(
         context=ctx,
         rails=rails,
@@ -154,10 +155,15 @@ def _takes(ctx: RiskContext) -> bool:
     return not _beyond(ctx, ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid)
 
 
-def _fee_bps(core: EngineCore, ctx: RiskContext, liquidity: str) -> tuple[Decimal, str]:
-    """Return what own fills of the last month paid on average, else the venue's schedule."""
-    since_ms = max(0, ctx.now_ms - LOOK_BACK_MS)
-    rows = core.journal.fills(FillFilter(symbol=ctx.instrument.symbol, since_ms=since_ms, limit=FILLS_LOOKED_AT))
+async def _fee_bps(core: EngineCore, ctx: RiskContext, liquidity: str) -> tuple[Decimal, FeeSource]:
+    """Return what the newest own fills of the last month paid on average, else the venue's schedule."""
+    newest = FillFilter(
+        symbol=ctx.instrument.symbol,
+        since_ms=max(0, ctx.now_ms - LOOK_BACK_MS),
+        limit=FILLS_LOOKED_AT,
+        newest_first=True,
+    )
+    rows = await core.journal.aside(lambda journal: journal.fills(newest))
     own = own_fee_bps(core, ctx, (row.fill for row in rows), liquidity)
     if own is not None:
         return own, "own_fills"

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.ids import instrument_id
@@ -14,8 +14,10 @@ from strategies.features import FEATURE_SCHEMA
 from strategies.regimes.model import ModelRefused, RegimeModel
 
 MAX_SYMBOLS = 500
-_VERSION = re.compile(r"^[a-z0-9_-]{1,64}$")
-_KEYS = {"version", "kind", "interval", "feature_schema", "created_at", "symbols"}
+VERSION_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
+_VERSION = re.compile(VERSION_PATTERN)
+NEEDED: Final = frozenset({"version", "symbols", "interval", "feature_schema"})
+_KEYS = NEEDED | {"kind", "created_at"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ def parse_bundle(values: Mapping[str, Any]) -> ModelBundle:
         InvalidRequest: ``MODEL_INVALID`` or ``MODEL_SCHEMA``; what was in force stays in force.
     """
     unknown = sorted(set(values) - _KEYS)
-    if unknown or not {"version", "symbols", "interval", "feature_schema"} <= set(values):
+    if unknown or not set(values) >= NEEDED:
         raise InvalidRequest("MODEL_INVALID", f"a bundle has exactly these parts: {', '.join(sorted(_KEYS))}")
     version, symbols = values["version"], values["symbols"]
     if not isinstance(version, str) or not _VERSION.fullmatch(version):

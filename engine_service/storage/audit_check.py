@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from engine_service.domain.keyed_hash import KeyedHash
 from engine_service.storage.audit_log import files_of, line_hash
 from engine_service.storage.chain import Row
-from engine_service.storage.keyed_hash import KeyedHash
 
 _BEGINNING = re.compile(rb'\{"seq":(\d{1,18}),')
 _HASH_BYTES = len(b',"hash":""}\n') + 64

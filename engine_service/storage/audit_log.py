@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from engine_service.storage.keyed_hash import KeyedHash
+from engine_service.domain.keyed_hash import KeyedHash
 from engine_service.storage.port import LogRow
 from engine_service.storage.recent_rows import LogSource
 
@@ -110,7 +110,7 @@ def text_of(seq: int, kind: str, body: str) -> str:
 
 def line_hash(key: KeyedHash, previous: bytes, text: bytes) -> bytes:
     """Return the keyed hash of a line without its own hash, chained to the line before; both hashes in hexadecimal."""
-    return key.hex(previous + text + b"}")
+    return key.hex(previous + text + b"}").encode()
 
 
 def last_seq(folder: Path) -> int:

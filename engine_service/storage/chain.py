@@ -12,7 +12,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from engine_service.storage.keyed_hash import keyed_hash
+from engine_service.domain.keyed_hash import keyed_hash
 
 GENESIS: Final = bytes(32)
 KEY_BYTES: Final = 32

@@ -17,12 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Final
 
 from engine_service.domain.errors import Unavailable
+from engine_service.domain.fill import Fill
 from engine_service.storage.anchors import Anchors
+from engine_service.storage.aside import ReadsAside
 from engine_service.storage.chain import GENESIS, Ratchet
+from engine_service.storage.many_rows import Insert
 from engine_service.storage.order_runs import Runs, catch_up, keeps_runs, note_known_to, write_runs
-from engine_service.storage.port import Entry, Recorded
+from engine_service.storage.port import Entry, Found, JournalReader, Recorded
 from engine_service.storage.reader import SqliteReader
 from engine_service.storage.recent_rows import RecentRows
 from engine_service.storage.row_writers import GroupRows
@@ -31,6 +35,7 @@ from engine_service.storage.sealing import Sealer
 
 MAX_GROUP = 2_000
 MAX_QUEUED = 50_000
+_EVENTS: Final = Insert("INSERT INTO events", 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class SqliteJournal(SqliteReader):
         if anchors is not None:
             anchors.start()
         self.recent = RecentRows()
+        self._aside = ReadsAside(path)
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._queued = 0
         self._failed = ""
@@ -108,6 +114,15 @@ class SqliteJournal(SqliteReader):
         """Call ``listener`` on the event loop once, when a commit failed."""
         self._failure_listeners.append(listener)
 
+    def fill_known(self, fill: Fill) -> bool:
+        """Tell whether this venue trade was ever booked."""
+        # Asked for every trade that a comparison reads: it must name each column of the unique index, in any order.
+        text = (
+            "SELECT 1 FROM fills"
+            " WHERE venue = ? AND market = ? AND symbol = ? AND trade_id = ? AND side = ? AND account = ?"
+        )
+        return self._one(text, (*fill.key, self._account)) is not None
+
     def append(self, entries: Sequence[Entry]) -> Future[int]:
         """Queue entries, which commit together or not at all.
 
@@ -127,6 +142,15 @@ class SqliteJournal(SqliteReader):
         self._queued += len(entries)
         self._queue.put(_Batch(entries, done))
         return done
+
+    async def aside(self, read: Callable[[JournalReader], Found]) -> Found:
+        """Return what a read finds that may take long; orders do not wait for it.
+
+        Raises:
+            Unavailable: the journal is closed (``JOURNAL_UNAVAILABLE``).
+            sqlite3.Error: the database is damaged.
+        """
+        return await self._aside.run(read)
 
     async def flush(self) -> None:
         """Wait until everything appended so far is on disk.
@@ -158,6 +182,7 @@ class SqliteJournal(SqliteReader):
             self._thread.join(timeout=30)
         if self._anchors is not None:
             self._anchors.close()
+        self._aside.close()
         super().close()
         if not self._failed:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -225,7 +250,7 @@ class SqliteJournal(SqliteReader):
                 tables.take(entry.recorded.seq, entry.projections)
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?)", rows)
+        _EVENTS.run(connection, rows)
         tables.write(connection, self._account)
         if self._runs is not None:
             write_runs(connection, self._runs.begun(rows))

@@ -15,6 +15,8 @@ from engine_service.storage.port import (
     EquityPoint,
     FillFilter,
     FillRow,
+    Found,
+    JournalReader,
     LogRow,
     OrderFilter,
     OrderRow,
@@ -119,8 +121,13 @@ class MemoryJournal:
         ]
 
     def fills(self, query: FillFilter) -> list[FillRow]:
-        """Return fills, oldest first."""
-        return [row for row in self._fills.values() if _fill_matches(row, query)][: query.limit]
+        """Return fills, oldest first unless the newest are asked for."""
+        found = [row for row in self._fills.values() if _fill_matches(row, query)]
+        return (found[::-1] if query.newest_first else found)[: query.limit]
+
+    async def aside(self, read: Callable[[JournalReader], Found]) -> Found:
+        """Return what a read finds."""
+        return read(self)
 
     def fill_known(self, fill: Fill) -> bool:
         """Tell whether this venue trade was ever booked."""

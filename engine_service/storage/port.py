@@ -5,13 +5,15 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from engine_service.domain.events import Event, IdempotencyMark
 from engine_service.domain.fill import Fill
 from engine_service.domain.order import Order
+
+Found = TypeVar("Found")
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -91,7 +93,7 @@ class OrderFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillFilter:
-    """Which fills to list; ``after_seq`` pages forwards, oldest first."""
+    """Which fills to list; ``after_seq`` pages forwards, oldest first; ``newest_first`` turns that round."""
 
     symbol: str = ""
     strategy: str = ""
@@ -100,6 +102,7 @@ class FillFilter:
     until_ms: int = 0
     after_seq: int = 0
     limit: int = 100
+    newest_first: bool = False
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,10 +138,7 @@ class JournalReader(Protocol):
         """Return every event of one order, in order."""
 
     def fills(self, query: FillFilter) -> list[FillRow]:
-        """Return fills, oldest first."""
-
-    def fill_known(self, fill: Fill) -> bool:
-        """Tell whether this venue trade was ever booked."""
+        """Return fills, oldest first unless the newest are asked for."""
 
     def equity_curve(self, since_ms: int, limit: int) -> list[EquityPoint]:
         """Return samples of equity, oldest first."""
@@ -158,6 +158,9 @@ class Journal(JournalReader, Protocol):
     def failed(self) -> bool:
         """True once a commit failed: nothing more will be written by this process."""
 
+    def fill_known(self, fill: Fill) -> bool:
+        """Tell whether this venue trade was ever booked."""
+
     def append(self, entries: Sequence[Entry]) -> Future[int]:
         """Queue entries, which commit together or not at all; the result is the last sequence number.
 
@@ -170,6 +173,13 @@ class Journal(JournalReader, Protocol):
 
     def on_failure(self, listener: Callable[[str], None]) -> None:
         """Call ``listener`` on the event loop when a commit failed; the process should end."""
+
+    async def aside(self, read: Callable[[JournalReader], Found]) -> Found:
+        """Return what a read finds that may take long; orders do not wait for it.
+
+        Raises:
+            Unavailable: the journal is closed (``JOURNAL_UNAVAILABLE``).
+        """
 
     async def flush(self) -> None:
         """Wait until everything appended so far is on disk."""

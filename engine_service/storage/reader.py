@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from engine_service.storage.port import (
 from engine_service.storage.schema import open_reader
 
 MAX_ROWS = 10_000
+#: Of SQLite's machine: some milliseconds.
+STEPS_BETWEEN = 100_000
 
 
 class SqliteReader:
@@ -43,6 +45,10 @@ class SqliteReader:
     def close(self) -> None:
         """Close the reading connection."""
         self._reader.close()
+
+    def break_off_when(self, wanted: Callable[[], bool]) -> None:
+        """Ask now and then whether to go on with a long read; what is broken off raises OperationalError."""
+        self._reader.set_progress_handler(wanted, STEPS_BETWEEN)
 
     def events_after(self, seq: int, limit: int) -> list[Recorded]:
         """Return events with a larger sequence number, in order."""
@@ -112,7 +118,7 @@ class SqliteReader:
         return [_recorded(row) for row in self._reader.execute(text, {"cid": client_order_id, "rows": MAX_ROWS})]
 
     def fills(self, query: FillFilter) -> list[FillRow]:
-        """Return fills, oldest first."""
+        """Return fills, oldest first unless the newest are asked for."""
         where, values = _where(
             [
                 ("symbol = ?", query.symbol),
@@ -125,17 +131,10 @@ class SqliteReader:
         if query.client_order_id:
             where.append("seq IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(self._seqs_of(query.client_order_id)))
-        text = f"SELECT seq, body, strategy FROM fills {_clause(where)} ORDER BY seq LIMIT ?"  # noqa: S608 parameters only
+        order = "DESC" if query.newest_first else "ASC"
+        text = f"SELECT seq, body, strategy FROM fills {_clause(where)} ORDER BY seq {order} LIMIT ?"  # noqa: S608 parameters only
         rows = self._all(text, (*values, query.limit))
         return [FillRow(seq=row[0], fill=decode(Fill, row[1]), strategy=row[2]) for row in rows]
-
-    def fill_known(self, fill: Fill) -> bool:
-        """Tell whether this venue trade was ever booked."""
-        row = self._one(
-            "SELECT 1 FROM fills WHERE venue = ? AND market = ? AND symbol = ? AND trade_id = ? AND side = ?",
-            fill.key,
-        )
-        return row is not None
 
     def balances(self) -> dict[str, str]:
         """Return every stored balance: quantity as text, by ``venue|market|asset``."""

@@ -7,15 +7,18 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Annotated
 
-from fastapi import Header
+from fastapi.security import APIKeyHeader
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from governance.ops_api.problems import OpsRefused, problem
 
 MIN_TOKEN_LENGTH = 32
-MAX_BODY_BYTES = 1_000_000
+#: Room for as many bars as one request may bring, written with all their digits.
+MAX_BODY_BYTES = 2_000_000
+OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
 class TokenFileRefused(Exception):
@@ -42,20 +45,43 @@ def load_or_create_token(path: Path) -> str:
     return token
 
 
-class TokenRequired:
+class TokenRequired(APIKeyHeader):
     """The dependency of every route that changes something."""
 
     def __init__(self, token: str) -> None:
+        super().__init__(
+            name="X-OPS-TOKEN",
+            scheme_name="token",
+            description="The token in HOME/ops/token: whoever has it may do everything here.",
+            auto_error=False,
+        )
         self._token = token.encode()
 
-    def __call__(self, x_ops_token: Annotated[str, Header(description="The token in HOME/ops/token.")] = "") -> None:
+    async def __call__(self, request: HTTPConnection) -> str:
         """Compare in constant time.
 
         Raises:
-            OpsRefused: 401 ``TOKEN_REQUIRED``.
+            OpsRefused: ``TOKEN_REQUIRED``.
         """
-        if not hmac.compare_digest(self._token, x_ops_token.encode("utf-8", "surrogatepass")):
-            raise OpsRefused(401, "TOKEN_REQUIRED", "Send the token of HOME/ops/token as X-OPS-TOKEN.")
+        given = await super().__call__(request) or ""
+        if not hmac.compare_digest(self._token, given.encode("utf-8", "surrogatepass")):
+            raise OpsRefused("TOKEN_REQUIRED", "Send the token of HOME/ops/token as X-OPS-TOKEN.")
+        return given
+
+
+class OwnHosts:
+    """Refuses what is meant for another host: a page that made its own name point here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            host = Headers(scope=scope).get("host", "").lower().split(":")[0]
+            if host not in OWN_HOSTS:
+                await problem("HOST_NOT_ALLOWED", "Call the ops API by 127.0.0.1 or localhost.")(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:
@@ -79,7 +105,7 @@ class BodyLimit:
             size += len(chunks[-1])
             if size > MAX_BODY_BYTES:
                 detail = f"A body may have {MAX_BODY_BYTES} bytes."
-                await problem(413, "BODY_TOO_LARGE", detail)(scope, receive, send)
+                await problem("BODY_TOO_LARGE", detail)(scope, receive, send)
                 return
             more = message.get("more_body", False)
         await self._app(scope, _replay(b"".join(chunks), receive), send)

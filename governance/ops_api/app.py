@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from governance.dagster_runs import DagsterRuns
 from governance.ops_api import inference, models, training
-from governance.ops_api.access import BodyLimit, TokenRequired
+from governance.ops_api.access import BodyLimit, OwnHosts, TokenRequired
+from governance.ops_api.answers import Health
+from governance.ops_api.description import complete, refusals
 from governance.ops_api.problems import answer_with_problems
 from governance.ops_api.settings import OpsSettings
 from governance.registry import ModelRegistry
@@ -28,17 +28,23 @@ def create_app(settings: OpsSettings, token: str) -> FastAPI:
         yield
         runs.close()
 
-    app = FastAPI(title="Nautilus HMM ops API", version="1", lifespan=lifespan)
+    app = FastAPI(
+        title="Nautilus HMM ops API",
+        version="1",
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.add_middleware(BodyLimit)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    app.add_middleware(OwnHosts)
     answer_with_problems(app)
     app.include_router(models.router(registry, runs, required))
     app.include_router(training.router(registry, runs, required))
     app.include_router(inference.router(registry))
 
-    @app.get("/healthz", tags=["health"])
-    def healthz() -> dict[str, Any]:
+    @app.get("/healthz", tags=["health"], responses=refusals())
+    def healthz() -> Health:
         """Return that this process serves."""
-        return {"ok": True}
+        return Health(ok=True)
 
+    complete(app)
     return app

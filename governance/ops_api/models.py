@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
@@ -10,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from governance.dagster_runs import DagsterRuns
 from governance.ops_api.access import TokenRequired
+from governance.ops_api.answers import VERSION, ModelDetail, Models, StartedRun
+from governance.ops_api.codes import OF_DAGSTER
+from governance.ops_api.description import refusals
 from governance.registry import ModelRegistry
 
-VERSION = r"^rm-[0-9a-f]{12}$"
 Version = Annotated[str, Path(pattern=VERSION)]
+_CHANGE = ("TOKEN_REQUIRED", "MODEL_UNTRUSTED", "REQUEST_INVALID", *OF_DAGSTER)
 
 
 class _Body(BaseModel):
@@ -34,14 +36,6 @@ class RollbackBody(_Body):
     reason: str = Field(min_length=3, max_length=200)
 
 
-class StartedRun(BaseModel):
-    """A Dagster run that was started; ``poll`` says how it stands."""
-
-    run_id: str
-    job: str
-    poll: str
-
-
 def started(run_id: str, job: str) -> StartedRun:
     """Return the answer to a request that started a run."""
     return StartedRun(run_id=run_id, job=job, poll=f"/runs/{run_id}")
@@ -50,22 +44,21 @@ def started(run_id: str, job: str) -> StartedRun:
 def router(registry: ModelRegistry, runs: DagsterRuns, token: TokenRequired) -> APIRouter:
     """Return the routes about models."""
     routes = APIRouter(tags=["models"])
+    change: dict[str, Any] = {"status_code": 202, "dependencies": [Depends(token)]}
 
-    @routes.get("/models")
-    def list_models() -> dict[str, Any]:
+    @routes.get("/models", responses=refusals("MODEL_UNTRUSTED"))
+    def list_models() -> Models:
         """Return every version's card, oldest first, the champion and every move of the pointer."""
-        return {
-            "champion": registry.champion(),
-            "versions": [card.to_dict() for card in registry.versions()],
-            "history": [asdict(move) for move in registry.history()],
-        }
+        return Models(
+            champion=registry.champion(), versions=list(registry.versions()), history=list(registry.history())
+        )
 
-    @routes.get("/models/{version}")
-    def get_model(version: Version) -> dict[str, Any]:
+    @routes.get("/models/{version}", responses=refusals("MODEL_UNKNOWN", "MODEL_UNTRUSTED", "REQUEST_INVALID"))
+    def get_model(version: Version) -> ModelDetail:
         """Return one version: its card and its arrays."""
-        return {"card": registry.card(version).to_dict(), "bundle": registry.bundle(version)}
+        return ModelDetail(card=registry.card(version), bundle=dict(registry.bundle(version)))
 
-    @routes.post("/promote", status_code=202, dependencies=[Depends(token)])
+    @routes.post("/promote", **change, responses=refusals("MODEL_UNKNOWN", *_CHANGE))
     def promote(body: PromoteBody) -> StartedRun:
         """Put a version through the gates; where they allow it the engine gets it."""
         if body.version:
@@ -73,7 +66,7 @@ def router(registry: ModelRegistry, runs: DagsterRuns, token: TokenRequired) -> 
         config = {"ops": {"promotion": {"config": body.model_dump()}}}
         return started(runs.launch("promotion_job", config=config), "promotion_job")
 
-    @routes.post("/rollback", status_code=202, dependencies=[Depends(token)])
+    @routes.post("/rollback", **change, responses=refusals("NO_CHAMPION", *_CHANGE))
     def roll_back(body: RollbackBody) -> StartedRun:
         """Make the previous champion the champion again, in the engine and in the registry."""
         registry.previous()

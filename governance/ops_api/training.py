@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from governance.dagster_runs import DagsterRuns
+from governance.dagster_runs import DagsterRuns, Run
 from governance.ops_api.access import TokenRequired
-from governance.ops_api.models import VERSION, StartedRun, started
+from governance.ops_api.answers import VERSION, StartedRun
+from governance.ops_api.codes import OF_DAGSTER
+from governance.ops_api.description import refusals
+from governance.ops_api.models import started
 from governance.registry import ModelRegistry, NoChampion
 
 RunId = Annotated[str, Path(pattern=r"^[0-9a-f-]{8,64}$")]
+_PARTIAL_FIT = (
+    "TOKEN_REQUIRED",
+    "MODEL_UNKNOWN",
+    "NO_CHAMPION",
+    "MODEL_UNTRUSTED",
+    "REQUEST_INVALID",
+    *OF_DAGSTER,
+)
 
 
 class PartialFitBody(BaseModel):
@@ -28,13 +38,14 @@ class PartialFitBody(BaseModel):
 def router(registry: ModelRegistry, runs: DagsterRuns, token: TokenRequired) -> APIRouter:
     """Return the routes about training."""
     routes = APIRouter(tags=["training"])
+    change: dict[str, Any] = {"status_code": 202, "dependencies": [Depends(token)]}
 
-    @routes.post("/train", status_code=202, dependencies=[Depends(token)])
+    @routes.post("/train", **change, responses=refusals("TOKEN_REQUIRED", *OF_DAGSTER))
     def train() -> StartedRun:
         """Fit, judge and, where the gates allow, promote."""
         return started(runs.launch("training_job"), "training_job")
 
-    @routes.post("/partial_fit", status_code=202, dependencies=[Depends(token)])
+    @routes.post("/partial_fit", **change, responses=refusals(*_PARTIAL_FIT))
     def partial_fit(body: PartialFitBody) -> StartedRun:
         """Move a version's parameters toward the bars since its training; the result is a new candidate."""
         version = body.version or registry.champion()
@@ -44,9 +55,9 @@ def router(registry: ModelRegistry, runs: DagsterRuns, token: TokenRequired) -> 
         config = {"ops": {"learning": {"config": {"version": version, "memory_bars": body.memory_bars}}}}
         return started(runs.launch("partial_fit_job", config=config), "partial_fit_job")
 
-    @routes.get("/runs/{run_id}")
-    def get_run(run_id: RunId) -> dict[str, Any]:
+    @routes.get("/runs/{run_id}", responses=refusals("RUN_UNKNOWN", "REQUEST_INVALID", *OF_DAGSTER))
+    def get_run(run_id: RunId) -> Run:
         """Return how a run stands."""
-        return asdict(runs.run(run_id))
+        return runs.run(run_id)
 
     return routes

@@ -30,6 +30,9 @@ UNCLEAN = (
 )
 #: One small record after the other, looked up and not read through.
 READ_AS_A_TABLE = {"engine_service/domain/events.py"}
+JOURNAL_LISTS = {"orders", "fills", "events_after", "equity_curve", "order_history"}
+#: What stands before the dot where a list is not read aside; there the reader is a parameter, ``journal``.
+JOURNAL_ITSELF = {"core.journal", "engine.core.journal", "self.engine.core.journal", "engine_of(request).core.journal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile"}
 FORBIDDEN_IMPORTS = ("pickle", "shelve", "marshal", "dill", "cloudpickle")
 
@@ -99,6 +102,16 @@ def test_no_wait_loses_a_cancellation() -> None:
         and node.value.id == "asyncio"
     ]
     assert lossy == []
+
+
+def test_no_route_reads_a_list_of_the_journal_on_the_event_loop() -> None:
+    found = [
+        f"{source.path}:{node.lineno}"
+        for source in sources("engine_service/api")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and node.attr in JOURNAL_LISTS and ast.unparse(node.value) in JOURNAL_ITSELF
+    ]
+    assert found == []
 
 
 def test_postponed_annotations_stay_out_of_what_dagster_reads() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -100,13 +101,14 @@ class _Paced:
         self._step = 1 / per_second
         self._planned = int(per_second * seconds)
         self._sent = 0
-        self._idle: list[_PacedConnection] = []
+        # Each in its turn: one that waits too long is closed by the server.
+        self._idle: deque[_PacedConnection] = deque()
         self._began = 0.0
         self.answered: list[_PacedConnection] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def begin(self, connections: list[_PacedConnection]) -> None:
-        self._idle = connections
+        self._idle = deque(connections)
         self._began = time.perf_counter()
         self.tick()
 
@@ -122,9 +124,15 @@ class _Paced:
                 self._planned = self._sent
                 break
             self._sent += 1
-            self._idle.pop().send(request, due)
+            self._idle.popleft().send(request, due)
         if self._sent < self._planned:
             asyncio.get_running_loop().call_later(0.001, self.tick)
+
+    def lost(self, error: Exception | None) -> None:
+        """End the run where a connection ends before it."""
+        if not self.done.done():
+            self.done.set_exception(error or RuntimeError("the server closed a connection"))
+            self._planned = self._sent
 
     def free(self, connection: _PacedConnection, answered: int) -> None:
         self._idle.append(connection)
@@ -146,6 +154,9 @@ class _PacedConnection(_Connection):
 
     def close(self) -> None:
         self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pace.lost(exc)
 
     def _send(self) -> None:
         if self.latencies:

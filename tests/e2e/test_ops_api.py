@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.command_line import Running
 from tests.e2e.conftest import RunningDemo
+from tests.integration.described import held
 from tests.integration.simulated_exchange import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -22,6 +23,7 @@ def ops(demo: RunningDemo, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     address = running.line().removeprefix("ready ")
     token = (demo.home / "ops" / "token").read_text(encoding="utf-8")
     with httpx.Client(base_url=address, headers={"X-OPS-TOKEN": token}, timeout=20, trust_env=False) as client:
+        held(client)
         yield client
     assert running.end() == 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import re
 from collections.abc import Mapping
 from typing import Protocol
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from engine_service.domain.errors import ConfigurationError
+from engine_service.domain.keyed_hash import KeyedHash
 
 Scalar = str | int
 #: Text that percent-encoding leaves as it is.
@@ -41,10 +41,10 @@ class HmacSigner:
 
     def __init__(self, api_key: str, secret: str) -> None:
         self.api_key = api_key
-        self._secret = secret.encode()
+        self._keyed = KeyedHash(secret.encode())
 
     def signature(self, text: str) -> str:
-        return hmac.digest(self._secret, text.encode(), "sha256").hex()
+        return self._keyed.hex(text.encode())
 
 
 class Ed25519Signer:

@@ -10,13 +10,24 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from engine_service.api.app import mounted
+from engine_service.api.description import describe
+from tests.integration.described import Described
+
 ADMIN = "admin"
 KEYS = {"BINANCE_API_KEY": "demo", "BINANCE_API_SECRET": "demo-secret"}
+
+
+@cache
+def described() -> Described:
+    """Return the OpenAPI page that every answer is held against."""
+    return Described(describe(mounted("test")))
 
 
 def free_port() -> int:
@@ -84,11 +95,13 @@ class EngineProcess:
         return tokens[name]
 
     def call(self, method: str, path: str, *, token: str | None = ADMIN, **options: Any) -> httpx.Response:
-        """Send one request with a token by name (``None``: without)."""
+        """Send one request with a token by name (``None``: without); its answer is one that the page describes."""
         headers = dict(options.pop("headers", {}))
         if token is not None:
             headers.setdefault("Authorization", f"Bearer {self.token(token)}")
-        return httpx.request(method, self.url + path, headers=headers, timeout=15, trust_env=False, **options)
+        answer = httpx.request(method, self.url + path, headers=headers, timeout=15, trust_env=False, **options)
+        described().check(answer)
+        return answer
 
     def order(self, body: dict[str, Any], key: str, *, path: str = "/orders/market", **options: Any) -> httpx.Response:
         """Place an order under an idempotency key."""

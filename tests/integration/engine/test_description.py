@@ -9,12 +9,16 @@ import httpx
 import pytest
 
 from engine_service.api.description import BODIES, QUERIES
+from engine_service.api.order_schemas import ORDER_BODIES
 from engine_service.api.routes import ROUTES
+from engine_service.api.schema_parts import MAX_REASON
 from tests.integration.engine.process import EngineProcess
 from tests.integration.simulated_exchange import SimulatedExchange
 
 #: Stopping must be easy: nothing in a halt's query or body is held against it.
 FORGIVING = ("POST", "/control/halt")
+#: What is told as text, not as JSON.
+TEXT = {("GET", "/metrics")}
 OTHERS = ("OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "POST", "GET")
 
 
@@ -81,9 +85,48 @@ def test_a_method_that_a_route_does_not_take_is_answered_with_those_it_takes(
 
 def test_every_operation_says_how_it_refuses_and_whose_token_it_takes(page: dict[str, Any]) -> None:
     for method, path, operation in operations(page):
-        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
-        assert "422" not in operation["responses"]
-        assert ("security" in operation) == (ROUTES[(method, path)].scope is not None), (method, path)
+        access = ROUTES[(method, path)]
+        refusals = {name for name, answer in operation["responses"].items() if "problem+json" in whole(page, answer)}
+        assert {"400", "422", "500", "503"} <= refusals
+        assert ("401" in refusals) == (access.scope is not None), (method, path)
+        scopes = {scope for choice in operation.get("security", ()) for scope in choice["token"]}
+        assert scopes == ({access.scope, *access.also} if access.scope else set()), (method, path)
+
+
+def whole(page: dict[str, Any], part: dict[str, Any]) -> str:
+    """Return an answer of the page as text, with what it refers to."""
+    name = part.get("$ref", "").rpartition("/")[2]
+    return str(page["components"]["responses"][name] if name else part)
+
+
+def test_every_operation_and_every_success_has_a_name_of_its_own(page: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(page)]
+    assert len(names) == len(set(names))
+    for method, path, operation in operations(page):
+        for status, answer in operation["responses"].items():
+            if status < "300":
+                (content,) = answer["content"].values()
+                assert content["schema"].get("$ref") or (method, path) in TEXT, (method, path, status)
+
+
+def test_nothing_in_an_answer_is_left_open(page: dict[str, Any]) -> None:
+    for name, schema in page["components"]["schemas"].items():
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False, name
+            optional = set(schema["properties"]) - set(schema.get("required", ()))
+            assert not optional or name in {"Problem", "BracketView", "Frame", *ORDER_BODIES}, (name, optional)
+        for field, part in schema.get("properties", {}).items():
+            assert set(part) & {"type", "$ref", "anyOf", "enum"}, (name, field, part)
+
+
+def test_the_page_is_written_once_and_not_sent_to_whom_has_it(engine: EngineProcess) -> None:
+    for path in ("/openapi.json", "/docs"):
+        first = engine.call("GET", path, token=None)
+        assert first.status_code == 200
+        again = engine.call("GET", path, token=None, headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+        other = engine.call("GET", path, token=None, headers={"If-None-Match": '"other"'})
+        assert (other.status_code, other.content) == (200, first.content)
 
 
 def test_a_number_where_text_belongs_is_refused_and_the_engine_lives_on(engine: EngineProcess) -> None:
@@ -92,6 +135,22 @@ def test_a_number_where_text_belongs_is_refused_and_the_engine_lives_on(engine: 
     taken = call(engine, "PUT", "/risk/config", {"order_rate_per_min": 31, "reason": "a quiet day"})
     assert (taken.status_code, taken.json()["order_rate_per_min"]) == (200, "31")
     assert engine.call("GET", "/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/control/flatten", {}),
+        ("POST", "/control/resume", {}),
+        ("PUT", "/strategies/ma_cross", {"enabled": False}),
+        ("PUT", "/risk/config", {"order_rate_per_min": 30}),
+        ("PUT", "/advice", {"sizes": [], "valid_s": "1"}),
+        ("DELETE", "/league/rm-0", {}),
+    ],
+)
+def test_a_reason_is_as_long_as_the_page_says(engine: EngineProcess, method: str, path: str, body: Any) -> None:
+    answer = call(engine, method, path, {**body, "reason": "x" * (MAX_REASON + 1)})
+    assert (answer.status_code, answer.json()["code"]) == (422, "STRING_TOO_LONG"), answer.text
 
 
 def test_what_is_not_halted_cannot_be_resumed(engine: EngineProcess) -> None:

@@ -7,21 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
-import numpy as np
 import pytest
 
-from governance.model_card import content_version
-from strategies.contracts import Bar
-from strategies.features import FEATURE_SCHEMA, compute
 from strategies.league import Standing, replay
 from strategies.regime_policy import PolicyOptions
-from strategies.regimes.fit import FitOptions, fit
 from strategies.regimes.model import RegimeModel
+from tests.integration.engine.models import SYMBOL, bundle, klines, trained
 from tests.integration.engine.process import EngineProcess
 from tests.integration.simulated_exchange import SimulatedExchange
 
-SYMBOL = "BTCUSDT.BINANCE"
 pytestmark = pytest.mark.slow
 
 
@@ -35,33 +29,7 @@ def engine(exchange: SimulatedExchange, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def model(exchange: SimulatedExchange) -> RegimeModel:
-    bars = klines(exchange, 1000)
-    columns = [np.array([getattr(bar, name) for bar in bars]) for name in ("open", "high", "low", "close", "volume")]
-    return fit(compute(*columns), np.array([bar.open_at_ms for bar in bars]), 1000, FitOptions(candidates=(2,)))[0]
-
-
-def klines(exchange: SimulatedExchange, limit: int) -> list[Bar]:
-    params = {"symbol": "BTCUSDT", "interval": "1s", "limit": str(limit)}
-    rows = httpx.get(f"{exchange.url}/api/v3/klines", params=params, trust_env=False).json()
-    now_ms = time.time() * 1000
-    names = ("open_at_ms", "open", "high", "low", "close", "volume")
-    return [
-        Bar(symbol=SYMBOL, close_at_ms=row[6], **dict(zip(names, [row[0], *map(float, row[1:6])], strict=True)))
-        for row in rows
-        if row[6] < now_ms
-    ]
-
-
-def bundle(model: RegimeModel, seed: int) -> dict[str, Any]:
-    symbols = {SYMBOL: replace(model, seed=seed).to_dict()}
-    return {
-        "version": content_version(symbols),
-        "kind": "gaussian_hmm",
-        "interval": "1s",
-        "feature_schema": FEATURE_SCHEMA,
-        "created_at": "2026-01-01T00:00:00+00:00",
-        "symbols": symbols,
-    }
+    return trained(exchange)
 
 
 def after_bars(engine: EngineProcess, version: str, bars: int) -> dict[str, Any]:

@@ -17,10 +17,13 @@ import numpy as np
 import pytest
 
 from governance.model_card import ModelCard, content_version
+from governance.ops_api.access import MAX_BODY_BYTES
+from governance.ops_api.inference import MAX_BARS
 from governance.registry import ModelRegistry
 from strategies.features import WARM_UP, compute
 from strategies.regimes.filtering import filter_batch
 from strategies.regimes.hierarchy import HierarchicalModel
+from tests.integration.described import held
 from tests.integration.simulated_exchange import ROOT, free_port
 from tests.unit.strategies.regimes.models import gaussian_model
 
@@ -62,10 +65,10 @@ def register(home: Path, symbols: dict[str, Any], interval: str = "1m") -> str:
     return version
 
 
-def start(home: Path, *, port: int | None = None) -> tuple[subprocess.Popen[str], str]:
+def start(home: Path, *, port: int | None = None, dagster_url: str = "") -> tuple[subprocess.Popen[str], str]:
     """Start the process; return it and its first line of output."""
     command = [sys.executable, "-m", "governance.ops_api.main", "--home", str(home), "--port", str(port or free_port())]
-    command += ["--dagster-url", f"http://127.0.0.1:{free_port()}"]
+    command += ["--dagster-url", dagster_url or f"http://127.0.0.1:{free_port()}"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NHMM_")}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -80,6 +83,7 @@ def ops(home: Path) -> Iterator[httpx.Client]:
     assert line.startswith("ready http://127.0.0.1:")
     token = (home / "ops" / "token").read_text(encoding="utf-8")
     with httpx.Client(base_url=line.split()[1], headers={"X-OPS-TOKEN": token}, trust_env=False) as client:
+        held(client)
         yield client
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
@@ -199,11 +203,26 @@ def test_a_price_that_is_none_names_its_field_and_repeats_nothing(ops: httpx.Cli
 
 
 def test_what_is_too_large_is_refused_before_it_is_read(ops: httpx.Client) -> None:
-    refused(ops.post("/infer", content=b"[" * 1_100_000), 413, "BODY_TOO_LARGE")
+    refused(ops.post("/infer", content=b"[" * (MAX_BODY_BYTES + 1)), 413, "BODY_TOO_LARGE")
+
+
+def test_as_many_bars_as_the_page_allows_can_be_sent(ops: httpx.Client) -> None:
+    given = bars(MAX_BARS)
+    assert len(ops.post("/infer", json={"symbol": SYMBOL, "bars": given}).json()["posteriors"]) > MAX_BARS - WARM_UP
+
+
+def test_a_defect_is_a_problem_document_too(tmp_path: Path) -> None:
+    (tmp_path / "registry" / "versions").mkdir(parents=True)
+    (tmp_path / "registry" / "champion.json").mkdir()
+    process, line = start(tmp_path)
+    with httpx.Client(base_url=line.split()[1], trust_env=False) as client:
+        assert refused(client.get("/models"), 500, "INTERNAL")["request_id"]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
 
 
 def test_a_foreign_host_gets_no_answer(ops: httpx.Client) -> None:
-    assert ops.get("/models", headers={"Host": "attacker.example"}).status_code == 400
+    refused(ops.get("/models", headers={"Host": "attacker.example"}), 400, "HOST_NOT_ALLOWED")
     assert refused(ops.get("/nothing"), 404, "ROUTE_UNKNOWN")
 
 

@@ -48,7 +48,7 @@ class RecordedEngine:
 
     def events(self, after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
         page = list(enumerate(self.log, start=1))[after : after + limit]
-        return [event_view(Recorded(seq=seq, event=event)) for seq, event in page]
+        return [dict(event_view(Recorded(seq=seq, event=event))) for seq, event in page]
 
     def get_portfolio(self) -> dict[str, Any]:
         return {"seq": len(self.log)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -256,6 +257,29 @@ async def test_a_venue_that_does_not_answer_is_told_and_changes_nothing() -> Non
     found = await compare(core)
     assert (found.ok, found.error) == (False, "VENUE_DOWN")
     assert "BINANCE" not in core.reconciled_at_ms
+
+
+async def test_callers_have_their_turn_while_many_trades_are_compared() -> None:
+    core = make_core()
+    await submit(core, market_order(), mark_of())
+    trade = fake(core).trades[0]
+    fake(core).trades += [replace(trade, trade_id=str(5_000 + n)) for n in range(500)]
+    fake(core).trades += [replace(trade, trade_id=str(6_000 + n), venue_order_id=f"v{n}") for n in range(500)]
+    turns = 0
+
+    async def other_work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(other_work())
+    quiet = make_core()
+    await compare(quiet)
+    without, turns = turns, 0
+    await compare(core)
+    other.cancel()
+    assert turns >= without + 9
 
 
 async def test_two_comparisons_at_once_are_refused() -> None:
