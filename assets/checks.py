@@ -15,7 +15,6 @@ from assets.quality_rules import (
     fill_batch,
     fill_suite,
 )
-from assets.settings import ResearchSettings
 from assets.tables import BARS, FEATURE_ROWS, FILLS
 from warehouse.store import Warehouse
 from warehouse.table_spec import TableSpec
@@ -24,15 +23,12 @@ from warehouse.table_spec import TableSpec
 @dg.asset_check(asset="bars", blocking=True, description="Prices, volumes and times of closed bars are possible.")
 def bars_are_sound(
     context: dg.AssetCheckExecutionContext,
-    settings: dg.ResourceParam[ResearchSettings],
     warehouse: dg.ResourceParam[Warehouse],
     clock: dg.ResourceParam[Clock],
 ) -> dg.AssetCheckResult:
     days = days_of_check(context, _stored(warehouse, BARS))
     now_ms = clock.now_ms()
-    return _result(
-        check_days(warehouse, BARS, days, bar_suite(), lambda rows: bar_batch(rows, settings.bar_ms, now_ms))
-    )
+    return _result(check_days(warehouse, BARS, days, bar_suite(), lambda rows: bar_batch(rows, now_ms)))
 
 
 @dg.asset_check(asset="features", blocking=True, description="Feature rows are complete, finite and unique.")

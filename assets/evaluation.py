@@ -14,7 +14,7 @@ from assets.feature_table import Series, newest_series
 from assets.fitting import WalkOutcome, WalkTask, walk_symbol
 from assets.intervals import day_of, utc
 from assets.kinds import bars_behind, judge_kinds, kind_rows
-from assets.plots import equity_picture, regime_picture
+from assets.plots import MAX_BYTES, equity_picture, regime_picture
 from assets.ports import Clock, Compute
 from assets.scoring import ALL, evaluation_rows, portfolio_curve, symbol_curve
 from assets.settings import ResearchSettings
@@ -128,7 +128,7 @@ def _pictures(
     judged = [(walk.symbol, walk.report) for walk in walks if walk.report is not None]
     curves = {symbol: symbol_curve(series[symbol], report) for symbol, report in judged}
     pictures = {"equity of all symbols": equity_picture("all symbols", portfolio_curve(list(curves.values())))}
-    most = PICTURES_BYTES // max(1, 2 * len(judged))
+    most = min(MAX_BYTES, PICTURES_BYTES // max(1, 2 * len(judged)))
     for symbol, report in judged:
         curve = curves[symbol]
         prices = _closes(warehouse, settings, symbol, curve.open_ms)

@@ -17,8 +17,15 @@ from strategies.regimes.bar_table import PRICES, BarTable, check_bars
 from strategies.regimes.hierarchy import AnyModel, read_model
 from strategies.regimes.model import RegimeModel
 from strategies.regimes.options import FitRefused
-from strategies.research.lookahead import Leak
-from strategies.research.lookahead_proof import pipeline_of, prove, prove_table, row_scaler_leaks
+from strategies.research.lookahead_proof import (
+    NO_ONE_SCALER,
+    SPAN_DIFFERS,
+    ScalerCheck,
+    check_row_scaler,
+    pipeline_of,
+    prove,
+    prove_table,
+)
 from warehouse.store import Warehouse
 
 #: A leak shows in any stretch: the newest bars of each symbol are enough, and quick.
@@ -71,7 +78,7 @@ def prove_symbol(
         proof = prove(bars, pipeline_of(model), CUTS)
     except (FitRefused, ValueError) as refused:
         return {"symbol": symbol, "checked": 0, "leaks": [], "reason": str(refused), "scaler_checked": False}
-    scaler = training_scaler_leaks(warehouse, settings, symbol, model)
+    scaler, ended_ms = training_scaler(warehouse, settings, symbol, model)
     found = [(leak, int(bars.open_ms[leak.at])) for leak in (*source.leaks, *proof.leaks)]
     leaks = [
         {
@@ -81,26 +88,23 @@ def prove_symbol(
             # A value that comes or goes with the future has no finite difference.
             "difference": leak.difference if math.isfinite(leak.difference) else None,
         }
-        for leak, at_ms in (*found, *(scaler or ()))
+        for leak, at_ms in (*found, *((leak, ended_ms) for leak in scaler.leaks))
     ]
     return {
         "symbol": symbol,
         "checked": source.checked + proof.checked,
         "leaks": leaks,
-        "reason": "",
-        "scaler_checked": scaler is not None,
+        "reason": scaler.differs,
+        "scaler_checked": not scaler.lacks,
     }
 
 
-def training_scaler_leaks(
+def training_scaler(
     warehouse: Warehouse, settings: ResearchSettings, symbol: str, model: AnyModel
-) -> list[tuple[Leak, int]] | None:
-    """Return the features whose scaler knew other rows than those of its training, each with the end of the training.
-
-    ``None`` where the stored rows are no longer those that it was trained on, and for a hierarchy.
-    """
+) -> tuple[ScalerCheck, int]:
+    """Return what the stored rows of a model's training say of its scaler, and when the training ended (UTC ms)."""
     if not isinstance(model, RegimeModel):
-        return None
+        return ScalerCheck(lacks=NO_ONE_SCALER), 0
     series, _ = newest_series(
         warehouse,
         [symbol],
@@ -110,8 +114,10 @@ def training_scaler_leaks(
         bars=settings.training.window_bars,
         until_ms=model.trained_to_ms - settings.bar_ms,
     )
-    leaks = row_scaler_leaks(series[0].rows, series[0].open_ms, settings.bar_ms, model) if series else None
-    return None if leaks is None else [(leak, int(series[0].open_ms[leak.at])) for leak in leaks]
+    if not series:
+        return ScalerCheck(lacks=SPAN_DIFFERS), 0
+    found = check_row_scaler(series[0].rows, series[0].open_ms, settings.bar_ms, model)
+    return found, model.trained_to_ms - settings.bar_ms
 
 
 def newest_bars(warehouse: Warehouse, settings: ResearchSettings, symbol: str) -> pl.DataFrame:

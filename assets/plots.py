@@ -33,7 +33,7 @@ def regime_picture(
         open_ms: bar opens, shape (T,), UTC ms.
         price: closes, shape (T,), quote units.
         posteriors: filtered, shape (T, K).
-        most: bytes of Markdown; never more than ``MAX_BYTES``.
+        most: bytes of Markdown; a page of its own has room for more than ``MAX_BYTES``.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  # a second to load, and only plots need it
 
@@ -72,7 +72,7 @@ def equity_picture(title: str, curve: Curve, most: int = MAX_BYTES) -> str:
         linestyle="--",
         label="buy and hold",
     )
-    axes.set_title(f"{title}: equity, walk-forward", fontsize=9, loc="left")
+    axes.set_title(f"{title}: equity, out of sample", fontsize=9, loc="left")
     axes.legend(frameon=False, fontsize=8)
     axes.set_xlabel("hours since the first judged bar", fontsize=8)
     return _markdown(figure, [axes], f"equity of {title}", most)
@@ -159,10 +159,10 @@ def _markdown(figure: "Figure", axes: Sequence["Axes"], alt: str, most: int = MA
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.tick_params(labelsize=7)
-    for dpi in (80, 65, 50, 40, 30, 22):
+    for dpi in (*((130,) if most > MAX_BYTES else ()), 80, 65, 50, 40, 30, 22):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi)
         encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-        if len(encoded) <= min(most, MAX_BYTES):
+        if len(encoded) <= most:
             break
     return f"![{alt}](data:image/png;base64,{encoded})"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from assets.intervals import INTERVAL_MS
 from strategies.features import FEATURE_SCHEMA, FEATURES
 from warehouse.quality import Expectation, Finding, QualityReport, Suite, validate
 from warehouse.store import Warehouse
@@ -42,6 +43,7 @@ def bar_suite() -> Suite:
             *(_at_least("high", name) for name in ("open", "close", "low")),
             *(_at_least(name, "low") for name in ("open", "close")),
             *(_between(name, 0.0) for name in ("volume", "quote_volume", "trades")),
+            Expectation(_IN_SET, {"column": "interval", "value_set": sorted(INTERVAL_MS)}),
             _between("off_grid_ms", 0, 0),
             _between("days_off", 0, 0),
             _between("future_ms", -_HUGE, 0),
@@ -54,9 +56,13 @@ def bar_suite() -> Suite:
     )
 
 
-def bar_batch(bars: pl.DataFrame, step_ms: int, now_ms: int) -> pl.DataFrame:
-    """Return bars with the derived columns that the suite looks at."""
+def bar_batch(bars: pl.DataFrame, now_ms: int) -> pl.DataFrame:
+    """Return bars with the derived columns that the suite looks at; each is judged by the grid of its own interval.
+
+    A day may hold bars of several lengths: those that were fetched before another length was configured stay.
+    """
     open_ms = pl.col("open_at").dt.epoch("ms")
+    step_ms = pl.col("interval").replace_strict(INTERVAL_MS, default=None, return_dtype=pl.Int64)
     return bars.select(
         "symbol", "market", "interval", "open", "high", "low", "close", "volume", "quote_volume", "trades",
         open_ms.alias("open_ms"),

@@ -31,6 +31,7 @@ from engine_service.runtime.market_feed import FeedPorts, MarketFeed
 from engine_service.runtime.metric_projection import MetricProjection, bus_drop_counter, bus_failure_counter
 from engine_service.runtime.own_orders import submit_own
 from engine_service.runtime.regime_tape import RegimeTape
+from engine_service.runtime.step_watch import StepWatch
 from engine_service.runtime.stop_outs import StopOuts
 from engine_service.runtime.strategy_config import load_strategies
 from engine_service.runtime.strategy_loop import StrategyLoop
@@ -154,7 +155,9 @@ def _assemble(
     async def send(request: OrderRequest, key: str) -> None:
         await submit_own(core, request, key)
 
-    loop = StrategyLoop(core, lambda: engine.feed, market, configs, send, tape)
+    steps = metrics.histogram("nhmm_strategy_step_seconds")
+    watch = StepWatch(core, lambda strategy, seconds: steps.labels(strategy).observe(seconds))
+    loop = StrategyLoop(core, lambda: engine.feed, market, configs, send, tape, watch)
     stop_outs = StopOuts(core)
     supervisor = Supervisor(
         lambda name: metrics.counter("nhmm_task_failures_total").labels(name).inc(),

@@ -14,6 +14,8 @@ from strategies.features import FEATURE_SCHEMA
 
 MODEL, CARD, SEAL = "model.json", "card.json", "seal.json"
 BUNDLE_PARTS = frozenset({"version", "kind", "interval", "feature_schema", "created_at", "symbols"})
+#: What the card says as well: a bundle that says another thing is not the one that the card describes.
+TOLD_TWICE = ("version", "kind", "interval", "feature_schema", "created_at")
 _MAX_MODEL_BYTES = 50_000_000
 
 
@@ -41,13 +43,17 @@ def read_model_folder(folder: Path) -> tuple[dict[str, Any], ModelCard]:
 
     Raises:
         ModelUntrusted: a file is missing, cannot be read, does not match its seal, lacks a part or holds one too many,
-            or arrays and card belong to different versions or features.
+            or arrays and card do not say the same of what both tell.
     """
     bundle, card = read_bundle(folder), read_card(folder)
     if set(bundle) != BUNDLE_PARTS:
         raise ModelUntrusted(f"{folder.name}: {MODEL} has exactly these parts: {', '.join(sorted(BUNDLE_PARTS))}")
-    if bundle["version"] != card.version:
-        raise ModelUntrusted(f"{folder.name}: the arrays belong to another version")
+    for name in TOLD_TWICE:
+        if bundle[name] != getattr(card, name):
+            told = f"{str(bundle[name])[:40]!r} in {MODEL} and {str(getattr(card, name))[:40]!r} in {CARD}"
+            raise ModelUntrusted(f"{folder.name}: {name} is {told}; train the model again")
+    if set(bundle["symbols"]) != set(card.symbols):
+        raise ModelUntrusted(f"{folder.name}: {MODEL} and {CARD} hold other symbols; train the model again")
     if not bundle["feature_schema"] == card.feature_schema == FEATURE_SCHEMA:
         raise ModelUntrusted(f"{folder.name}: its features are not those of the schema {FEATURE_SCHEMA}")
     return bundle, card

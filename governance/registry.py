@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from governance.model_card import ModelCard, content_version
-from governance.model_folder import ModelUntrusted, read_bundle, read_card, write_durably, write_model
+from governance.model_folder import ModelUntrusted, read_card, read_model_folder, write_durably, write_model
 
 __all__ = ["ModelRegistry", "ModelUnknown", "ModelUntrusted", "NoChampion", "Promotion"]
 
@@ -112,7 +112,7 @@ class ModelRegistry:
             ModelUnknown: it is not registered.
             ModelUntrusted: its files do not match their seal.
         """
-        bundle = read_bundle(self._version(version))
+        bundle, _ = read_model_folder(self._version(version))
         if bundle["version"] != version:
             raise ModelUntrusted(f"{version}: the arrays belong to another version")
         return bundle

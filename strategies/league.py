@@ -71,10 +71,14 @@ class Challenger:
 
     def warm(self, bars: Sequence[Bar]) -> None:
         """Run past bars through features and filter; they are not judged."""
-        if bars:
-            self._policy.warm(bars)
-            self._warm_from_ms = bars[0].open_at_ms
-            self._close = bars[-1].close
+        for bar in bars:
+            self.warm_one(bar)
+
+    def warm_one(self, bar: Bar) -> None:
+        """Run one past bar through features and filter."""
+        self._policy.observe(bar)
+        self._warm_from_ms = self._warm_from_ms or bar.open_at_ms
+        self._close = bar.close
 
     def on_bar(self, bar: Bar) -> None:
         """Judge a closed live bar, then decide on the exposure of the next."""
@@ -85,8 +89,7 @@ class Challenger:
             self._first_open_ms = self._first_open_ms or bar.open_at_ms
             self._last_open_ms = bar.open_at_ms
         else:
-            self._warm_from_ms = bar.open_at_ms
-            self._policy.warm([bar])
+            self.warm_one(bar)
         self._close = bar.close
 
     def _decide(self, bar: Bar) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,15 @@ from numpy.typing import NDArray
 
 from strategies.contracts import Bar, Signal
 from strategies.rolling import rolling_sums
+from strategies.track_record import TrackRecord
 
 STRATEGY_ID = "ma_cross"
 #: Price units per quote unit; venues write prices with at most eight decimals.
 UNITS = 1e8
 _LARGEST = 2.0**62
 _LARGEST_FLOAT = 2.0**53
+#: Bars whose crossings confidence rests on, the slow window's included: fewer than an engine reads when it starts.
+MEMORY_BARS = 490
 #: Closes read at a time: sums of so many stay in the processor's cache.
 _PIECE = 16_384
 
@@ -86,11 +88,11 @@ class MovingAverageCross:
         _check_windows(fast, slow)
         self._fast = fast
         self._slow = slow
-        self._closes: deque[float] = deque(maxlen=slow)
         self._units: deque[int] = deque(maxlen=slow)
         self._fast_sum = 0
         self._slow_sum = 0
         self._was_above: bool | None = None
+        self._record = TrackRecord(max(0, MEMORY_BARS - slow))
 
     @property
     def strategy_id(self) -> str:
@@ -103,23 +105,26 @@ class MovingAverageCross:
     def on_bar(self, bar: Bar) -> Signal | None:
         """Take a closed bar; a signal comes only at the bar of a crossing."""
         self._take(bar.close)
-        if len(self._closes) < self._slow:
+        self._record.next_bar()
+        if len(self._units) < self._slow:
             return None
         above = self._fast_sum * self._slow > self._slow_sum * self._fast
         crossed = self._was_above is not None and above != self._was_above
         self._was_above = above
         if not crossed:
             return None
+        self._record.signal(bar.close, above)
         return Signal(
             strategy=STRATEGY_ID,
             symbol=bar.symbol,
             at_ms=bar.close_at_ms,
             target=1.0 if above else -1.0,
-            confidence=self._confidence(list(self._closes)),
+            confidence=self._record.confidence,
             why={
                 "fast": f"{self._fast_sum / self._fast / UNITS:.10g}",
                 "slow": f"{self._slow_sum / self._slow / UNITS:.10g}",
                 "crossed": "up" if above else "down",
+                **self._record.why,
             },
         )
 
@@ -132,16 +137,3 @@ class MovingAverageCross:
         self._fast_sum += units
         self._slow_sum += units
         self._units.append(units)
-        self._closes.append(close)
-
-    @staticmethod
-    def _confidence(closes: list[float]) -> float:
-        """Return how decisive the move is: the last closes' drift against their noise, through the normal's tail.
-
-        A crossing is weak evidence by itself, so the scale starts at 0.55.
-        """
-        steps = [math.log(after / before) for before, after in pairwise(closes)]
-        mean = sum(steps) / len(steps)
-        spread = math.sqrt(sum((step - mean) ** 2 for step in steps) / max(1, len(steps) - 1))
-        score = abs(mean) / spread * math.sqrt(len(steps)) if spread > 0 else 0.0
-        return 0.55 + 0.45 * math.erf(score / math.sqrt(2.0))

@@ -98,11 +98,11 @@ class RegimePolicy:
     def warm(self, bars: Sequence[Bar]) -> None:
         """Run past bars through features and filter, without signals: for a start and for a model swap."""
         for bar in bars:
-            self._observe(bar)
+            self.observe(bar)
 
     def on_bar(self, bar: Bar) -> Signal | None:
         """Take a closed bar; a signal comes where the wanted exposure moved by more than the hysteresis."""
-        posterior = self._observe(bar)
+        posterior = self.observe(bar)
         if posterior is None:
             return None
         likeliest = max(posterior)
@@ -136,7 +136,8 @@ class RegimePolicy:
         lacked = self._calibration.fallback
         return {"confidence_scale": f"raw: {lacked}" if lacked else "calibrated"}
 
-    def _observe(self, bar: Bar) -> tuple[float, ...] | None:
+    def observe(self, bar: Bar) -> tuple[float, ...] | None:
+        """Run one bar through features and filter, without a signal; return the posterior, ``None`` in warm-up."""
         row = self._features.push(bar)
         return None if row is None else self._filter.step(row.tolist())
 

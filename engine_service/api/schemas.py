@@ -21,8 +21,7 @@ from engine_service.storage.codec import KINDS
 _PARTLY: Final = (Problem, BracketView, Frame)
 _FACTS: Final[tuple[type[msgspec.Struct], ...]] = (Fill, *KINDS.values())
 _OPTIONAL: Final = {shape.__name__: shape.__optional_keys__ for shape in _PARTLY} | {
-    kind.__name__: frozenset(field.name for field in fields(kind) if field.default is msgspec.UNSET)
-    for kind in _FACTS
+    kind.__name__: frozenset(field.name for field in fields(kind) if field.default is msgspec.UNSET) for kind in _FACTS
 }
 
 

@@ -12,6 +12,7 @@ from engine_service.domain.money import ZERO
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.model_bundle import ModelBundle, read_bundle
+from engine_service.runtime.step_watch import StepWatch
 from strategies.contracts import Bar
 from strategies.league import Challenger, Standing
 from strategies.regime_policy import PolicyOptions
@@ -27,13 +28,24 @@ class ShadowLeague:
     """Every version that is judged now, the champion among them; judging begins anew with each start."""
 
     def __init__(
-        self, core: EngineCore, feed: Callable[[], MarketFeed], options: PolicyOptions, cost_bps: float
+        self,
+        core: EngineCore,
+        feed: Callable[[], MarketFeed],
+        options: PolicyOptions,
+        cost_bps: float,
+        watch: StepWatch,
+        limit_s: float,
     ) -> None:
-        """``cost_bps`` is paid per unit of exposure changed; ``feed`` warms a new challenger."""
+        """``cost_bps`` is paid per unit of exposure changed; ``feed`` warms a new challenger.
+
+        A challenger that fails, or whose steps are longer than ``limit_s`` too often by ``watch``, is put out.
+        """
         self._core = core
         self._feed = feed
         self.options = options
         self.cost_bps = cost_bps
+        self._watch = watch
+        self._limit_s = limit_s
         self._members: dict[str, dict[str, Challenger]] = {}
         self.champion = ""
 
@@ -101,10 +113,10 @@ class ShadowLeague:
             self._members.pop(version, None)
 
     def on_bar(self, bar: Bar) -> None:
-        """Let every member judge and decide."""
-        for desks in self._members.values():
+        """Let every member judge and decide; one that fails or is too slow keeps no other from its bar."""
+        for version, desks in list(self._members.items()):
             if bar.symbol in desks:
-                desks[bar.symbol].on_bar(bar)
+                self._step(version, desks[bar.symbol].on_bar, bar)
 
     def standings(self) -> list[Standing]:
         """Return every member's standing by symbol."""
@@ -112,12 +124,38 @@ class ShadowLeague:
 
     def _join(self, bundle: ModelBundle) -> None:
         feed = self._feed()
-        desks: dict[str, Challenger] = {}
-        for symbol, model in bundle.models.items():
-            if symbol in feed.symbols:
-                desks[symbol] = Challenger(symbol, model, bundle.version, self.options, self.cost_bps)
-                desks[symbol].warm(feed.history(symbol))
+        desks = {
+            symbol: Challenger(symbol, model, bundle.version, self.options, self.cost_bps)
+            for symbol, model in bundle.models.items()
+            if symbol in feed.symbols
+        }
         self._members[bundle.version] = desks
+        for symbol, desk in desks.items():
+            for bar in feed.history(symbol):
+                if bundle.version not in self._members:
+                    return
+                self._step(bundle.version, desk.warm_one, bar)
+
+    def _step(self, version: str, step: Callable[[Bar], None], bar: Bar) -> None:
+        name, began_s = PREFIX + version, self._watch.now_s()
+        try:
+            step(bar)
+        except Exception as error:  # noqa: BLE001  # whatever it did wrong, the strategies and the others go on
+            _log.exception("a challenger failed", version=version, symbol=bar.symbol)
+            failure = f"{bar.symbol}: {type(error).__name__}: {error}"[:200]
+        else:
+            took_s = self._watch.now_s() - began_s
+            failure = self._watch.failure(name, bar.symbol, took_s, self._limit_s, label="league")
+        if failure:
+            self._put_out(version, failure)
+
+    def _put_out(self, version: str, failure: str) -> None:
+        """Judge it no more; where it came in by a person, that is journaled, and it is out after a restart too."""
+        self._members.pop(version, None)
+        now, name = self._core.clock.now_ms(), PREFIX + version
+        self._core.record(e.Anomaly(at_ms=now, kind="challenger_failed", subject=name, detail=failure))
+        if self._is_challenger(version):
+            self._core.record(self._switch(version, on=False, principal="engine", reason=f"it failed: {failure}"))
 
     def _is_challenger(self, version: str) -> bool:
         settings = self._core.state.strategy(PREFIX + version)

@@ -30,6 +30,12 @@ class StrategyConfig(BaseModel):
     confidence_gate: float = Field(0.5, ge=0, le=1, description="Least posterior that acts (hmm_regime).")
     round_trip_cost_bps: float = Field(25.0, ge=0, le=1000, description="Cost a regime must earn (hmm_regime).")
     gate: float = Field(0.6, gt=0, le=1, description="Least agreement that opens exposure (ensemble).")
+    step_limit_ms: float = Field(
+        100.0,
+        gt=0,
+        le=10_000,
+        description="A longer step is slow; 3 of the last 20 stand the strategy down.",
+    )
     brackets: bool = Field(True, description="Whether filled entries get take-profit and stop-loss.")
     take_profit_bps: Decimal = Field(Decimal(20), gt=0, le=10_000, description="Take-profit distance.")
     stop_loss_bps: Decimal = Field(Decimal(30), gt=0, le=10_000, description="Stop-loss distance.")

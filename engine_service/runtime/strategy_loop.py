@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -23,6 +23,7 @@ from engine_service.runtime.regime_tape import RegimeObservation, RegimeTape
 from engine_service.runtime.shadow_league import ShadowLeague
 from engine_service.runtime.signal_check import SignalCheck
 from engine_service.runtime.sleeve import Sleeve, order_for
+from engine_service.runtime.step_watch import StepWatch
 from engine_service.runtime.strategy_config import StrategyConfig
 from strategies import ensemble as ensembles
 from strategies import ma_cross, regime_policy
@@ -55,6 +56,7 @@ class StrategyLoop:
         configs: Mapping[str, StrategyConfig],
         submit: Submit,
         tape: RegimeTape,
+        watch: StepWatch,
     ) -> None:
         """``feed_history`` gives the feed (built after this loop), whose past bars warm a new model."""
         self._core = core
@@ -67,8 +69,12 @@ class StrategyLoop:
         self._busy: set[tuple[str, str]] = set()
         self._bundle: ModelBundle | None = None
         self._check = SignalCheck(core)
+        self._watch = watch
+        #: Too slow: they are not even shown bars, until a person switches them on and they begin anew.
+        self._rested: set[str] = set()
         one_way_bps = configs[regime_policy.STRATEGY_ID].round_trip_cost_bps / 2.0
-        self.league = ShadowLeague(core, feed_history, self._policy_options(), one_way_bps)
+        limit_s = self._limit_s(regime_policy.STRATEGY_ID)
+        self.league = ShadowLeague(core, feed_history, self._policy_options(), one_way_bps, watch, limit_s)
         self.running = False
 
     @property
@@ -80,9 +86,7 @@ class StrategyLoop:
         """Run the feed's past bars through every strategy, without acting on them."""
         feed = self._feed()
         for symbol in feed.symbols:
-            desk = self._desk(symbol)
-            for bar in feed.history(symbol):
-                desk.cross.on_bar(bar)
+            self._warmed(ma_cross.STRATEGY_ID, self._desk(symbol).cross.on_bar, feed.history(symbol))
         if self._bundle is not None:
             self.swap_model(self._bundle)
         self.league.restore()
@@ -95,7 +99,7 @@ class StrategyLoop:
             if symbol not in feed.symbols:
                 continue
             policy = regime_policy.RegimePolicy(model, bundle.version, options)
-            policy.warm(feed.history(symbol))
+            self._warmed(regime_policy.STRATEGY_ID, policy.observe, feed.history(symbol))
             self._desk(symbol).policy = policy
         self._bundle = bundle
         self.league.crown(bundle)
@@ -123,12 +127,15 @@ class StrategyLoop:
         await self._act(signal, bar)
 
     def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
+        self._wake()
         members = [self._asked(ma_cross.STRATEGY_ID, desk.cross, bar)]
         if desk.policy is not None:
             members.append(self._asked(regime_policy.STRATEGY_ID, desk.policy, bar))
+        if desk.policy is not None and regime_policy.STRATEGY_ID not in self._rested:
             self._observe(desk.policy, bar)
         spoken = [signal for signal in members if signal is not None and self._enabled(signal.strategy)]
-        desk.combined.weights = {name: float(self._weight(name)) for name in self._configs}
+        # What is off has no voice either: its last word would count for ever.
+        desk.combined.weights = {name: float(self._weight(name)) for name in self._configs if self._enabled(name)}
         combined = [desk.combined.on_signal(signal) for signal in spoken]
         if self._enabled(ensembles.STRATEGY_ID):
             spoken += [signal for signal in combined if signal is not None]
@@ -136,6 +143,9 @@ class StrategyLoop:
 
     def _asked(self, name: str, strategy: Strategy, bar: Bar) -> Signal | None:
         """Show a strategy its bar. One that fails is switched off until a person switches it on; all others go on."""
+        if name in self._rested:
+            return None
+        began_s = self._watch.now_s()
         try:
             signal = strategy.on_bar(bar)
         except Exception as error:  # noqa: BLE001  # whatever it did wrong, market data and the others go on
@@ -143,10 +153,41 @@ class StrategyLoop:
             if self._enabled(name):
                 self._switch_off(name, f"{bar.symbol}: {type(error).__name__}: {error}"[:200])
             return None
+        if self._is_too_slow(name, bar.symbol, began_s):
+            return None
         dropped, failure = (False, "") if signal is None else self._check.failure(name, signal, bar)
         if failure and self._enabled(name):
             self._switch_off(name, failure)
         return None if dropped else signal
+
+    def _is_too_slow(self, name: str, symbol: str, began_s: float) -> bool:
+        """Take in how long a step took; one too many that was slow stands the strategy down."""
+        failure = self._watch.failure(name, symbol, self._watch.now_s() - began_s, self._limit_s(name))
+        if failure:
+            self._rested.add(name)
+            if self._enabled(name):
+                self._switch_off(name, failure)
+        return bool(failure)
+
+    def _warmed(self, name: str, step: Callable[[Bar], object], bars: Sequence[Bar]) -> None:
+        """Run past bars through a strategy, unless it is too slow for that."""
+        for bar in bars:
+            if name in self._rested:
+                return
+            began_s = self._watch.now_s()
+            step(bar)
+            self._is_too_slow(name, bar.symbol, began_s)
+
+    def _wake(self) -> None:
+        """What a person switched on again after it was too slow begins anew: it missed bars, and warms on live ones."""
+        for name in [name for name in self._rested if self._enabled(name)]:
+            self._rested.discard(name)
+            for symbol, desk in self._desks.items():
+                if name == ma_cross.STRATEGY_ID:
+                    desk.cross = self._new_cross()
+                elif self._bundle is not None and desk.policy is not None:
+                    model = self._bundle.models[symbol]
+                    desk.policy = regime_policy.RegimePolicy(model, self._bundle.version, self._policy_options())
 
     def _switch_off(self, strategy: str, failure: str) -> None:
         now, config = self._core.clock.now_ms(), self._configs[strategy]
@@ -290,10 +331,16 @@ class StrategyLoop:
     def _desk(self, symbol: str) -> SymbolDesk:
         desk = self._desks.get(symbol)
         if desk is None:
-            cross = self._configs[ma_cross.STRATEGY_ID]
             gate = self._configs[ensembles.STRATEGY_ID].gate
             desk = self._desks[symbol] = SymbolDesk(
-                cross=ma_cross.MovingAverageCross(cross.fast, cross.slow),
+                cross=self._new_cross(),
                 combined=ensembles.Ensemble({}, ensembles.EnsembleOptions(gate=gate)),
             )
         return desk
+
+    def _new_cross(self) -> ma_cross.MovingAverageCross:
+        config = self._configs[ma_cross.STRATEGY_ID]
+        return ma_cross.MovingAverageCross(config.fast, config.slow)
+
+    def _limit_s(self, strategy: str) -> float:
+        return self._configs[strategy].step_limit_ms / 1000.0

@@ -14,6 +14,7 @@ STATUS: Final[Mapping[str, int]] = {
     "RUN_UNKNOWN": 404,
     "METHOD_NOT_ALLOWED": 405,
     "MODEL_UNTRUSTED": 409,
+    "MODEL_INVALID": 409,
     "MODEL_KIND": 409,
     "NO_CHAMPION": 409,
     "BODY_TOO_LARGE": 413,

@@ -14,15 +14,24 @@ from governance.ops_api.description import refusals
 from governance.ops_api.problems import OpsRefused
 from governance.registry import ModelRegistry, NoChampion
 from strategies.features import WARM_UP
-from strategies.regimes.bar_table import PRICES, BarTable, check_bars
+from strategies.regimes.bar_table import PRICES, BarTable, check_bars, interval_of
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, macro_posteriors, posteriors_of, read_model
+from strategies.regimes.model import LARGEST, LAST_MS
 from strategies.regimes.options import FitRefused
 
 MAX_BARS = 10_000
-_REFUSED = ("MODEL_UNKNOWN", "SYMBOL_UNKNOWN", "MODEL_UNTRUSTED", "NO_CHAMPION", "REQUEST_INVALID", *OF_BARS)
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Volume = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_REFUSED = (
+    "MODEL_UNKNOWN",
+    "SYMBOL_UNKNOWN",
+    "MODEL_UNTRUSTED",
+    "MODEL_INVALID",
+    "NO_CHAMPION",
+    "REQUEST_INVALID",
+    *OF_BARS,
+)
+#: Sums over windows of such prices and volumes are still numbers.
+Price = Annotated[float, Field(ge=1.0 / LARGEST, le=LARGEST, allow_inf_nan=False)]
+Volume = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 
 
 class BarBody(BaseModel):
@@ -30,7 +39,7 @@ class BarBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    open_at_ms: Annotated[int, Field(ge=0)]
+    open_at_ms: Annotated[int, Field(ge=0, le=LAST_MS)]
     open: Price
     high: Price
     low: Price
@@ -55,16 +64,16 @@ def router(registry: ModelRegistry) -> APIRouter:
     @routes.post("/infer", responses=refusals(*_REFUSED))
     def infer(body: InferBody) -> Inferred:
         """Return the filtered posterior after each bar: what was known then, nothing from later."""
-        version, model, bar_ms = _model_of(registry, body)
-        return Inferred(version=version, symbol=body.symbol, **_filtered(model, _table(body.bars, bar_ms)))
+        version, model, interval = _model_of(registry, body)
+        return Inferred(version=version, symbol=body.symbol, **_filtered(model, _table(body.bars, interval)))
 
     @routes.post("/infer_h2", responses=refusals("MODEL_KIND", *_REFUSED))
     def infer_h2(body: InferBody) -> InferredOfTwo:
         """The same of a hierarchical model, with the posterior of its slow bars beside."""
-        version, model, bar_ms = _model_of(registry, body)
+        version, model, interval = _model_of(registry, body)
         if not isinstance(model, HierarchicalModel):
             raise OpsRefused("MODEL_KIND", "This version's model is not hierarchical; use POST /infer.")
-        table = _table(body.bars, bar_ms)
+        table = _table(body.bars, interval)
         above = macro_posteriors(model.macro, model.factor, table)
         return InferredOfTwo(
             version=version,
@@ -77,7 +86,7 @@ def router(registry: ModelRegistry) -> APIRouter:
     return routes
 
 
-def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, AnyModel, int]:
+def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, AnyModel, str]:
     version = body.version or registry.champion()
     if version is None:
         raise NoChampion("there is no champion; name a version")
@@ -85,10 +94,10 @@ def _model_of(registry: ModelRegistry, body: InferBody) -> tuple[str, AnyModel, 
     symbols = bundle["symbols"]
     if body.symbol not in symbols:
         raise OpsRefused("SYMBOL_UNKNOWN", "This version has no model of the symbol; GET /models/{version}.")
-    return version, read_model(symbols[body.symbol]), _UNIT_MS[bundle["interval"][-1]] * int(bundle["interval"][:-1])
+    return version, read_model(symbols[body.symbol]), str(bundle["interval"])
 
 
-def _table(bars: list[BarBody], bar_ms: int) -> BarTable:
+def _table(bars: list[BarBody], interval: str) -> BarTable:
     times = np.array([bar.open_at_ms for bar in bars])
     if (np.diff(times) <= 0).any():
         raise OpsRefused("BARS_UNORDERED", "Bars must stand in time order, each once.")
@@ -99,8 +108,9 @@ def _table(bars: list[BarBody], bar_ms: int) -> BarTable:
         raise OpsRefused(refused.code, "The bars have no usual length, or too few of them can be used.") from refused
     if counts["invalid_prices"]:
         raise OpsRefused("BARS_INVALID", "A bar's high or low does not hold its open and close.")
-    if table.bar_ms != bar_ms:
-        raise OpsRefused("BARS_INTERVAL", f"The model reads bars of {bar_ms} ms, these have {table.bar_ms} ms.")
+    if interval_of(table.bar_ms) != interval:
+        detail = f"The model reads {interval[:16]} bars, these are {interval_of(table.bar_ms)}."
+        raise OpsRefused("BARS_INTERVAL", detail)
     return table
 
 

@@ -16,6 +16,7 @@ from engine_service.client.errors import EngineAnswered, EngineClientError
 from governance.dagster_runs import DagsterRefused, DagsterUnreachable, RunUnknown
 from governance.ops_api.codes import STATUS
 from governance.registry import ModelUnknown, ModelUntrusted, NoChampion
+from strategies.regimes.model import ModelRefused
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -54,6 +55,7 @@ class OpsRefused(Exception):
 _MEANING: Mapping[type[Exception], tuple[str, str]] = {
     ModelUnknown: ("MODEL_UNKNOWN", "No such version is registered; GET /models lists them."),
     ModelUntrusted: ("MODEL_UNTRUSTED", "The stored files do not match their seal; restore them or train again."),
+    ModelRefused: ("MODEL_INVALID", "The stored model is none that can be used; train it again."),
     NoChampion: ("NO_CHAMPION", "There is no champion, or none before this one."),
     RunUnknown: ("RUN_UNKNOWN", "Dagster knows no such run."),
     DagsterRefused: ("DAGSTER_REFUSED", "Dagster did not take the run; its web page says why."),

@@ -42,7 +42,7 @@ def render(options: RunOptions, done: Done) -> str:
     """Return the whole page as HTML text."""
     title = f"Backtest of {options.strategy} on {', '.join(done.names.values())}"
     pictures = [
-        ("Equity against holding the same quantity", _equity(options, done)),
+        ("Equity against holding the same quantity" if _is_held(options, done) else "Equity", _equity(options, done)),
         ("Fall from the peak", _falls(done)),
     ]
     pictures += [
@@ -76,14 +76,19 @@ def _rows(options: RunOptions, done: Done) -> list[tuple[str, str]]:
     return rows + [("note", note) for note in done.notes]
 
 
+def _is_held(options: RunOptions, done: Done) -> bool:
+    """Whether there is one quantity of one symbol that could have been held throughout."""
+    return len(done.series) == 1 and options.quantity is not None
+
+
 def _equity(options: RunOptions, done: Done) -> Figure:
     figure, axes = new_figure(height=3.2)
     times, equity = done.traded.times, done.traded.equity
     kept = _kept(equity)
     axes.plot(_dates(times[kept]), equity[kept], color=INK, linewidth=1.0, label=options.strategy)
-    if len(done.series) == 1 and options.quantity is not None:
+    if _is_held(options, done):
         close = next(iter(done.series.values())).close
-        held = float(options.cash) + float(options.quantity) * (close - close[0])
+        held = float(options.cash) + float(options.quantity or 0) * (close - close[0])
         kept = _kept(held)
         axes.plot(
             _dates(times[kept]), held[kept], color="#7a8b99", linestyle="--", linewidth=1.0, label="held throughout"

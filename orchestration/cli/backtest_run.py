@@ -142,12 +142,14 @@ def backtest_options(options: RunOptions) -> BacktestOptions:
     """Return the engine's view of what was asked for.
 
     Raises:
-        Refused: a risk limit is unknown or out of range, the quantity too small or the spread too large.
+        Refused: a risk limit is unknown or out of range, the quantity too small, spread or fee too large.
     """
     if options.quantity is not None and options.quantity < FINEST:
         raise Refused(f"--quantity {options.quantity}: at least {FINEST:f}", Exit.USAGE)
     if options.half_spread_bps >= WHOLE_BPS:
         raise Refused("--spread-bps and --slippage-bps: less than the whole price", Exit.USAGE)
+    if options.fee_bps >= WHOLE_BPS:
+        raise Refused(f"--fee-bps {options.fee_bps}: less than the whole notional ({WHOLE_BPS})", Exit.USAGE)
     try:
         policy_of(options.limits)
     except LimitInvalid as error:

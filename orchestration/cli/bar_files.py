@@ -11,10 +11,9 @@ import polars as pl
 
 from orchestration.cli.layout import Exit, Refused
 from orchestration.cli.parquet_rows import check_times, read_rows
-from strategies.regimes.bar_table import PRICES, BarTable, check_bars
+from strategies.regimes.bar_table import PRICES, BarTable, check_bars, interval_of
 
 LONGEST_MS = 18
-UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
 
 
 def read_bars(path: Path, symbols: tuple[str, ...], first_ms: int | None, last_ms: int | None) -> pl.DataFrame:
@@ -72,14 +71,6 @@ def table_before(frame: pl.DataFrame, before_ms: int) -> BarTable:
         FitRefused: as ``check_bars``.
     """
     return table_of(frame.filter(pl.col("ts") < before_ms), drop_dead_tail=False)[0]
-
-
-def interval_of(bar_ms: int) -> str:
-    """Return a bar length as models name it, e.g. ``1h``."""
-    for unit, length in UNITS:
-        if bar_ms % length == 0:
-            return f"{bar_ms // length}{unit}"
-    return f"{bar_ms}ms"
 
 
 def check_interval(bar_ms: int, interval: str) -> None:

@@ -25,6 +25,8 @@ _SAID: Final = re.compile(r"^(?P<step>[^ ]+) - (?P<words>.*)$")
 #: The line that names an exception: its class with the package, and its words.
 _CAUSE: Final = re.compile(r"^(?P<package>[A-Za-z_][\w.]*)\.(?P<kind>[A-Z]\w*): (?P<words>.*)$")
 _FRAME: Final = "dagster._core.errors."
+#: Of Dagster's own errors the one that says what happened.
+_CHECK_FAILED: Final = "DagsterAssetCheckFailedError"
 _UNTIMED: Final = "?"
 
 #: What to do about a cause whose own words do not say it, and how the command then ends.
@@ -37,6 +39,7 @@ WAYS_OUT: Final[Mapping[str, tuple[str, Exit]]] = {
     "ModelUntrusted": ("the model's files were changed: train it again: nhmm train", Exit.FAILED),
     "EngineNotStarted": ("", Exit.NOT_RUNNING),
     "EngineUnreachable": ("start the engine: nhmm up", Exit.NOT_RUNNING),
+    _CHECK_FAILED: ("the asset's page, tab Checks, shows the rows; docs/runbooks/check-failed.md", Exit.FAILED),
     "ConnectError": ("is it running? nhmm up starts engine and exchange; nhmm doctor looks", Exit.NOT_RUNNING),
     "VenueUnavailable": ("is NHMM_VENUE_URL right, and the venue up? nhmm doctor looks", Exit.NOT_RUNNING),
 }
@@ -86,7 +89,9 @@ class Follower:
 
     def _look_for_cause(self, line: str) -> None:
         found = _CAUSE.match(line.strip())
-        if found is not None and not line.strip().startswith(_FRAME):
+        if found is None:
+            return
+        if found["kind"] == _CHECK_FAILED or not line.strip().startswith(_FRAME):
             # Dagster prints the outermost first; the innermost is what happened.
             self.cause = (found["kind"], found["words"])
 

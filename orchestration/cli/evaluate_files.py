@@ -32,7 +32,7 @@ from strategies.research.after_training import AfterTraining, judge_after_traini
 from strategies.research.baseline import single_gaussian_log_likelihood
 from strategies.research.economics import FITTERS
 from strategies.research.lookahead import Leak
-from strategies.research.lookahead_proof import cut, pipeline_of, prove, prove_table, scaler_leaks
+from strategies.research.lookahead_proof import check_scaler, cut, pipeline_of, prove, prove_table
 from strategies.research.metrics import Performance
 from strategies.research.walk_forward import WalkForwardOptions, WalkForwardReport, walk_forward
 
@@ -61,6 +61,7 @@ class Evaluated:
     model: AnyModel
     trained: BarTable
     leaks: tuple[Leak, ...]
+    differs: str
     walk: WalkOutcome
     after: AfterTraining | None
     prices: dict[int, float]
@@ -68,6 +69,8 @@ class Evaluated:
 
 def run(options: EvaluateOptions) -> int:
     """Judge, report and, where asked, register; return the exit code: 1 where a value knew its future.
+
+    It is 4 where the bars are not those of the training and stand in their place; nothing is registered then.
 
     Raises:
         Refused: model, file or a symbol does not allow it.
@@ -89,7 +92,8 @@ def run(options: EvaluateOptions) -> int:
     leaking = [one for one in found if one.leaks]
     result: dict[str, Any] = {"version": card.version, "kind": card.kind, "registered": None}
     result |= {"symbols": {one.symbol: figures(one) for one in found}, "refused": _refused(found)}
-    if options.register is not None and not leaking:
+    differing = [one for one in found if one.differs]
+    if options.register is not None and not leaking and not differing:
         from orchestration.cli.evaluate_register import register  # noqa: PLC0415  # loads tables only when asked
 
         result["registered"] = register(options.register, bundle, card, found)
@@ -102,7 +106,9 @@ def run(options: EvaluateOptions) -> int:
     _show(console, card, found, result)
     if options.as_json:
         print(json.dumps(result), flush=True)
-    return Exit.FAILED if leaking else Exit.OK
+    if leaking:
+        return Exit.FAILED
+    return Exit.CONFIGURATION if differing else Exit.OK
 
 
 def _evaluate(symbol: str, values: Any, card: ModelCard, options: EvaluateOptions) -> Evaluated:
@@ -112,7 +118,8 @@ def _evaluate(symbol: str, values: Any, card: ModelCard, options: EvaluateOption
         table, _ = table_of(frame, drop_dead_tail=False)
         check_interval(table.bar_ms, card.interval)
         source = prove_table(lambda before_ms: table_before(frame, before_ms), table)
-        leaks = (*source.leaks, *prove(table, pipeline_of(model)).leaks, *(scaler_leaks(table, model) or ()))
+        scaler = check_scaler(table, model)
+        leaks = (*source.leaks, *prove(table, pipeline_of(model)).leaks, *scaler.leaks)
     except (ModelRefused, FitRefused, ValueError) as refused:
         # Not 1, which says that a value knew its future.
         raise Refused(f"{symbol}: {refused}", Exit.CONFIGURATION) from refused
@@ -124,6 +131,7 @@ def _evaluate(symbol: str, values: Any, card: ModelCard, options: EvaluateOption
         model=model,
         trained=trained,
         leaks=leaks,
+        differs=scaler.differs,
         walk=_walk(symbol, model, trained, card, policy, options),
         after=judge_after_training(model, table, policy, options.cost_bps, year),
         prices=dict(zip(table.open_ms.tolist(), table.close.tolist(), strict=True)),
@@ -173,7 +181,8 @@ def figures(one: Evaluated) -> dict[str, Any]:
             "likelihood_gain": after.gain.nats_per_bar if after.gain else None,
             "likelihood_gain_se": after.gain.error if after.gain else None,
         }
-    return {"leaks": [leak.column for leak in one.leaks], "walk_forward": walked, "after_training": later}
+    leaks = [leak.column for leak in one.leaks]
+    return {"leaks": leaks, "bars_differ": bool(one.differs), "walk_forward": walked, "after_training": later}
 
 
 def _performance(ours: Performance, hold: Performance, bar_ms: int) -> dict[str, Any]:
@@ -226,6 +235,8 @@ def _show(console: Console, card: ModelCard, found: Sequence[Evaluated], result:
     for one in found:
         for leak in one.leaks:
             console.print(f"[bold]LEAK[/bold] {one.symbol} {leak.column}: {leak.difference}")
+        if one.differs:
+            console.print(f"{one.symbol}: {one.differs}")
         if result["symbols"][one.symbol]["after_training"] is None:
             console.print(f"{one.symbol}: the file ends with the training; nothing later to judge")
     for symbol, reason in result["refused"].items():

@@ -14,6 +14,8 @@ from governance.model_card import ModelCard
 from orchestration.cli.evaluate_files import Evaluated, curves, figures
 from orchestration.cli.report import PAGE
 
+#: A file has room for pictures that are sharp on a large screen.
+MOST_BYTES = 600_000
 _PICTURE = re.compile(r"!\[(.*?)\]\((data:image/png;base64,[A-Za-z0-9+/=]+)\)")
 
 
@@ -39,7 +41,7 @@ def _rows(found: Sequence[Evaluated]) -> Iterator[tuple[str, str]]:
                     f"return {row['total_return']:+.2%} (held {row['hold_return']:+.2%}), "
                     f"deepest fall {row['max_drawdown']:.2%}, turnover {row['turnover_per_day']:.2f} a day",
                 )
-        yield f"{one.symbol}, look-ahead", ", ".join(shown["leaks"]) or "no value knew its future"
+        yield f"{one.symbol}, look-ahead", ", ".join(shown["leaks"]) or one.differs or "no value knew its future"
 
 
 def _pictures(found: Sequence[Evaluated]) -> Iterator[str]:
@@ -48,7 +50,7 @@ def _pictures(found: Sequence[Evaluated]) -> Iterator[str]:
             prices = np.array([one.prices[at] for at in curve.open_ms.tolist()])
             name = f"{one.symbol}, {way}"
             for picture in (
-                equity_picture(name, curve),
-                regime_picture(name, curve.open_ms, prices, posteriors),
+                equity_picture(name, curve, MOST_BYTES),
+                regime_picture(name, curve.open_ms, prices, posteriors, MOST_BYTES),
             ):
                 yield _PICTURE.sub(r'<section><h2>\1</h2><img alt="\1" src="\2"></section>', picture)

@@ -16,12 +16,13 @@ from rich.console import Console
 
 from governance.model_card import ModelCard, content_version
 from governance.model_folder import MODEL, write_model
-from orchestration.cli.bar_files import interval_of, read_bars, table_of
+from orchestration.cli.bar_files import read_bars, table_of
 from orchestration.cli.layout import Exit, Refused, written
 from orchestration.cli.train_report import Trained, print_report, progress
 from orchestration.environment import code_commit
 from strategies.features import FEATURE_SCHEMA
 from strategies.regime_policy import PolicyOptions
+from strategies.regimes.bar_table import interval_of
 from strategies.regimes.fit import FitReport
 from strategies.regimes.model import MAX_REGIMES
 from strategies.regimes.options import FitOptions, FitRefused

@@ -20,6 +20,7 @@ PRICES = ("open", "high", "low", "close")
 DEAD_BARS = 2 * WARM_UP
 #: Where fewer of the distances between bars than this are the usual one, there is no bar length.
 REGULAR_SHARE = 0.5
+UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,3 +136,11 @@ def _dead_tail(values: Array) -> int:
     last = np.flatnonzero(moved)
     tail = len(values) - 1 - int(last[-1]) if len(last) else 0
     return tail if tail >= DEAD_BARS else 0
+
+
+def interval_of(bar_ms: int) -> str:
+    """Return a bar length as models name it, e.g. ``1h``."""
+    for unit, length in UNITS:
+        if bar_ms % length == 0:
+            return f"{bar_ms // length}{unit}"
+    return f"{bar_ms}ms"

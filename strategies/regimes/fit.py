@@ -188,8 +188,13 @@ def dress(
 
 def data_hash(seen: Sample) -> str:
     """Return the content hash of what a fit sees."""
-    raw = np.ascontiguousarray(seen.standard * seen.scale + seen.mean)
-    return hashlib.sha256(raw.tobytes() + seen.open_at_ms.tobytes()).hexdigest()
+    return hash_of(seen.standard, seen.mean, seen.scale, seen.open_at_ms)
+
+
+def hash_of(standard: Array, mean: Array, scale: Array, open_at_ms: NDArray[np.int64]) -> str:
+    """Return the content hash of rows (T, D) in the units of a scaler (D,) that opened at these times (T,)."""
+    raw = np.ascontiguousarray(standard * scale + mean)
+    return hashlib.sha256(raw.tobytes() + open_at_ms.tobytes()).hexdigest()
 
 
 def moments(posteriors: Array, returns: Array) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from strategies.features import FEATURES, WARM_UP
 from strategies.policy_path import confidences, held_exposures
 from strategies.regime_policy import PolicyOptions, regime_exposures
 from strategies.regimes.bar_table import PRICES, BarTable
+from strategies.regimes.fit import hash_of
 from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
 from strategies.regimes.model import RegimeModel
 from strategies.regimes.options import FitRefused
@@ -26,6 +27,12 @@ PLACES_PER_CUT = 8
 BAR_COLUMNS = (*PRICES, "volume")
 #: In units of the scaler: what rounding leaves between two ways to sum some thousand bars.
 SCALER_TOLERANCE = 1e-7
+#: Bars cannot tell: a hierarchy has many scalers; the bars are of another span; they are others of the same span.
+NO_ONE_SCALER, SPAN_DIFFERS, BARS_DIFFER = "NO_ONE_SCALER", "SPAN_DIFFERS", "BARS_DIFFER"
+_DIFFER = (
+    "these bars stand where those of the training stood, and are not those: their hash is another, as of other prices "
+    "or of rounded ones; ask with the file of the training. Where it is that file, the model's card is not true."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,19 @@ class Proof:
     leaks: tuple[Leak, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalerCheck:
+    """Whose scaler a model carries: ``leaks``, or why bars cannot tell: ``lacks``, empty where they can."""
+
+    leaks: tuple[Leak, ...] = ()
+    lacks: str = ""
+
+    @property
+    def differs(self) -> str:
+        """What to say where bars stand in place of those of the training and are not those; else empty."""
+        return f"{BARS_DIFFER}: {_DIFFER}" if self.lacks == BARS_DIFFER else ""
+
+
 def pipeline_of(model: AnyModel, options: PolicyOptions | None = None) -> Pipeline:
     """Return the stages that the engine runs a model through."""
     policy = options or PolicyOptions()
@@ -74,8 +94,9 @@ def pipeline_of(model: AnyModel, options: PolicyOptions | None = None) -> Pipeli
 def prove(bars: BarTable, pipeline: Pipeline, cuts: int = 12) -> Proof:
     """Compute every column on the first n bars, for ``cuts`` values of n, and compare with all bars.
 
-    A leak that opens only at some bars is looked for at ``PLACES_PER_CUT`` times as many places, in short windows; of
-    a column that is known to leak nothing more is told.
+    A leak that opens only at some bars is looked for at ``PLACES_PER_CUT`` times as many places, in short windows: at
+    regular ones, before the bars that are most worth knowing, and while windows warm up. Of a column that is known to
+    leak nothing more is told.
 
     Raises:
         ValueError: there are fewer bars than two cuts need.
@@ -86,7 +107,8 @@ def prove(bars: BarTable, pipeline: Pipeline, cuts: int = 12) -> Proof:
     # Away from the regular grid: a leak that looks a fixed number of bars ahead meets a cut wherever it stands.
     lengths = sorted({int(n) for n in np.linspace(WARM_UP, count - 1, cuts)})
     checked, leaks = _compare(bars, pipeline, lengths)
-    for place in sorted({int(n) for n in np.linspace(2 * WARM_UP, count - 1, cuts * PLACES_PER_CUT)}):
+    regular = {int(n) for n in np.linspace(2 * WARM_UP, count - 1, cuts * PLACES_PER_CUT)}
+    for place in sorted(regular | _telling(bars, cuts) | _warming(bars, cuts)):
         begin = max(0, place - 2 * WARM_UP)
         window = part(bars, begin, min(count, place + WARM_UP))
         more, found = _compare(window, pipeline, [place - begin])
@@ -95,6 +117,19 @@ def prove(bars: BarTable, pipeline: Pipeline, cuts: int = 12) -> Proof:
         moved = [replace(leak, at=leak.at + begin, cut=leak.cut + begin) for leak in found]
         leaks += [leak for leak in moved if leak.column not in known]
     return Proof(checked=checked, leaks=tuple(leaks))
+
+
+def _telling(bars: BarTable, each: int) -> set[int]:
+    """Return the numbers of the bars that rose, fell, ranged and traded most: whoever peeks gains most before them."""
+    moves = np.diff(np.log(bars.close), prepend=np.log(bars.close[0]))
+    measures = (moves, -moves, bars.high / bars.low, bars.volume)
+    return {int(at) for measure in measures for at in np.argsort(measure)[-each:] if at >= WARM_UP}
+
+
+def _warming(bars: BarTable, each: int) -> set[int]:
+    """Return a place within the warm-up of each of the first stretches: what stands there came from later."""
+    places = (stretch.start + WARM_UP // 2 for stretch in bars.stretches[:each])
+    return {place for place in places if place < len(bars.open_ms)}
 
 
 def _compare(bars: BarTable, pipeline: Pipeline, lengths: Sequence[int]) -> tuple[int, list[Leak]]:
@@ -150,36 +185,52 @@ def _apart(known: BarTable, past: BarTable) -> Iterator[tuple[str, int, float]]:
         yield "bar:stretch", min(begins), math.inf
 
 
-def scaler_leaks(bars: BarTable, model: AnyModel) -> list[Leak] | None:
-    """Return what ``row_scaler_leaks`` finds in the feature rows of bars."""
-    return row_scaler_leaks(bars.features(), bars.open_ms, bars.bar_ms, model)
+def check_scaler(bars: BarTable, model: AnyModel) -> ScalerCheck:
+    """Return what ``check_row_scaler`` finds in the feature rows of bars."""
+    return check_row_scaler(bars.features(), bars.open_ms, bars.bar_ms, model)
 
 
-def row_scaler_leaks(rows: Array, open_ms: NDArray[np.int64], bar_ms: int, model: AnyModel) -> list[Leak] | None:
-    """Return the features whose scaler is not that of training rows, (T, 7), or ``None`` where these cannot tell.
+def check_row_scaler(rows: Array, open_ms: NDArray[np.int64], bar_ms: int, model: AnyModel) -> ScalerCheck:
+    """Return the features whose scaler is not that of training rows, (T, 7), or why these rows cannot tell.
 
     The scaler of a fit is the mean and spread of all its bars, that of a model which learned on since of the first of
-    them; whatever else it is, it knew bars that the card does not own up to. ``cut`` is where training ended.
+    them; whatever else it is, it knew bars that the card does not own up to. That can only be said of the very rows:
+    others, of which the model keeps another hash, have another mean whoever fitted it. ``cut`` is where training ended.
     """
     used = np.isfinite(rows).all(axis=1)
     if not isinstance(model, RegimeModel):
-        return None
+        return ScalerCheck(lacks=NO_ONE_SCALER)
     used &= (open_ms >= model.trained_from_ms) & (open_ms < model.trained_to_ms)
     times = open_ms[used]
     spans = len(times) and (int(times[0]), int(times[-1]) + bar_ms) == (model.trained_from_ms, model.trained_to_ms)
     if not spans or len(times) != model.bars:
-        return None
-    values = (rows[used][:, model.columns] - model.scaler_mean) / model.scaler_scale
+        return ScalerCheck(lacks=SPAN_DIFFERS)
+    own = rows[used][:, model.columns]
+    values = (own - model.scaler_mean) / model.scaler_scale
     bars_so_far = np.arange(1, len(values) + 1)[:, None]
     mean = values.cumsum(axis=0) / bars_so_far
     spread = np.sqrt(np.maximum((values * values).cumsum(axis=0) / bars_so_far - mean * mean, 0.0))
     away = np.abs(mean) + np.abs(spread - 1.0)
+    wrong = [at for at in range(len(model.features)) if away[:, at].min() > SCALER_TOLERANCE]
+    if wrong and not _was_fitted_to(own, times, model):
+        return ScalerCheck(lacks=BARS_DIFFER)
     ended = int(used.nonzero()[0][-1])
-    return [
-        Leak(column=f"scaler:{name}", at=ended, cut=ended + 1, difference=float(away[-1, at]))
-        for at, name in enumerate(model.features)
-        if away[:, at].min() > SCALER_TOLERANCE
-    ]
+    return ScalerCheck(
+        leaks=tuple(
+            Leak(column=f"scaler:{model.features[at]}", at=ended, cut=ended + 1, difference=float(away[-1, at]))
+            for at in wrong
+        )
+    )
+
+
+def _was_fitted_to(own: Array, times: NDArray[np.int64], model: RegimeModel) -> bool:
+    """Return whether a model keeps the hash of these rows (T, D), by the scaler it has or by the one it should have."""
+    scalers = ((model.scaler_mean, model.scaler_scale), (own.mean(axis=0), own.std(axis=0)))
+    return any(
+        hash_of((own - mean) / scale, mean, scale, times) == model.data_hash
+        for mean, scale in scalers
+        if (scale > 0.0).all()
+    )
 
 
 def cut(bars: BarTable, rows: int) -> BarTable:

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = rows()
     parser = argparse.ArgumentParser(prog="make bench-research", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
-    parser.add_argument("--only", action="append", choices=sorted(known), metavar="ROW", help="measure this row")
+    parser.add_argument("--only", action="extend", nargs="+", choices=sorted(known), metavar="ROW", help="these rows")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/research.md")
     parser.add_argument("--economics", type=Path, metavar="BARS", help="judge this file of bars into docs/research.md")
     options = parser.parse_args(arguments)
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     console = Console(stderr=options.json, highlight=False)
     measured: dict[str, Row] = {}
-    for name in options.only or known:
+    wanted = list(dict.fromkeys(options.only or known))
+    for name in wanted:
         try:
             measured[name] = known[name]()
         except PeerMissing as missing:
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page.write_rows(measured, described)
     if options.json:
         print(json.dumps({name: row.as_json() for name, row in measured.items()}), flush=True)
-    return 0 if len(measured) == len(options.only or known) else 1
+    return 0 if len(measured) == len(wanted) else 1
 
 
 def _table(measured: dict[str, Row]) -> Table:

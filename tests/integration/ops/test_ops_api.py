@@ -39,14 +39,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def register(home: Path, symbols: dict[str, Any]) -> str:
+def register(home: Path, symbols: dict[str, Any], interval: str = "1m") -> str:
     """Register models by symbol; return their version."""
     version = content_version(symbols)
     made: dict[str, Any] = {
         "version": version,
         "kind": "gaussian_hmm",
         "created_at": "2026-01-01T00:00:00+00:00",
-        "interval": "1m",
+        "interval": interval,
     }
     card = ModelCard(
         **made,
@@ -134,6 +134,22 @@ def test_only_a_hierarchical_model_has_two_levels(home: Path, ops: httpx.Client)
     assert sum(answer["macro_posterior"]) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("interval", "bar_ms"), [("1w", 604_800_000), ("1500ms", 1_500)])
+def test_a_model_of_bars_of_any_length_is_asked(home: Path, ops: httpx.Client, interval: str, bar_ms: int) -> None:
+    model = gaussian_model(2).to_dict() | {"seed": bar_ms}
+    version = register(home, {SYMBOL: model}, interval)
+    given = [bar | {"open_at_ms": at * bar_ms} for at, bar in enumerate(bars(40))]
+    answer = ops.post("/infer", json={"symbol": SYMBOL, "bars": given, "version": version})
+    assert answer.json().get("as_of_ms") == given[-1]["open_at_ms"], answer.text
+    other = ops.post("/infer", json={"symbol": SYMBOL, "bars": bars(40), "version": version})
+    assert refused(other, 422, "BARS_INTERVAL")["detail"] == f"The model reads {interval} bars, these are 1m."
+
+
+def test_a_stored_model_that_is_none_is_refused_by_name(home: Path, ops: httpx.Client) -> None:
+    version = register(home, {SYMBOL: gaussian_model(2).to_dict() | {"labels": ["one"]}})
+    refused(ops.post("/infer", json={"symbol": SYMBOL, "bars": bars(40), "version": version}), 409, "MODEL_INVALID")
+
+
 def test_a_posterior_does_not_change_when_the_future_is_cut(ops: httpx.Client) -> None:
     whole = ops.post("/infer", json={"symbol": SYMBOL, "bars": bars()}).json()["posteriors"]
     cut = ops.post("/infer", json={"symbol": SYMBOL, "bars": bars()[:120]}).json()["posteriors"]
@@ -167,6 +183,8 @@ def test_going_back_needs_an_earlier_champion(ops: httpx.Client) -> None:
         ({"symbol": SYMBOL, "bars": [*bars()[:-1], bars()[-1] | {"low": 1e9}]}, 422, "BARS_INVALID"),
         ({"symbol": SYMBOL, "bars": bars(80)[::2]}, 422, "BARS_INTERVAL"),
         ({"symbol": SYMBOL, "bars": [bar for at, bar in enumerate(bars()) if at % 20]}, 422, "BARS_TOO_FEW"),
+        ({"symbol": SYMBOL, "bars": [*bars()[:-1], bars()[-1] | {"open_at_ms": 10**30}]}, 422, "REQUEST_INVALID"),
+        ({"symbol": SYMBOL, "bars": [bar | {"volume": 1e308} for bar in bars()]}, 422, "REQUEST_INVALID"),
         ({"symbol": SYMBOL, "bars": bars(), "extra": 1}, 422, "REQUEST_INVALID"),
         ({"symbol": "\ud800", "bars": bars()}, 422, "REQUEST_INVALID"),
     ],

@@ -46,9 +46,19 @@ def test_an_honest_version_passes_and_its_scaler_was_asked_for(store: Warehouse,
 
 
 def test_a_scaler_that_knew_later_rows_than_the_card_says_is_named(store: Warehouse, model: RegimeModel) -> None:
+    (series,), _ = newest_series(store, [SYMBOL], market="spot", interval="1m", step_ms=STEP, bars=9_000)
+    early, _ = fit(series.rows[:-300], series.open_ms[:-300], STEP, FitOptions(candidates=(2,)))
+    found = proved(store, replace(early, scaler_mean=model.scaler_mean, scaler_scale=model.scaler_scale))
+    assert {leak["column"] for leak in found["leaks"]} == {"scaler:log_return", "scaler:log_range"}
+
+
+def test_a_card_that_owns_up_to_other_rows_than_its_hash_tells_is_not_proved(
+    store: Warehouse, model: RegimeModel
+) -> None:
     early = replace(model, trained_to_ms=model.trained_to_ms - 300 * STEP, bars=model.bars - 300)
     found = proved(store, early)
-    assert {leak["column"] for leak in found["leaks"]} == {"scaler:log_return", "scaler:log_range"}
+    assert (found["leaks"], found["scaler_checked"]) == ([], False)
+    assert found["reason"].startswith("BARS_DIFFER")
 
 
 def test_rows_that_are_not_those_of_the_training_cannot_tell_whose_scaler_it_is(

@@ -22,7 +22,7 @@ NOW = day_span(NEXT).end_ms
 
 
 def check(store: Warehouse, *days: str, suite: Suite | None = None) -> Verdict:
-    return check_days(store, BARS, days, suite or bar_suite(), lambda rows: bar_batch(rows, STEP, NOW))
+    return check_days(store, BARS, days, suite or bar_suite(), lambda rows: bar_batch(rows, NOW))
 
 
 def test_sound_bars_pass(tmp_path: Path) -> None:
@@ -60,14 +60,30 @@ def test_only_the_bad_day_is_put_in_quarantine_and_a_mended_one_comes_back(tmp_p
 )
 def test_impossible_bars_are_found(change: pl.Expr, about: str) -> None:
     spoilt = bars(40).with_columns(change)
-    failures = validate(bar_batch(spoilt, STEP, NOW), bar_suite()).failures("critical")
+    failures = validate(bar_batch(spoilt, NOW), bar_suite()).failures("critical")
     assert any(about in finding.about for finding in failures)
 
 
+def test_bars_of_two_lengths_on_one_day_are_each_judged_by_their_own_grid(tmp_path: Path) -> None:
+    start = pl.col("open_at").min()
+    second = (start + (pl.col("open_at") - start) / 60).cast(pl.Datetime("ms", "UTC"))
+    seconds = bars(90).with_columns(interval=pl.lit("1s"), open_at=second)
+    store = stored(Warehouse(tmp_path), bars(90))
+    store.writer(BARS).upsert(seconds)
+    assert check(store, DAY).passed
+    store.writer(BARS).upsert(seconds.with_columns(interval=pl.lit("1m")))
+    assert any("off_grid_ms" in finding.about for finding in check(store, DAY).findings)
+
+
+def test_a_bar_of_no_known_length_is_found() -> None:
+    odd = validate(bar_batch(bars(40).with_columns(interval=pl.lit("7s")), NOW), bar_suite())
+    assert [finding.about for finding in odd.failures("critical")] != []
+
+
 def test_bars_of_the_future_and_doubled_bars_are_found() -> None:
-    early = validate(bar_batch(bars(40), STEP, day_span(DAY).start_ms), bar_suite())
+    early = validate(bar_batch(bars(40), day_span(DAY).start_ms), bar_suite())
     assert any("future_ms" in finding.about for finding in early.failures("critical"))
-    doubled = validate(bar_batch(pl.concat([bars(40), bars(1)]), STEP, NOW), bar_suite())
+    doubled = validate(bar_batch(pl.concat([bars(40), bars(1)]), NOW), bar_suite())
     assert any("open_ms" in finding.about for finding in doubled.failures("critical"))
 
 

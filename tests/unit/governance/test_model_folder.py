@@ -89,6 +89,27 @@ def test_nonsense_under_a_fresh_seal_is_untrusted(
         read_model_folder(folder)
 
 
+@pytest.mark.parametrize("name", [MODEL, CARD])
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("interval", "1h"), ("kind", "jump"), ("created_at", "2020-01-01"), ("symbols", None), ("interval", ["1m"])],
+)
+def test_a_bundle_that_says_another_thing_than_its_card_is_refused_by_name(
+    folder: Path, name: str, part: str, value: object
+) -> None:
+    def edit(values: dict[str, Any]) -> None:
+        values[part] = value or ({**values[part], "XRPUSDT": 1} if name == MODEL else [*values[part], "XRPUSDT"])
+
+    change(folder, name, edit)
+    if name == MODEL and part == "symbols":
+        # Other arrays are another version; both are made to agree on it.
+        symbols = json.loads((folder / MODEL).read_text())["symbols"]
+        for each in (MODEL, CARD):
+            change(folder, each, lambda values: values.update(version=content_version(symbols)))
+    with pytest.raises(ModelUntrusted, match=part):
+        read_model_folder(folder)
+
+
 def test_a_pit_of_brackets_and_a_file_too_large_are_untrusted(folder: Path) -> None:
     (folder / MODEL).write_text('{"symbols":' + "[" * 100_000 + "]" * 100_000 + "}")
     reseal(folder)

@@ -13,20 +13,23 @@ import pytest
 from governance.audit import DecisionLog
 from governance.model_card import ModelCard, content_version
 from governance.registry import ModelRegistry, ModelUnknown, ModelUntrusted, NoChampion
+from strategies.features import FEATURE_SCHEMA
 
 
 def bundle(number: float) -> dict[str, Any]:
+    """A bundle made at a second of its own."""
     symbols = {"BTCUSDT.BINANCE": {"means": [[number]]}}
-    return {"version": content_version(symbols), "kind": "gaussian_hmm", "symbols": symbols}
+    told = {"interval": "1m", "feature_schema": FEATURE_SCHEMA, "created_at": f"2026-01-01T00:00:0{number:.0f}+00:00"}
+    return {"version": content_version(symbols), "kind": "gaussian_hmm", **told, "symbols": symbols}
 
 
-def card(of: dict[str, Any], created_at: str = "2026-01-01T00:00:00+00:00") -> ModelCard:
+def card(of: dict[str, Any]) -> ModelCard:
     return ModelCard(
         version=of["version"],
         kind="gaussian_hmm",
-        created_at=created_at,
+        created_at=of["created_at"],
         interval="1m",
-        feature_schema="f1",
+        feature_schema=FEATURE_SCHEMA,
         symbols=("BTCUSDT.BINANCE",),
         training_from_ms=0,
         training_to_ms=60_000,
@@ -47,7 +50,7 @@ def registry(tmp_path: Path) -> ModelRegistry:
 
 def registered(registry: ModelRegistry, number: float) -> str:
     made = bundle(number)
-    registry.register(made, card(made, f"2026-01-01T00:00:0{int(number)}+00:00"))
+    registry.register(made, card(made))
     return str(made["version"])
 
 

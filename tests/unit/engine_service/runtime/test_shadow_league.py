@@ -12,6 +12,7 @@ from engine_service.domain.errors import NotFound
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.model_bundle import ModelBundle, parse_bundle
 from engine_service.runtime.shadow_league import ShadowLeague
+from engine_service.runtime.step_watch import StepWatch
 from strategies.regime_policy import PolicyOptions
 from tests.fakes.engine import make_core
 from tests.unit.engine_service.runtime.test_model_bundle import _bundle
@@ -22,7 +23,7 @@ SECONDS, MINUTES = "rm-000000000001", "rm-000000000060"
 
 def league_of(core: EngineCore, interval: str) -> ShadowLeague:
     feed: Any = SimpleNamespace(symbols=("BTCUSDT.BINANCE",), interval=interval, history=lambda _symbol: ())
-    return ShadowLeague(core, lambda: feed, PolicyOptions(), 12.0)
+    return ShadowLeague(core, lambda: feed, PolicyOptions(), 12.0, StepWatch(core, lambda *_: None), 0.1)
 
 
 def challenger(version: str, interval: str) -> ModelBundle:

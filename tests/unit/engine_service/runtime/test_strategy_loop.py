@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -15,10 +17,12 @@ from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.regime_tape import RegimeTape
+from engine_service.runtime.step_watch import StepWatch
 from engine_service.runtime.strategy_config import load_strategies
 from engine_service.runtime.strategy_loop import StrategyLoop
 from strategies.contracts import Bar, Signal
 from strategies.ma_cross import MovingAverageCross
+from strategies.regime_policy import RegimePolicy
 from tests.architecture.sources import ROOT
 from tests.fakes.engine import make_core
 
@@ -33,12 +37,16 @@ class NoHistory:
         return ()
 
 
-def loop_of(core: EngineCore) -> StrategyLoop:
+def silent(core: EngineCore) -> StepWatch:
+    return StepWatch(core, lambda *_: None)
+
+
+def loop_of(core: EngineCore, watch: StepWatch | None = None) -> StrategyLoop:
     async def submit(_request: OrderRequest, _key: str) -> None: ...
 
     configs = load_strategies(Path(ROOT / "config" / "strategies.yaml"))
     feed = cast("MarketFeed", NoHistory())
-    return StrategyLoop(core, lambda: feed, Market.SPOT, configs, submit, RegimeTape())
+    return StrategyLoop(core, lambda: feed, Market.SPOT, configs, submit, RegimeTape(), watch or silent(core))
 
 
 def bar(symbol: str, number: int, close: float) -> Bar:
@@ -107,3 +115,24 @@ async def test_what_is_switched_off_says_nothing_more(monkeypatch: pytest.Monkey
     for number, close in enumerate(closes[30:]):
         await loop.on_bar(bar(BTC, 31 + number, close))
     assert [event for event in said if isinstance(event, e.SignalEmitted) and event.strategy == "ma_cross"] == []
+
+
+async def test_what_is_switched_off_has_no_voice_in_the_ensemble_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def word(name: str, target: float) -> Signal:
+        return Signal(strategy=name, symbol=BTC, at_ms=0, target=target, confidence=0.9)
+
+    core = make_core()
+    loop = loop_of(core)
+    desk = loop._desk(BTC)
+    desk.policy = cast("RegimePolicy", SimpleNamespace(on_bar=lambda _bar: word("hmm_regime", -1.0), posterior=None))
+    monkeypatch.setattr(MovingAverageCross, "on_bar", lambda *_: word("ma_cross", 1.0))
+    await loop.on_bar(bar(BTC, 0, 100.0))
+    assert desk.combined.score() == 0.0
+    core.record(
+        e.StrategyChanged(
+            at_ms=0, strategy="ma_cross", enabled=False, dry_run=False, budget=Decimal(0), weight=Decimal("0.5"),
+            model_version="", principal="anna", reason="",
+        )
+    )  # fmt: skip
+    await loop.on_bar(bar(BTC, 1, 100.0))
+    assert desk.combined.score() == pytest.approx(-0.9)

@@ -158,6 +158,17 @@ def test_the_report_is_one_page_with_its_pictures_inside(nhmm: Any, tmp_path: Pa
     assert "Sharpe ratio" in text
 
 
+def test_the_report_promises_what_was_held_only_where_it_draws_it(nhmm: Any, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    for bars, words, title in (
+        (frame(walk(300)), ["--quantity", "2"], "Equity against holding the same quantity"),
+        (frame(walk(300)), ["--notional", "200"], "Equity"),
+        (pl.concat([frame(walk(300)), frame(walk(300, 6), "ETHUSDT")]), ["--quantity", "2"], "Equity"),
+    ):
+        assert nhmm(bars, *words, "--report", str(page))[0] == 0
+        assert f"<h2>{title}</h2>" in page.read_text(encoding="utf-8")
+
+
 def bad(name: str) -> pl.DataFrame:
     bars = frame(walk(200))
     middle = pl.col("ts") == START + 100 * HOUR
@@ -222,6 +233,7 @@ def test_bad_bars_are_refused_by_name_in_one_line(nhmm: Any, kind: str, reason: 
         (["--quantity", "0.000000001"], "at least 0.00000001"),
         (["--quantity", "1e99"], "at most"),
         (["--spread-bps", "15000", "--slippage-bps", "2500"], "whole price"),
+        (["--fee-bps", "10000"], "less than the whole notional"),
         (["--trades", "/dev/null/trades.parquet"], "cannot be written"),
         (["--report", "/dev/null/report.html"], "cannot be written"),
         (["--quantity", "1", "--notional", "5"], "not both"),

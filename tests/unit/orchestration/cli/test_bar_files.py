@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from orchestration.cli.bar_files import check_interval, interval_of, parse_time, read_bars
+from orchestration.cli.bar_files import check_interval, parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
+from strategies.regimes.bar_table import interval_of
 from tests.unit.orchestration.cli.test_backtest import HOUR, START, frame, walk
 
 Spoil = Callable[[pl.DataFrame], pl.DataFrame]

@@ -66,3 +66,13 @@ def test_a_failure_without_an_exception_names_the_step_and_the_log(follower: Fol
     follower.read(event("quality", "STEP_START"))
     follower.read(event("quality", "STEP_FAILURE"))
     assert str(failure(follower, Path("log"))) == "quality failed; everything it said: log"
+
+
+def test_a_blocking_check_that_failed_says_where_its_rows_are_shown(follower: Follower) -> None:
+    follower.read(event("bars_bars_are_sound", "STEP_FAILURE"))
+    follower.read(
+        "dagster._core.errors.DagsterAssetCheckFailedError: 1 blocking asset check failed with ERROR severity:"
+    )
+    assert "the asset's page, tab Checks, shows the rows; docs/runbooks/check-failed.md" in str(
+        failure(follower, Path("log"))
+    )

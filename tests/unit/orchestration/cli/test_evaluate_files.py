@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,15 @@ def said(model: Path, file: Path, home: Path) -> dict[str, Any]:
     result = evaluate(model, file, "--register", "--home", str(home), "--report", str(home / "page.html"))
     assert result.exit_code == 0, result.output
     return dict(json.loads(result.stdout.strip().splitlines()[-1]))
+
+
+@pytest.mark.usefixtures("said")
+def test_the_pictures_of_the_page_are_sharp(home: Path) -> None:
+    text = (home / "page.html").read_text(encoding="utf-8")
+    pictures = [base64.b64decode(data) for data in re.findall(r"base64,([A-Za-z0-9+/=]+)", text)]
+    assert len(pictures) == 4
+    widths = [int.from_bytes(picture[16:20], "big") for picture in pictures]
+    assert min(widths) >= 1_000, "drawn for a screen, and not for a row of an event database"
 
 
 def test_it_is_judged_on_folds_of_its_training_and_on_what_came_after(said: dict[str, Any]) -> None:

@@ -226,6 +226,20 @@ def test_bars_that_a_model_cannot_read_are_refused_and_are_no_leak(
         assert (refusal.exit_code, reason in str(refusal)) == (code, True), refusal
 
 
+def test_bars_of_the_training_in_other_digits_are_told_from_a_leak(model: Path, file: Path, tmp_path: Path) -> None:
+    rounded = tmp_path / "rounded.parquet"
+    frame().with_columns(pl.col(name).cast(pl.Float32) for name in (*PRICES, "volume")).write_parquet(rounded)
+    for command, of_it in (("lookahead", {"bars_differ": [SYMBOL], "leaks": []}), ("evaluate", {"registered": None})):
+        words = [command, "--model", str(model), "--json", "--bars"]
+        assert CliRunner().invoke(app, [*words, str(file)]).exit_code == Exit.OK
+        result = CliRunner().invoke(app, [*words, str(rounded)])
+        told = json.loads(result.stdout.strip().splitlines()[-1])
+        assert {name: told[name] for name in of_it} == of_it
+        refused = result.exception.exit_code if isinstance(result.exception, Refused) else result.exit_code
+        assert refused == Exit.CONFIGURATION, result.output
+        assert "BARS_DIFFER" in f"{result.output}{result.exception}"
+
+
 def test_what_cannot_be_written_is_refused_by_its_option(model: Path, file: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     words = ["regimes", "--model", str(model), "--bars", str(file), "--out", str(tmp_path / "file" / "x.parquet")]
