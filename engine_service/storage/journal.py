@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Final
 
 from engine_service.domain.errors import Unavailable
 from engine_service.domain.fill import Fill
 from engine_service.storage.anchors import Anchors
 from engine_service.storage.aside import ReadsAside
 from engine_service.storage.chain import GENESIS, Ratchet
-from engine_service.storage.many_rows import Insert
 from engine_service.storage.order_runs import Runs, catch_up, keeps_runs, note_known_to, write_runs
 from engine_service.storage.port import Entry, Found, JournalReader, Recorded
 from engine_service.storage.reader import SqliteReader
@@ -35,7 +33,6 @@ from engine_service.storage.sealing import Sealer
 
 MAX_GROUP = 2_000
 MAX_QUEUED = 50_000
-_EVENTS: Final = Insert("INSERT INTO events", 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +247,7 @@ class SqliteJournal(SqliteReader):
                 tables.take(entry.recorded.seq, entry.projections)
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        _EVENTS.run(connection, rows)
+        connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?)", rows)
         tables.write(connection, self._account)
         if self._runs is not None:
             write_runs(connection, self._runs.begun(rows))

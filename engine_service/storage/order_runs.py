@@ -8,16 +8,14 @@ the log for every order, because their ids are spread by chance.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from engine_service.storage.many_rows import Insert
 from engine_service.storage.rows import newest_seq
 from engine_service.storage.sealing import SealedRow
 
 #: Begins an order's first run.
 FIRST_KIND: Final = "OrderInitialized"
-_RUNS: Final = Insert("INSERT OR IGNORE INTO order_runs", 2)
 _KNOWN_TO: Final = "order_runs_to"
 _ROWS_AFTER: Final = "SELECT seq, 0, 0, 0, kind, client_order_id, '', x'' FROM events WHERE seq > ? ORDER BY seq"
 
@@ -70,13 +68,13 @@ class Runs:
         return begun
 
 
-def write_runs(connection: sqlite3.Connection, runs: Sequence[Run]) -> None:
+def write_runs(connection: sqlite3.Connection, runs: Iterable[Run]) -> None:
     """Write the beginnings of later runs.
 
     Raises:
         sqlite3.Error: the disk refused.
     """
-    _RUNS.run(connection, runs)
+    connection.executemany("INSERT OR IGNORE INTO order_runs VALUES (?,?)", runs)
 
 
 def note_known_to(connection: sqlite3.Connection, seq: int) -> None:

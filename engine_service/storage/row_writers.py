@@ -13,25 +13,24 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order
 from engine_service.storage.codec import encode
-from engine_service.storage.many_rows import Insert
 from engine_service.storage.port import Projection, StoredAnswer
 from engine_service.storage.projections import BalanceValue, FillValue, PositionValue
 
 Value = tuple[int, object]
 
-_LATEST: Final = """
+_ORDERS: Final = """
+INSERT INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (client_order_id) DO UPDATE SET
     status = excluded.status, open = excluded.open, venue_order_id = excluded.venue_order_id,
     quantity = excluded.quantity, limit_price = excluded.limit_price,
     filled_quantity = excluded.filled_quantity, filled_quote = excluded.filled_quote,
     updated_at_ms = excluded.updated_at_ms, body = excluded.body
 """
-_ORDERS: Final = Insert("INSERT INTO orders", 19, _LATEST)
-_FILLS: Final = Insert("INSERT INTO fills", 15)
-_BALANCES: Final = Insert("INSERT OR REPLACE INTO balances", 7)
-_POSITIONS: Final = Insert("INSERT OR REPLACE INTO positions", 5)
-_EQUITY: Final = Insert("INSERT INTO equity_snapshots", 10)
-_IDEMPOTENCY: Final = Insert("INSERT OR REPLACE INTO idempotency", 8)
+_FILLS: Final = "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_BALANCES: Final = "INSERT OR REPLACE INTO balances VALUES (?,?,?,?,?,?,?)"
+_POSITIONS: Final = "INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?)"
+_EQUITY: Final = "INSERT INTO equity_snapshots VALUES (?,?,?,?,?,?,?,?,?,?)"
+_IDEMPOTENCY: Final = "INSERT OR REPLACE INTO idempotency VALUES (?,?,?,?,?,?,?,?)"
 
 
 class GroupRows:
@@ -56,11 +55,11 @@ class GroupRows:
             sqlite3.Error: a constraint or the disk refused.
         """
         first_seq, encoded = self._first_seq, Encoded(account)
-        for table, (insert, parameters) in _WRITERS.items():
+        for table, (statement, parameters) in _WRITERS.items():
             latest = self._tables[table]
             if latest:
                 rows = [parameters(first_seq.get(key, seq), value, encoded) for key, (seq, value) in latest.items()]
-                insert.run(connection, rows)
+                connection.executemany(statement, rows)
 
 
 class Encoded:
@@ -193,7 +192,7 @@ def _answer(seq: int, value: StoredAnswer, encoded: Encoded) -> tuple[Any, ...]:
     )
 
 
-_WRITERS: Final[Mapping[str, tuple[Insert, Callable[[int, Any, Encoded], tuple[Any, ...]]]]] = {
+_WRITERS: Final[Mapping[str, tuple[str, Callable[[int, Any, Encoded], tuple[Any, ...]]]]] = {
     "orders": (_ORDERS, _order),
     "fills": (_FILLS, _fill),
     "balances": (_BALANCES, _balance),
