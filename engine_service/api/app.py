@@ -21,7 +21,7 @@ from engine_service.api import (
     stream,
 )
 from engine_service.api.description import describe
-from engine_service.api.documents import document_routes
+from engine_service.api.documents import DESCRIPTION_PATH, WEB_PATH, document_routes
 from engine_service.api.event_socket import EventSocket
 from engine_service.api.figures_text import FiguresText
 from engine_service.api.gate import Gate
@@ -57,12 +57,13 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     """Return the ASGI application of a trading engine.
 
     Raises:
-        ValueError: a route has no declared access, or a declared route does not exist.
+        ValueError: a route has no declared access or answers, or a declared route does not exist.
     """
     app = mounted(version)
     app.state.engine = engine
-    routes = (*routes_of(app), *document_routes(describe(app)))
-    _check_routes(routes)
+    own = routes_of(app)
+    _check_access(own)
+    routes = (*own, *document_routes(describe(app)))
 
     counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
     app.state.figures = FiguresText(engine.metrics.registry, counts.publish)
@@ -111,7 +112,7 @@ def served(routes: Iterable[Route]) -> set[tuple[str, str]]:
     }
 
 
-def _check_routes(routes: Iterable[Route]) -> None:
-    difference = served(routes) ^ set(ROUTES)
+def _check_access(own: Iterable[Route]) -> None:
+    difference = (served(own) | {("GET", DESCRIPTION_PATH), ("GET", WEB_PATH)}) ^ set(ROUTES)
     if difference:
         raise ValueError(f"routes without declared access, or declared without a route: {sorted(difference)}")

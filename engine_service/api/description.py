@@ -196,8 +196,15 @@ _SCOPES: Final = (
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the whole of every route: parameters, bodies, answers, tokens, and how it refuses."""
+    """Return the whole of every route: parameters, bodies, answers, tokens, and how it refuses.
+
+    Raises:
+        ValueError: a route has no declared answers, or answers are declared without a route.
+    """
     page = app.openapi()
+    shown = {(method.upper(), path) for path, operations in page["paths"].items() for method in operations}
+    if difference := shown ^ set(ANSWERS):
+        raise ValueError(f"routes without declared answers, or declared without a route: {sorted(difference)}")
     refused: set[int] = set()
     for path, operations in page["paths"].items():
         for method, operation in operations.items():

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from engine_service.api.problems import Answer
 
 DESCRIPTION_PATH: Final = "/openapi.json"
+WEB_PATH: Final = "/docs"
 
 
 def document_routes(description: Mapping[str, Any]) -> tuple[Route, ...]:
@@ -23,7 +24,7 @@ def document_routes(description: Mapping[str, Any]) -> tuple[Route, ...]:
     web = get_swagger_ui_html(openapi_url=DESCRIPTION_PATH, title=str(description["info"]["title"])).body
     return (
         _page(DESCRIPTION_PATH, body, "application/json"),
-        _page("/docs", bytes(web), "text/html; charset=utf-8"),
+        _page(WEB_PATH, bytes(web), "text/html; charset=utf-8"),
     )
 
 
