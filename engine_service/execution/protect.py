@@ -102,12 +102,12 @@ async def _hold(core: EngineCore, armed: e.BracketArmed, figures: Figures, told:
     if reached and not figures.stop_rests:
         if armed.mode != WATCHED:
             await _alert(core, armed, f"{reached} was reached before the venue's own orders stood", told)
-        return await _exit(core, armed, figures, reached)
+        return await _exit(core, armed, figures, reached, told)
     refused = await _place(core, armed, figures)
     if not isinstance(refused, str):
         return refused
     await _alert(core, armed, refused, told)
-    return await _exit(core, armed, figures, reached or "unprotected")
+    return await _exit(core, armed, figures, reached or "unprotected", told)
 
 
 def protection(core: EngineCore, entry: Order) -> Figures | None:
@@ -256,7 +256,9 @@ async def _alert(core: EngineCore, armed: e.BracketArmed, why: str, told: set[st
     )
 
 
-async def _exit(core: EngineCore, armed: e.BracketArmed, figures: Figures, outcome: str) -> float | None:
+async def _exit(
+    core: EngineCore, armed: e.BracketArmed, figures: Figures, outcome: str, told: set[str]
+) -> float | None:
     """Close what remains at market. Legs that rest are cancelled first; those in doubt cannot trade besides it:
     on spot the venue has the asset once, on futures they only reduce."""
     if figures.open_legs:
@@ -270,6 +272,10 @@ async def _exit(core: EngineCore, armed: e.BracketArmed, figures: Figures, outco
         # Nobody watches an exit: what it would meet of our own has to go, or nothing would ever be closed.
         in_the_way = core.state.orders_of_line(armed.symbol, armed.market)
         meets = [order for order in in_the_way if order.side is armed.entry_side and order.type not in CONDITIONAL]
+        if all(order.status is OrderStatus.QUARANTINED for order in meets):
+            # Those were put aside for a person, and only a person can free the way.
+            await _alert(core, armed, f"{refusal.code}: {refusal.reason}", told)
+            return LATER_S
         await _cancel(core, meets, f"in the way of an exit, {outcome}")
         return SOON_S
     if refusal is not None and refusal.code == "REDUCE_ONLY":

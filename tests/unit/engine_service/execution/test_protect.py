@@ -17,7 +17,7 @@ from engine_service.execution.apply_report import apply_report
 from engine_service.execution.bracket import Figures
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore, Phase
-from engine_service.execution.protect import is_protected, protection, tend
+from engine_service.execution.protect import LATER_S, is_protected, protection, tend
 from engine_service.execution.submit import submit
 from engine_service.storage.memory import MemoryJournal
 from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
@@ -292,6 +292,19 @@ async def test_an_exit_is_not_kept_back_by_our_own_orders_on_the_other_side(mark
     assert outcome(core) == "stop_loss"
     assert core.state.image.orders[other].status is OrderStatus.CANCELED
     assert fake(core).cancels.count(other) == 1
+
+
+async def test_an_exit_kept_back_by_an_order_that_only_a_person_can_free_is_told_once() -> None:
+    core = core_with(FakeVenue(ManualClock(START_MS)))
+    entry = await entered(core, market_order("0.002"))
+    other = (await submit(core, limit_order("48000", "0.004"), mark_of())).order.client_order_id
+    await core.commit(e.OrderQuarantined(at_ms=core.clock.now_ms(), client_order_id=other, reason="odd"))
+    set_price(core, "49000")
+    before, told = anomalies(core), set[str]()
+    waits = [await tend(core, entry.client_order_id, told) for _ in range(3)]
+    assert waits == [LATER_S] * 3
+    assert exits(core) == []
+    assert anomalies(core) == [*before, "SELF_TRADE: it would trade with an own order"]
 
 
 async def test_legs_for_more_than_is_held_by_now_are_sized_anew_and_nothing_is_closed() -> None:
