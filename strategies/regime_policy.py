@@ -95,6 +95,10 @@ class RegimePolicy:
         """The newest filtered posterior, length K; ``None`` during warm-up."""
         return self._filter.posterior
 
+    def anew(self) -> RegimePolicy:
+        """Return the same strategy of the same model, to which no bar was shown yet."""
+        return RegimePolicy(self._model, self._version, self._options)
+
     def warm(self, bars: Sequence[Bar]) -> None:
         """Run past bars through features and filter, without signals: for a start and for a model swap."""
         for bar in bars:

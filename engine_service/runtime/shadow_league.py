@@ -144,8 +144,7 @@ class ShadowLeague:
             _log.exception("a challenger failed", version=version, symbol=bar.symbol)
             failure = f"{bar.symbol}: {type(error).__name__}: {error}"[:200]
         else:
-            took_s = self._watch.now_s() - began_s
-            failure = self._watch.failure(name, bar.symbol, took_s, self._limit_s, label="league")
+            failure = self._watch.failure(name, bar.symbol, began_s, self._limit_s, label="league")
         if failure:
             self._put_out(version, failure)
 

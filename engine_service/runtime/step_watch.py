@@ -30,14 +30,16 @@ class StepWatch:
         self._steps: dict[tuple[str, str], deque[bool]] = {}
         self.now_s = now_s
 
-    def failure(self, name: str, symbol: str, took_s: float, limit_s: float, label: str = "") -> str:
-        """Take in a step; return why its strategy is to be stood down, empty where it goes on.
+    def failure(self, name: str, symbol: str, began_s: float, limit_s: float, label: str = "") -> str:
+        """Take in a step that ends now; return why its strategy is to be stood down, empty where it goes on.
 
-        ``label`` stands in the metric in place of the name, where there are many names.
+        ``began_s`` is what ``now_s`` said before it. ``label`` stands in the metric in place of the name, where there
+        are many names.
 
         Raises:
             Unavailable: the journal failed.
         """
+        took_s = self.now_s() - began_s
         self._observe(label or name, took_s)
         steps = self._steps.setdefault((name, symbol), deque(maxlen=OF_STEPS))
         steps.append(took_s > limit_s)

@@ -71,7 +71,7 @@ class StrategyLoop:
         self._check = SignalCheck(core)
         self._watch = watch
         #: Too slow: they are not even shown bars, until a person switches them on and they begin anew.
-        self._rested: set[str] = set()
+        self._stood_down: set[str] = set()
         one_way_bps = configs[regime_policy.STRATEGY_ID].round_trip_cost_bps / 2.0
         limit_s = self._limit_s(regime_policy.STRATEGY_ID)
         self.league = ShadowLeague(core, feed_history, self._policy_options(), one_way_bps, watch, limit_s)
@@ -127,12 +127,12 @@ class StrategyLoop:
         await self._act(signal, bar)
 
     def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
-        self._wake()
+        self._begin_anew()
         members = [self._asked(ma_cross.STRATEGY_ID, desk.cross, bar)]
         if desk.policy is not None:
             members.append(self._asked(regime_policy.STRATEGY_ID, desk.policy, bar))
-        if desk.policy is not None and regime_policy.STRATEGY_ID not in self._rested:
-            self._observe(desk.policy, bar)
+            if regime_policy.STRATEGY_ID not in self._stood_down:
+                self._observe(desk.policy, bar)
         spoken = [signal for signal in members if signal is not None and self._enabled(signal.strategy)]
         # What is off has no voice either: its last word would count for ever.
         desk.combined.weights = {name: float(self._weight(name)) for name in self._configs if self._enabled(name)}
@@ -143,7 +143,7 @@ class StrategyLoop:
 
     def _asked(self, name: str, strategy: Strategy, bar: Bar) -> Signal | None:
         """Show a strategy its bar. One that fails is switched off until a person switches it on; all others go on."""
-        if name in self._rested:
+        if name in self._stood_down:
             return None
         began_s = self._watch.now_s()
         try:
@@ -162,9 +162,9 @@ class StrategyLoop:
 
     def _is_too_slow(self, name: str, symbol: str, began_s: float) -> bool:
         """Take in how long a step took; one too many that was slow stands the strategy down."""
-        failure = self._watch.failure(name, symbol, self._watch.now_s() - began_s, self._limit_s(name))
+        failure = self._watch.failure(name, symbol, began_s, self._limit_s(name))
         if failure:
-            self._rested.add(name)
+            self._stood_down.add(name)
             if self._enabled(name):
                 self._switch_off(name, failure)
         return bool(failure)
@@ -172,22 +172,21 @@ class StrategyLoop:
     def _warmed(self, name: str, step: Callable[[Bar], object], bars: Sequence[Bar]) -> None:
         """Run past bars through a strategy, unless it is too slow for that."""
         for bar in bars:
-            if name in self._rested:
+            if name in self._stood_down:
                 return
             began_s = self._watch.now_s()
             step(bar)
             self._is_too_slow(name, bar.symbol, began_s)
 
-    def _wake(self) -> None:
+    def _begin_anew(self) -> None:
         """What a person switched on again after it was too slow begins anew: it missed bars, and warms on live ones."""
-        for name in [name for name in self._rested if self._enabled(name)]:
-            self._rested.discard(name)
-            for symbol, desk in self._desks.items():
+        for name in [name for name in self._stood_down if self._enabled(name)]:
+            self._stood_down.discard(name)
+            for desk in self._desks.values():
                 if name == ma_cross.STRATEGY_ID:
                     desk.cross = self._new_cross()
-                elif self._bundle is not None and desk.policy is not None:
-                    model = self._bundle.models[symbol]
-                    desk.policy = regime_policy.RegimePolicy(model, self._bundle.version, self._policy_options())
+                elif desk.policy is not None:
+                    desk.policy = desk.policy.anew()
 
     def _switch_off(self, strategy: str, failure: str) -> None:
         now, config = self._core.clock.now_ms(), self._configs[strategy]
