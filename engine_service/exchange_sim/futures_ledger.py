@@ -130,8 +130,9 @@ class FuturesLedger:
         return dict(rest)
 
     def open_interest(self, symbol: str) -> Decimal:
-        """What is held long of a symbol over all accounts; as much is held short."""
-        return sum((h.quantity for (_, name, _), h in self.holdings.items() if name == symbol and h.quantity > 0), ZERO)
+        """Return what is held long of a symbol over all accounts, in base units; as much is held short."""
+        of_symbol = (held.quantity for (_, name, _), held in self.holdings.items() if name == symbol)
+        return sum((quantity for quantity in of_symbol if quantity > 0), ZERO)
 
     def open_interest_balance(self) -> dict[str, Decimal]:
         """Signed quantities summed per symbol: zero everywhere, always."""
