@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 from engine_service.domain.events import EquityRecorded, OrderEvent
 from engine_service.domain.fill import Fill
+from engine_service.domain.money import plain
 from engine_service.domain.order import Order
 from engine_service.storage.codec import encode
 from engine_service.storage.port import (
     ENDLESS_MS,
+    EQUITY_FIGURES,
     Entry,
     EquityFilter,
     EquityPoint,
@@ -141,7 +143,7 @@ class MemoryJournal:
             EquityPoint(
                 seq=row.seq,
                 at_ms=row.event.at_ms,
-                values={"equity": str(row.event.equity), "peak": str(row.event.peak)},
+                values={name: plain(getattr(row.event, name)) for name in EQUITY_FIGURES},
             )
             for row in self._events
             if isinstance(row.event, EquityRecorded)

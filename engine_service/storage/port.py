@@ -15,6 +15,20 @@ from engine_service.domain.order import Order
 
 Found = TypeVar("Found")
 
+#: Later than any time that is written down.
+ENDLESS_MS: Final = 10**15
+#: What a sample of the equity curve holds, in the reporting currency.
+EQUITY_FIGURES: Final = (
+    "equity",
+    "peak",
+    "day_start",
+    "realised_pnl",
+    "unrealised_pnl",
+    "fees",
+    "funding",
+    "transfers",
+)
+
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event with its place in the journal."""
@@ -112,12 +126,9 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     order: Order
 
 
-#: Later than any time that is written down.
-ENDLESS_MS: Final = 10**15
-
-
-class EquityFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which samples of equity; 0 means "any". ``after_seq`` pages forward (oldest first)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityFilter:
+    """Which samples of equity to list, by their time; ``after_seq`` pages forwards, oldest first."""
 
     since_ms: int = 0
     until_ms: int = 0

@@ -15,6 +15,7 @@ from engine_service.storage.codec import decode, decode_event
 from engine_service.storage.order_runs import with_seqs
 from engine_service.storage.port import (
     ENDLESS_MS,
+    EQUITY_FIGURES,
     EquityFilter,
     EquityPoint,
     FillFilter,
@@ -158,16 +159,18 @@ class SqliteReader:
 
     def equity_curve(self, query: EquityFilter) -> list[EquityPoint]:
         """Return samples of equity by their time, oldest first: as the index has them, so that nothing is sorted."""
-        columns = ("equity", "peak", "day_start", "realised_pnl", "unrealised_pnl", "fees", "funding", "transfers")
         before = (query.since_ms, 0)
         if query.after_seq:
             before = self._one("SELECT at_ms, seq FROM equity_snapshots WHERE seq = ?", (query.after_seq,)) or before
         rows = self._all(
-            "SELECT seq, at_ms, equity, peak, day_start, realised_pnl, unrealised_pnl, fees, funding, transfers"
+            f"SELECT seq, at_ms, {', '.join(EQUITY_FIGURES)}"  # noqa: S608 column names
             " FROM equity_snapshots WHERE (at_ms, seq) > (?, ?) AND at_ms < ? ORDER BY at_ms, seq LIMIT ?",
             (*before, query.until_ms or ENDLESS_MS, query.limit),
         )
-        return [EquityPoint(seq=row[0], at_ms=row[1], values=dict(zip(columns, row[2:], strict=True))) for row in rows]
+        return [
+            EquityPoint(seq=row[0], at_ms=row[1], values=dict(zip(EQUITY_FIGURES, row[2:], strict=True)))
+            for row in rows
+        ]
 
     def answer(self, scope: str, key: str) -> StoredAnswer | None:
         """Return what was answered under an idempotency key, however old."""

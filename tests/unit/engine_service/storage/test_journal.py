@@ -9,11 +9,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import ConfigurationError, Unavailable
@@ -25,6 +25,7 @@ from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.keys import load_key
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease, LeaseHeld
+from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Entry, EquityFilter, OrderFilter, Projection, Recorded
 from engine_service.storage.projections import FillValue
 from engine_service.storage.reader import SqliteReader
@@ -226,6 +227,18 @@ async def test_the_equity_curve_is_paged_by_time_also_where_the_clock_went_back(
     ]
     reader.close()
     journal.close()
+
+
+@anyio
+async def test_a_journal_in_memory_tells_the_same_figures_of_a_sample(tmp_path: Path) -> None:
+    on_disk = open_journal(tmp_path)
+    told = []
+    for journal in (on_disk, MemoryJournal()):
+        await make_core(journal=journal).commit(sample(100))
+        (point,) = journal.equity_curve(EquityFilter())
+        told.append((point.at_ms, dict(point.values)))
+    assert told[0] == told[1]
+    on_disk.close()
 
 
 def sample(at_ms: int) -> e.EquityRecorded:
