@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 #: Larger pictures do not belong in Dagster's event database.
 MAX_BYTES = 70_000
+#: Dots per inch: the sharpest that fits is taken, and a page of its own has room for more.
+SHARP_DPI, ROW_DPI = 130, (80, 65, 50, 40, 30, 22)
 POINTS = 600
 COLOURS = ("#8fbf9f", "#9db8e8", "#eaa79b", "#e3cf8a", "#c9b3ea", "#a8d5d1", "#d9b48f", "#b7b7b7")
 INK, GREY = "#20303c", "#8795a1"
@@ -159,7 +161,7 @@ def _markdown(figure: "Figure", axes: Sequence["Axes"], alt: str, most: int = MA
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.tick_params(labelsize=7)
-    for dpi in (*((130,) if most > MAX_BYTES else ()), 80, 65, 50, 40, 30, 22):
+    for dpi in (SHARP_DPI, *ROW_DPI) if most > MAX_BYTES else ROW_DPI:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi)
         encoded = base64.b64encode(buffer.getvalue()).decode("ascii")

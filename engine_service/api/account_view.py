@@ -53,7 +53,7 @@ class AccountView(TypedDict):
 
 
 def account_view(snapshot: AccountSnapshot) -> AccountView:
-    """Return a snapshot."""
+    """Return the account as one venue told it."""
     return {
         "venue": snapshot.venue,
         "market": snapshot.market,

@@ -9,8 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine_service.api import advice, control, health, league, market, order_answers, order_check, orders, portfolio
-from engine_service.api import strategies as s
+from engine_service.api import (
+    advice,
+    control,
+    health,
+    league,
+    market,
+    order_answers,
+    order_check,
+    orders,
+    portfolio,
+    strategies,
+)
 from engine_service.api.account_view import AccountView
 from engine_service.api.routes import ROUTES
 from engine_service.api.shapes import InstrumentView, PortfolioView, ReconcileView
@@ -53,9 +63,9 @@ ANSWERS: Final[Mapping[Route, Mapping[int, Answer]]] = {
     ("GET", "/equity"): _ok(portfolio.EquityCurve),
     ("GET", "/events"): _ok(EventPage),
     ("GET", "/stream"): {200: Answer(Frame, media_type="text/event-stream")},
-    ("GET", "/strategies"): _ok(s.Strategies),
-    ("GET", "/strategies/{strategy}"): _ok(s.StrategyView),
-    ("GET", "/strategies/{strategy}/regimes"): _ok(s.Regimes),
+    ("GET", "/strategies"): _ok(strategies.Strategies),
+    ("GET", "/strategies/{strategy}"): _ok(strategies.StrategyView),
+    ("GET", "/strategies/{strategy}/regimes"): _ok(strategies.Regimes),
     ("GET", "/league"): _ok(league.League),
     ("GET", "/advice"): _ok(advice.AdviceView),
     ("GET", "/symbol_info"): _ok(InstrumentView),
@@ -73,12 +83,12 @@ ANSWERS: Final[Mapping[Route, Mapping[int, Answer]]] = {
     ("PATCH", "/orders/{client_order_id}"): {200: Answer(orders.AmendAnswer), 202: Answer(orders.AmendAnswer)},
     ("POST", "/account_snapshot/refresh"): _ok(AccountView),
     ("POST", "/reconcile"): _ok(ReconcileView),
-    ("POST", "/strategy/signal"): {202: Answer(s.SignalTaken)},
+    ("POST", "/strategy/signal"): {202: Answer(strategies.SignalTaken)},
     ("POST", "/control/halt"): _ok(control.HaltAnswer),
     ("POST", "/control/flatten"): _ok(control.FlattenAnswer),
     ("POST", "/control/resume"): _ok(control.ResumeAnswer),
-    ("POST", "/strategy/promote"): _ok(s.StrategyView),
-    ("PUT", "/strategies/{strategy}"): _ok(s.StrategyView),
+    ("POST", "/strategy/promote"): _ok(strategies.StrategyView),
+    ("PUT", "/strategies/{strategy}"): _ok(strategies.StrategyView),
     ("POST", "/league"): _ok(league.League),
     ("DELETE", "/league/{version}"): _ok(league.League),
     ("PUT", "/advice"): _ok(advice.AdviceView),

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 
 from msgspec import Meta
 
-from engine_service.domain import events as e
 from engine_service.domain.bracket import BracketPlan
+from engine_service.domain.events import BreakFound
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType, TimeInForce
 from engine_service.execution.reconcile import VenueReconciliation
@@ -183,7 +183,7 @@ class ReconcileView(TypedDict):
     closed: list[str]
     adopted: list[str]
     deferred: list[str]
-    breaks: list[e.BreakFound]
+    breaks: list[BreakFound]
     venues: list[VenueReconciliation]
 
 

@@ -21,7 +21,7 @@ from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend_again import made_before, refuse_another_change, replacement_id
-from engine_service.execution.amend_settle import never_sent, settle_in_place, settle_legs, stopped
+from engine_service.execution.amend_settle import never_sent, settle_in_place, settle_kept_back, settle_legs
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.first_price import lacks_price, read_prices
@@ -212,7 +212,7 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
         return
     kept = kept_back(core, order)
     if kept is not None:
-        await stopped(core, cid, replacement, kept)
+        await settle_kept_back(core, cid, replacement, kept)
         return
     new_id = "" if replacement is None else replacement.client_order_id
     asked = AmendRequest(

@@ -18,14 +18,15 @@ from engine_service.venues.port import Accepted, AmendRequest, Rejected, SubmitO
 ORDER_GONE = "VENUE_UNKNOWN_ORDER"
 
 
-async def stopped(core: EngineCore, cid: str, replacement: Order | None, stopped: Rejected) -> None:
+async def settle_kept_back(core: EngineCore, cid: str, replacement: Order | None, kept: Rejected) -> None:
     """Something came up while the change was being written down: nothing of it leaves."""
     if replacement is not None:
-        await never_sent(core, replacement.client_order_id, stopped.code, stopped.reason)
-    await _put_back(core, cid, stopped)
+        await never_sent(core, replacement.client_order_id, kept.code, kept.reason)
+    await _put_back(core, cid, kept)
 
 
 async def settle_in_place(core: EngineCore, asked: AmendRequest, outcome: SubmitOutcome) -> None:
+    """Record what became of a change of the order itself, unless something newer was asked of it."""
     cid, now = asked.order.client_order_id, core.clock.now_ms()
     match outcome:
         case Accepted() if outcome.status is not OrderStatus.PENDING_ACK:
@@ -43,13 +44,13 @@ async def settle_in_place(core: EngineCore, asked: AmendRequest, outcome: Submit
     order = core.state.order(cid)
     if order is None or not _still_asked(order, asked):
         return
-    if order.status is OrderStatus.PENDING_UPDATE:
-        await core.commit(event)
-        if isinstance(event, e.OrderInDoubt):
-            resolve_later(core, cid)
-    elif not isinstance(event, e.OrderInDoubt):
-        # A cancel overtook it: what the venue says of the change holds whatever became of that.
-        await core.commit(event)
+    is_unknown, is_overtaken = isinstance(event, e.OrderInDoubt), order.status is not OrderStatus.PENDING_UPDATE
+    if is_unknown and is_overtaken:
+        return
+    # Where a cancel overtook it: what the venue says of the change holds whatever became of that.
+    await core.commit(event)
+    if is_unknown:
+        resolve_later(core, cid)
 
 
 def _still_asked(order: Order, asked: AmendRequest) -> bool:
@@ -59,7 +60,7 @@ def _still_asked(order: Order, asked: AmendRequest) -> bool:
 
 
 async def settle_legs(core: EngineCore, old: Order, new_id: str, outcome: SubmitOutcome) -> None:
-    """Cancel leg and new leg, each by its own evidence."""
+    """Record what became of a cancel and of the order in its place, each by its own evidence."""
     if isinstance(outcome, Rejected):
         await never_sent(core, new_id, outcome.code, outcome.reason)
         if outcome.code == ORDER_GONE:
@@ -106,6 +107,7 @@ async def _put_back(core: EngineCore, cid: str, outcome: Rejected) -> None:
 
 
 async def never_sent(core: EngineCore, cid: str, code: str, reason: str) -> None:
+    """End a replacement that did not leave this machine, or that the venue did not take."""
     order = core.state.order(cid)
     if order is not None and order.status is OrderStatus.SUBMITTED:
         now = core.clock.now_ms()

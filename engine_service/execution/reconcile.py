@@ -111,9 +111,9 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
     last_ids: dict[str, str] = {}
 
     async def catch_up(latest: list[Reading], differing: Collection[str] | None) -> None:
+        wanted = differing if trigger == "timer" else None
         for reading in latest:
-            every = differing is None or trigger != "timer"
-            symbols = symbols_to_read(core, venue, reading.snapshot, every=every, differing=differing or ())
+            symbols = symbols_to_read(core, venue, reading.snapshot, wanted)
             last_ids.update(await import_fills(core, venue, reading.snapshot.market, symbols, result.imported))
 
     if not opening:

@@ -32,8 +32,6 @@ class Difference:
         return f"{self.venue}|{self.market.value}|{self.kind}|{self.subject}"
 
 
-#: Books missing trades of what differs from the venue's figures, or of everything.
-CatchUp = Callable[[list["Reading"], Collection[str] | None], Awaitable[None]]
 Figures = dict[tuple[str, str], Decimal]
 
 
@@ -43,6 +41,10 @@ class Reading:
 
     before: Figures
     snapshot: AccountSnapshot
+
+
+#: Books missing trades of what differs from the venue's figures (by subject), or of everything (``None``).
+CatchUp = Callable[[list[Reading], Collection[str] | None], Awaitable[None]]
 
 
 async def read_accounts(core: EngineCore, venue: Venue) -> list[Reading]:

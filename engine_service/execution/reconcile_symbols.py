@@ -23,19 +23,19 @@ AT_ONCE: Final = 5
 
 
 def symbols_to_read(
-    core: EngineCore, venue: Venue, snapshot: AccountSnapshot, *, every: bool, differing: Collection[str]
+    core: EngineCore, venue: Venue, snapshot: AccountSnapshot, differing: Collection[str] | None
 ) -> list[str]:
-    """Return instruments in order: every one this engine or the account has to do with, or those that matter now.
+    """Return instruments in order: those that matter now, and a few of the others in their turn.
 
     ``differing`` are assets and instruments whose figures differ from the venue's. Where that is a currency that many
-    instruments are paid in, it names none of them.
+    instruments are paid in, it names none of them. ``None``: all that this engine or the account has to do with.
     """
-    known = _known(core, venue, snapshot)
-    if every:
+    known, market = _known(core, venue, snapshot), snapshot.market
+    if differing is None:
         return sorted(known)
     busy = known & _traded(core, snapshot)
-    busy |= {s for s in known if s in differing or core.instruments[s, snapshot.market].base in differing}
-    return sorted(busy | set(in_turn(core, f"quiet:{snapshot.market.value}", sorted(known - busy))))
+    busy |= {symbol for symbol in known if not {symbol, core.instruments[symbol, market].base}.isdisjoint(differing)}
+    return sorted(busy | set(in_turn(core, f"quiet:{market.value}", sorted(known - busy))))
 
 
 def in_turn(core: EngineCore, listing: str, names: Sequence[str]) -> list[str]:
@@ -58,13 +58,13 @@ def _known(core: EngineCore, venue: Venue, snapshot: AccountSnapshot) -> set[str
     if market is Market.SPOT:
         reporting = core.state.image.reporting
         symbols |= {f"{balance.asset}{reporting}.{name}" for balance in snapshot.balances if balance.total}
-    return {s for s in symbols if s.endswith(f".{name}") and (s, market) in core.instruments}
+    return {symbol for symbol in symbols if symbol.endswith(f".{name}") and (symbol, market) in core.instruments}
 
 
 def _traded(core: EngineCore, snapshot: AccountSnapshot) -> set[str]:
     """Return instruments with an order that is open, changed lately, or proved absent and still watched."""
     image, now = core.state.image, core.clock.now_ms()
     orders = [core.state.order(cid) or core.journal.order(cid) for cid in image.tombstones]
-    orders += [o for o in image.orders.values() if o.is_open or now - o.updated_at_ms < TRADED_MS]
+    orders += [order for order in image.orders.values() if order.is_open or now - order.updated_at_ms < TRADED_MS]
     symbols = {order.symbol for order in orders if order is not None and order.market is snapshot.market}
     return symbols | {report.symbol for report in snapshot.open_orders}

@@ -37,4 +37,12 @@ ANY: Final = ("HOST_NOT_ALLOWED", "BODY_TOO_LARGE", "INTERNAL")
 #: What a request that starts or asks for a Dagster run can be refused with.
 OF_DAGSTER: Final = ("DAGSTER_REFUSED", "DAGSTER_UNREACHABLE")
 #: What a request with bars can be refused with.
-OF_BARS: Final = tuple(code for code in STATUS if "BARS" in code)
+OF_BARS: Final = (
+    "BARS_UNORDERED",
+    "BARS_INVALID",
+    "BARS_INTERVAL",
+    "BARS_TOO_FEW",
+    "NO_BARS",
+    "IRREGULAR_BARS",
+    "CONFLICTING_BARS",
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,9 @@ def write(path: Path, options: RunOptions, done: Done) -> None:
 def render(options: RunOptions, done: Done) -> str:
     """Return the whole page as HTML text."""
     title = f"Backtest of {options.strategy} on {', '.join(done.names.values())}"
+    equity = "Equity" if _held_quantity(options, done) is None else "Equity against holding the same quantity"
     pictures = [
-        ("Equity against holding the same quantity" if _is_held(options, done) else "Equity", _equity(options, done)),
+        (equity, _equity(options, done)),
         ("Fall from the peak", _falls(done)),
     ]
     pictures += [
@@ -76,9 +78,9 @@ def _rows(options: RunOptions, done: Done) -> list[tuple[str, str]]:
     return rows + [("note", note) for note in done.notes]
 
 
-def _is_held(options: RunOptions, done: Done) -> bool:
-    """Whether there is one quantity of one symbol that could have been held throughout."""
-    return len(done.series) == 1 and options.quantity is not None
+def _held_quantity(options: RunOptions, done: Done) -> Decimal | None:
+    """Return the one quantity of the one symbol that could have been held throughout."""
+    return options.quantity if len(done.series) == 1 else None
 
 
 def _equity(options: RunOptions, done: Done) -> Figure:
@@ -86,9 +88,10 @@ def _equity(options: RunOptions, done: Done) -> Figure:
     times, equity = done.traded.times, done.traded.equity
     kept = _kept(equity)
     axes.plot(_dates(times[kept]), equity[kept], color=INK, linewidth=1.0, label=options.strategy)
-    if _is_held(options, done):
+    quantity = _held_quantity(options, done)
+    if quantity is not None:
         close = next(iter(done.series.values())).close
-        held = float(options.cash) + float(options.quantity or 0) * (close - close[0])
+        held = float(options.cash) + float(quantity) * (close - close[0])
         kept = _kept(held)
         axes.plot(
             _dates(times[kept]), held[kept], color="#7a8b99", linestyle="--", linewidth=1.0, label="held throughout"

@@ -39,7 +39,7 @@ class Described:
             AssertionError: it is not as described.
         """
         template = self._template(answer.request.url.path)
-        method = answer.request.method.replace("HEAD", "GET")
+        method = "GET" if answer.request.method == "HEAD" else answer.request.method
         operation = self.page["paths"].get(template, {}).get(method.lower())
         if operation is None:
             return
@@ -71,7 +71,7 @@ class Described:
         assert not undeclared, f"{said} brings {undeclared}"
 
     def _template(self, path: str) -> str:
-        return next((path_ for pattern, path_ in self._templates if pattern.fullmatch(path)), "")
+        return next((template for pattern, template in self._templates if pattern.fullmatch(path)), "")
 
     def _resolved(self, part: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         if part is None or "$ref" not in part:

@@ -85,7 +85,7 @@ def priced(engine: EngineProcess, body: dict[str, Any]) -> dict[str, Any]:
 
 def asked(engine: EngineProcess, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Send one request that succeeds; ``call`` holds its answer against the page."""
-    headers = {"Idempotency-Key": f"described-{abs(hash((method, path)))}"}
+    headers = {"Idempotency-Key": f"described-{method}{path.partition('?')[0].replace('/', '-')}"}
     answer = engine.call(method, path, json=priced(engine, body) or None, headers=headers)
     assert answer.is_success, (method, path, answer.text)
     return dict(answer.json()) if "json" in answer.headers["content-type"] else {}
