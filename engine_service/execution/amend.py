@@ -78,10 +78,11 @@ async def amend(
         refuse_another_change(core, made, limit_price, quantity)
         return _result(core, client_order_id, made)
     order = _amendable(core, client_order_id)
-    if lacks_price(core, order.symbol, order.market):
+    request = _request(core, order, limit_price, quantity)
+    if not _only_shrinks(order, request) and lacks_price(core, order.symbol, order.market):
         await read_prices(core, core.instrument(order.symbol, order.market))
         order = _amendable(core, client_order_id)  # it may have moved meanwhile
-    request = _request(core, order, limit_price, quantity)
+        request = _request(core, order, limit_price, quantity)
     replacement, unit_value = None, order.unit_value
     if not _only_shrinks(order, request):
         judged = _judged(core, order, request)

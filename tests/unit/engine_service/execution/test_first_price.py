@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine_service.domain.bracket import BracketPlan
 from engine_service.domain.clock import ManualClock
-from engine_service.domain.errors import Unavailable
+from engine_service.domain.errors import InvalidRequest, Unavailable
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import MarkBook
 from engine_service.execution import first_price
@@ -132,6 +132,18 @@ async def test_a_change_of_an_order_is_judged_by_the_book_too() -> None:
     )
     assert (found.status, found.order.limit_price) == (AmendStatus.UPDATED, D(49_950))
     assert venue.asked == [BTC, BTC]
+
+
+async def test_a_change_that_only_shrinks_or_is_none_does_not_wait_for_a_price() -> None:
+    core, venue = unfollowed()
+    cid = (await submit(core, limit_order("49900", "0.004"), mark_of())).order.client_order_id
+    core.marks, core.read_once = MarkBook(), set()
+    core.state.exposure.watch(core.marks)
+    venue.asked.clear()
+    with pytest.raises(InvalidRequest):
+        await amend(core, cid, limit_price=D(49_900), principal="tester", key="the-change-1")
+    shrunk = await amend(core, cid, quantity=D("0.002"), principal="tester", key="the-change-2")
+    assert (shrunk.status, venue.asked) == (AmendStatus.UPDATED, [])
 
 
 async def test_what_closes_does_not_wait_for_a_price() -> None:
