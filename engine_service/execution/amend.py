@@ -77,12 +77,8 @@ async def amend(
     if made is not None:
         refuse_another_change(core, made, limit_price, quantity)
         return _result(core, client_order_id, made)
-    order = _amendable(core, client_order_id)
-    request = _request(core, order, limit_price, quantity)
-    if not _only_shrinks(order, request) and lacks_price(core, order.symbol, order.market):
-        await read_prices(core, core.instrument(order.symbol, order.market))
-        order = _amendable(core, client_order_id)  # it may have moved meanwhile
-        request = _request(core, order, limit_price, quantity)
+    request = await _asked(core, client_order_id, limit_price, quantity)
+    order = request.order
     replacement, unit_value = None, order.unit_value
     if not _only_shrinks(order, request):
         judged = _judged(core, order, request)
@@ -109,6 +105,18 @@ async def amend(
         await task
     await core.journal.flush()  # the stream may have told it first, and that may not be on the disk yet
     return _changed(core, request) if replacement is None else _result(core, client_order_id, replacement)
+
+
+async def _asked(
+    core: EngineCore, client_order_id: str, limit_price: Decimal | None, quantity: Decimal | None
+) -> AmendRequest:
+    """Return what is asked of the order as it stands, once the rails have a price to judge it by."""
+    request = _request(core, _amendable(core, client_order_id), limit_price, quantity)
+    order = request.order
+    if _only_shrinks(order, request) or not lacks_price(core, order.symbol, order.market):
+        return request
+    await read_prices(core, core.instrument(order.symbol, order.market))
+    return _request(core, _amendable(core, client_order_id), limit_price, quantity)  # it may have moved meanwhile
 
 
 def _amendable(core: EngineCore, client_order_id: str) -> Order:
