@@ -81,7 +81,7 @@ ENGINE_METRICS: Sequence[MetricSpec] = (
     _counter("nhmm_bars_total", "Closed bars that reached the strategies.", "symbol"),
     _counter("nhmm_signals_total", "Signals by strategy.", "strategy", "symbol"),
     _gauge("nhmm_signal_confidence_ratio", "Confidence of the last signal.", "strategy", "symbol"),
-    _histogram("nhmm_strategy_step_seconds", "What a strategy took for a bar; `league`: a challenger.", "strategy"),
+    _histogram("nhmm_strategy_step_seconds", "CPU time of a strategy for a bar; `league`: a challenger.", "strategy"),
     _gauge("nhmm_regime_posterior_ratio", "Filtered probability of each regime.", "symbol", "regime"),
     _gauge("nhmm_model_info", "1 for the model version in force.", "strategy", "version"),
     # the process

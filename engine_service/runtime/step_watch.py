@@ -22,9 +22,13 @@ class StepWatch:
         self,
         core: EngineCore,
         observe: Callable[[str, float], None],
-        now_s: Callable[[], float] = time.perf_counter,
+        now_s: Callable[[], float] = time.thread_time,
     ) -> None:
-        """``observe`` takes the label and the seconds of each step; ``now_s`` is real time, in simulations too."""
+        """``observe`` takes the label and the seconds of each step; ``now_s`` is this thread's own time.
+
+        A step only reckons, so that is what it took. By the wall a machine that is busy, or was asleep, would stand
+        down strategies that are quick.
+        """
         self._core = core
         self._observe = observe
         self._steps: dict[tuple[str, str], deque[bool]] = {}

@@ -34,7 +34,7 @@ class StrategyConfig(BaseModel):
         100.0,
         gt=0,
         le=10_000,
-        description="A longer step is slow; 3 of the last 20 stand the strategy down.",
+        description="A step of more CPU time is slow; 3 of the last 20 stand the strategy down.",
     )
     brackets: bool = Field(True, description="Whether filled entries get take-profit and stop-loss.")
     take_profit_bps: Decimal = Field(Decimal(20), gt=0, le=10_000, description="Take-profit distance.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import Future
 from collections import Counter
 from types import SimpleNamespace
@@ -181,3 +182,21 @@ def counted(rig: Rig) -> Any:
         rig.shown["bars"] += 1
 
     return on_bar
+
+
+async def test_what_the_machine_does_meanwhile_is_not_the_strategys_time() -> None:
+    core = make_core()
+    took: list[float] = []
+    watch = StepWatch(core, lambda _, seconds: took.append(seconds))
+    for _ in range(MOST_SLOW):
+        began_s = watch.now_s()
+        time.sleep(0.03)  # noqa: ASYNC251 the very thing
+        assert watch.failure("idle", "BTCUSDT.BINANCE", began_s, 0.02) == ""
+    said = ""
+    for _ in range(MOST_SLOW):
+        began_s = watch.now_s()
+        while watch.now_s() - began_s < 0.03:
+            pass
+        said = watch.failure("busy", "BTCUSDT.BINANCE", began_s, 0.02)
+    assert "too slow" in said
+    assert max(took[:MOST_SLOW]) < 0.02 < min(took[MOST_SLOW:])
