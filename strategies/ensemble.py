@@ -47,6 +47,10 @@ class Ensemble:
             why={**signal.why, **members, "score": f"{score:.4f}"},
         )
 
+    def forget(self, strategy: str) -> None:
+        """Drop what a strategy said last: it says nothing any more."""
+        self._latest.pop(strategy, None)
+
     def score(self) -> float:
         """Return the weighted mean of target times confidence over the members that have spoken, -1 to 1."""
         total = sum(max(0.0, self.weights.get(name, 0.0)) for name in self._latest)

@@ -92,7 +92,13 @@ class StrategyLoop:
         self.league.restore()
 
     def swap_model(self, bundle: ModelBundle) -> None:
-        """Put a new model in force from the next bar on; its filters first run through the past bars."""
+        """Put a new model in force from the next bar on; its filters first run through the past bars.
+
+        A symbol that it does not know is left alone from now on, as after a restart: what is held of it stays.
+
+        Raises:
+            Unavailable: the journal failed.
+        """
         options = self._policy_options()
         feed = self._feed()
         for symbol, model in bundle.models.items():
@@ -101,9 +107,20 @@ class StrategyLoop:
             policy = regime_policy.RegimePolicy(model, bundle.version, options)
             self._warmed(regime_policy.STRATEGY_ID, policy.observe, feed.history(symbol))
             self._desk(symbol).policy = policy
+        for symbol, desk in self._desks.items():
+            if desk.policy is not None and symbol not in bundle.models:
+                self._leave_alone(symbol, desk, bundle.version)
         self._bundle = bundle
         self.league.crown(bundle)
         _log.info("model in force", version=bundle.version, symbols=len(bundle.models))
+
+    def _leave_alone(self, symbol: str, desk: SymbolDesk, version: str) -> None:
+        desk.policy = None
+        desk.combined.forget(regime_policy.STRATEGY_ID)
+        detail = f"{version} does not know it: {regime_policy.STRATEGY_ID} decides nothing there, what it holds stays"
+        self._core.record(
+            e.Anomaly(at_ms=self._core.clock.now_ms(), kind="symbol_without_model", subject=symbol, detail=detail)
+        )
 
     async def on_bar(self, bar: Bar) -> None:
         """Take one closed live bar: observe, signal, act."""

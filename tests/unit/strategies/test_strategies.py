@@ -65,6 +65,14 @@ def test_opposite_members_cancel() -> None:
     assert ensemble.score() == pytest.approx(0.0)
 
 
+def test_what_a_member_said_last_does_not_outlive_it() -> None:
+    ensemble = Ensemble({"ma_cross": 0.5, "hmm_regime": 0.5})
+    ensemble.on_signal(_signal("hmm_regime", 1.0, 0.9))
+    assert ensemble.score() == pytest.approx(0.9)
+    ensemble.forget("hmm_regime")
+    assert ensemble.score() == 0.0
+
+
 @pytest.mark.parametrize("is_long", [True, False])
 def test_brackets_stand_on_the_right_sides(is_long: bool) -> None:
     found = levels(Decimal(100), is_long=is_long, options=BracketOptions())

@@ -134,22 +134,21 @@ async def test_a_model_too_slow_for_its_past_bars_never_comes_into_force(rig: Ri
     assert rig.shown["RegimePolicy"] == MOST_SLOW
 
 
-async def test_a_symbol_that_a_later_model_left_out_begins_anew_too(rig: Rig) -> None:
+async def test_a_symbol_that_a_later_model_does_not_know_is_left_alone_and_named(rig: Rig) -> None:
     rig.slow_down(RegimePolicy, "on_bar")
-    rig.slow = set(range(MOST_SLOW))
     loop = loop_of(rig.core, rig.watch)
     rig.patch.setattr(loop, "_feed", lambda: SimpleNamespace(symbols=(BTC, ETH), history=lambda _symbol: ()))
     rig.patch.setattr(ShadowLeague, "crown", lambda *_: None)
     both = {symbol: _bundle()["symbols"][BTC] for symbol in (BTC, ETH)}
     loop.swap_model(parse_bundle(_bundle(symbols=both)))
     loop.swap_model(parse_bundle(_bundle(version="rm-later")))
-    for number in range(MOST_SLOW):
-        await loop.on_bar(bar(BTC, number, 100.0))
-    assert enabled(rig.core, "hmm_regime") is False
-    switched_on(rig.core, "hmm_regime")
+    assert rig.kinds() == [("symbol_without_model", ETH)]
     for symbol in (BTC, ETH):
-        await loop.on_bar(bar(symbol, MOST_SLOW, 100.0))
-    assert rig.shown["RegimePolicy"] == MOST_SLOW + 2
+        await loop.on_bar(bar(symbol, 1, 100.0))
+    assert rig.shown["RegimePolicy"] == 1
+    loop.swap_model(parse_bundle(_bundle(symbols=both, version="rm-both")))
+    await loop.on_bar(bar(ETH, 2, 100.0))
+    assert rig.shown["RegimePolicy"] == 2
 
 
 @pytest.mark.parametrize("flaw", ["slow", "failing"])
