@@ -1,37 +1,27 @@
-"""Closed bars in, orders out: every strategy of every symbol, through the same door as everyone's orders."""
+"""Closed bars in, signals out: every strategy of every symbol, its model, and what becomes of a failing one."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
 
 import structlog
 
 from engine_service.domain import events as e
-from engine_service.domain.advice import AdvisedTactic
-from engine_service.domain.errors import EngineError, Refused
 from engine_service.domain.ids import Market
-from engine_service.domain.money import plain
-from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
-from engine_service.runtime.advice import advised, advised_scale
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.model_bundle import ModelBundle
 from engine_service.runtime.regime_tape import RegimeObservation, RegimeTape
+from engine_service.runtime.settings_in_force import SettingsInForce
 from engine_service.runtime.shadow_league import ShadowLeague
 from engine_service.runtime.signal_check import SignalCheck
-from engine_service.runtime.sleeve import Sleeve, order_for
+from engine_service.runtime.signal_orders import SignalOrders, Submit
 from engine_service.runtime.step_watch import StepWatch
 from engine_service.runtime.strategy_config import StrategyConfig
 from strategies import ensemble as ensembles
 from strategies import ma_cross, regime_policy
 from strategies.contracts import Bar, Signal, Strategy
-from strategies.sizing import RISK_BARS, size_share
-
-#: Sends a strategy's order: the request and the idempotency key it is sent under.
-Submit = Callable[[OrderRequest, str], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 
@@ -63,10 +53,10 @@ class StrategyLoop:
         self._feed = feed_history
         self._market = market
         self._configs = configs
-        self._submit = submit
+        self._settings = SettingsInForce(core, configs)
+        self._orders = SignalOrders(core, feed_history, market, self._settings, submit)
         self._tape = tape
         self._desks: dict[str, SymbolDesk] = {}
-        self._busy: set[tuple[str, str]] = set()
         self._bundle: ModelBundle | None = None
         self._check = SignalCheck(core)
         self._watch = watch
@@ -128,7 +118,7 @@ class StrategyLoop:
         desk = self._desk(bar.symbol)
         for signal in self._signals(desk, bar):
             self._core.record(self._signal_event(signal, bar))
-            await self._act(signal, bar)
+            self._act(signal, bar)
 
     async def take_external(self, signal: Signal) -> None:
         """Act on a wish from outside as on the strategy's own; its evidence is the caller's.
@@ -141,7 +131,7 @@ class StrategyLoop:
             return
         bar = history[-1]
         await self._core.commit(self._signal_event(signal, bar))
-        await self._act(signal, bar)
+        self._act(signal, bar)
 
     def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
         self._begin_anew()
@@ -150,11 +140,13 @@ class StrategyLoop:
             members.append(self._asked(regime_policy.STRATEGY_ID, desk.policy, bar))
             if regime_policy.STRATEGY_ID not in self._stood_down:
                 self._observe(desk.policy, bar)
-        spoken = [signal for signal in members if signal is not None and self._enabled(signal.strategy)]
+        spoken = [signal for signal in members if signal is not None and self._settings.enabled(signal.strategy)]
         # What is off has no voice either: its last word would count for ever.
-        desk.combined.weights = {name: float(self._weight(name)) for name in self._configs if self._enabled(name)}
+        desk.combined.weights = {
+            name: float(self._settings.weight(name)) for name in self._configs if self._settings.enabled(name)
+        }
         combined = [desk.combined.on_signal(signal) for signal in spoken]
-        if self._enabled(ensembles.STRATEGY_ID):
+        if self._settings.enabled(ensembles.STRATEGY_ID):
             spoken += [signal for signal in combined if signal is not None]
         return spoken
 
@@ -167,13 +159,13 @@ class StrategyLoop:
             signal = strategy.on_bar(bar)
         except Exception as error:  # noqa: BLE001  # whatever it did wrong, market data and the others go on
             _log.exception("a strategy failed", strategy=name, symbol=bar.symbol)
-            if self._enabled(name):
+            if self._settings.enabled(name):
                 self._switch_off(name, f"{bar.symbol}: {type(error).__name__}: {error}"[:200])
             return None
         if self._is_too_slow(name, bar.symbol, began_s):
             return None
         dropped, failure = (False, "") if signal is None else self._check.failure(name, signal, bar)
-        if failure and self._enabled(name):
+        if failure and self._settings.enabled(name):
             self._switch_off(name, failure)
         return None if dropped else signal
 
@@ -182,7 +174,7 @@ class StrategyLoop:
         failure = self._watch.failure(name, symbol, began_s, self._limit_s(name))
         if failure:
             self._stood_down.add(name)
-            if self._enabled(name):
+            if self._settings.enabled(name):
                 self._switch_off(name, failure)
         return bool(failure)
 
@@ -197,7 +189,7 @@ class StrategyLoop:
 
     def _begin_anew(self) -> None:
         """What a person switched on again after it was too slow begins anew: it missed bars, and warms on live ones."""
-        for name in [name for name in self._stood_down if self._enabled(name)]:
+        for name in [name for name in self._stood_down if self._settings.enabled(name)]:
             self._stood_down.discard(name)
             for desk in self._desks.values():
                 if name == ma_cross.STRATEGY_ID:
@@ -214,9 +206,9 @@ class StrategyLoop:
                 at_ms=now,
                 strategy=strategy,
                 enabled=False,
-                dry_run=self._dry_run(strategy),
+                dry_run=self._settings.dry_run(strategy),
                 budget=settings.budget if settings else config.budget,
-                weight=self._weight(strategy),
+                weight=self._settings.weight(strategy),
                 model_version=settings.model_version if settings else self.model_version,
                 principal="engine",
                 reason=f"it failed: {failure}",
@@ -241,73 +233,9 @@ class StrategyLoop:
             )
         )
 
-    async def _act(self, signal: Signal, bar: Bar) -> None:
-        """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way."""
-        key = (signal.strategy, bar.symbol)
-        if not self.running or key in self._busy:
-            return
-        wanted = self._request(signal, bar)
-        if wanted is None:
-            return
-        request = advised(self._core, wanted, Decimal(wanted.why["mark"]))
-        if isinstance(request, AdvisedTactic):
-            self._core.record(e.IntentSkipped(**self._intent(wanted), reason=request.reason))
-            return
-        if self._dry_run(signal.strategy):
-            self._core.record(e.IntentDryRun(**self._intent(request)))
-            return
-        self._busy.add(key)
-        self._core.spawn(f"order:{signal.strategy}:{bar.symbol}", self._send(key, request, bar))
-
-    async def _send(self, key: tuple[str, str], request: OrderRequest, bar: Bar) -> None:
-        try:
-            await self._submit(request, f"{bar.symbol}:{bar.open_at_ms}:{request.leg}")
-        except Refused as refusal:
-            _log.info("order refused", strategy=key[0], symbol=key[1], code=refusal.code)
-        except EngineError as error:
-            _log.warning("order not placed", strategy=key[0], symbol=key[1], code=error.code, detail=error.detail)
-        finally:
-            self._busy.discard(key)
-
-    def _intent(self, request: OrderRequest) -> dict[str, Any]:
-        """Return what is journaled of an order that is not sent."""
-        return {
-            "at_ms": self._core.clock.now_ms(),
-            "strategy": request.strategy,
-            "symbol": request.symbol,
-            "market": request.market,
-            "side": request.side,
-            "quantity": request.quantity,
-            "why": request.why,
-        }
-
-    def _request(self, signal: Signal, bar: Bar) -> OrderRequest | None:
-        core = self._core
-        mark = core.marks.price(bar.symbol, self._market)
-        instrument = core.instruments.get((bar.symbol, self._market))
-        if mark is None or instrument is None:
-            return None
-        position = core.state.portfolio.strategies.get(f"{signal.strategy}|{self._market.value}|{bar.symbol}")
-        sleeve = Sleeve(
-            strategy=signal.strategy,
-            symbol=bar.symbol,
-            market=self._market,
-            held=position.book.quantity if position else Decimal(0),
-            free=core.state.exposure.available(core.state.portfolio, instrument.venue, self._market, instrument.base),
-            full_notional=self._configs[signal.strategy].order_notional * self._scale(signal.strategy, bar),
-            may_short=self._market is Market.FUTURES,
-        )
-        why = {
-            **signal.why,
-            "bar_open_ms": str(bar.open_at_ms),
-            "target": f"{signal.target:.4f}",
-            "mark": plain(mark),
-        }
-        return order_for(sleeve, instrument, mark, signal.target, why)
-
-    def _scale(self, strategy: str, bar: Bar) -> Decimal:
-        closes = [past.close for past in self._feed().history(bar.symbol)[-RISK_BARS:]]
-        return Decimal(str(round(size_share(closes), 4))) * advised_scale(self._core, strategy, bar.symbol)
+    def _act(self, signal: Signal, bar: Bar) -> None:
+        if self.running:
+            self._orders.act(signal, bar)
 
     def _signal_event(self, signal: Signal, bar: Bar) -> e.SignalEmitted:
         return e.SignalEmitted(
@@ -321,20 +249,6 @@ class StrategyLoop:
             model_version=signal.why.get("model_version", ""),
             evidence=signal.why,
         )
-
-    # --- switches: what was journaled beats the file ----------------------------------------------------------
-
-    def _enabled(self, strategy: str) -> bool:
-        settings = self._core.state.strategy(strategy)
-        return settings.enabled if settings else self._configs[strategy].enabled
-
-    def _dry_run(self, strategy: str) -> bool:
-        settings = self._core.state.strategy(strategy)
-        return settings.dry_run if settings else self._configs[strategy].dry_run
-
-    def _weight(self, strategy: str) -> Decimal:
-        settings = self._core.state.strategy(strategy)
-        return settings.weight if settings else self._configs[strategy].weight
 
     def _policy_options(self) -> regime_policy.PolicyOptions:
         config = self._configs[regime_policy.STRATEGY_ID]

@@ -1,0 +1,116 @@
+"""Signals in, orders out: one at a time of a strategy in a symbol, through the same door as everyone's orders."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from engine_service.domain import events as e
+from engine_service.domain.advice import AdvisedTactic
+from engine_service.domain.errors import EngineError, Refused
+from engine_service.domain.ids import Market
+from engine_service.domain.money import plain
+from engine_service.domain.order import OrderRequest
+from engine_service.execution.core import EngineCore
+from engine_service.runtime.advice import advised, advised_scale
+from engine_service.runtime.market_feed import MarketFeed
+from engine_service.runtime.settings_in_force import SettingsInForce
+from engine_service.runtime.sleeve import Sleeve, order_for
+from strategies.contracts import Bar, Signal
+from strategies.sizing import RISK_BARS, size_share
+
+#: Sends a strategy's order: the request and the idempotency key it is sent under.
+Submit = Callable[[OrderRequest, str], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+
+class SignalOrders:
+    """Sizes what a signal asks for and sends it."""
+
+    def __init__(
+        self,
+        core: EngineCore,
+        feed: Callable[[], MarketFeed],
+        market: Market,
+        settings: SettingsInForce,
+        submit: Submit,
+    ) -> None:
+        """``feed`` gives the past bars that sizes follow."""
+        self._core = core
+        self._feed = feed
+        self._market = market
+        self._settings = settings
+        self._submit = submit
+        self._busy: set[tuple[str, str]] = set()
+
+    def act(self, signal: Signal, bar: Bar) -> None:
+        """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way."""
+        key = (signal.strategy, bar.symbol)
+        if key in self._busy:
+            return
+        wanted = self._request(signal, bar)
+        if wanted is None:
+            return
+        request = advised(self._core, wanted, Decimal(wanted.why["mark"]))
+        if isinstance(request, AdvisedTactic):
+            self._core.record(e.IntentSkipped(**self._intent(wanted), reason=request.reason))
+            return
+        if self._settings.dry_run(signal.strategy):
+            self._core.record(e.IntentDryRun(**self._intent(request)))
+            return
+        self._busy.add(key)
+        self._core.spawn(f"order:{signal.strategy}:{bar.symbol}", self._send(key, request, bar))
+
+    async def _send(self, key: tuple[str, str], request: OrderRequest, bar: Bar) -> None:
+        try:
+            await self._submit(request, f"{bar.symbol}:{bar.open_at_ms}:{request.leg}")
+        except Refused as refusal:
+            _log.info("order refused", strategy=key[0], symbol=key[1], code=refusal.code)
+        except EngineError as error:
+            _log.warning("order not placed", strategy=key[0], symbol=key[1], code=error.code, detail=error.detail)
+        finally:
+            self._busy.discard(key)
+
+    def _intent(self, request: OrderRequest) -> dict[str, Any]:
+        """Return what is journaled of an order that is not sent."""
+        return {
+            "at_ms": self._core.clock.now_ms(),
+            "strategy": request.strategy,
+            "symbol": request.symbol,
+            "market": request.market,
+            "side": request.side,
+            "quantity": request.quantity,
+            "why": request.why,
+        }
+
+    def _request(self, signal: Signal, bar: Bar) -> OrderRequest | None:
+        core = self._core
+        mark = core.marks.price(bar.symbol, self._market)
+        instrument = core.instruments.get((bar.symbol, self._market))
+        if mark is None or instrument is None:
+            return None
+        position = core.state.portfolio.strategies.get(f"{signal.strategy}|{self._market.value}|{bar.symbol}")
+        sleeve = Sleeve(
+            strategy=signal.strategy,
+            symbol=bar.symbol,
+            market=self._market,
+            held=position.book.quantity if position else Decimal(0),
+            free=core.state.exposure.available(core.state.portfolio, instrument.venue, self._market, instrument.base),
+            full_notional=self._settings.configs[signal.strategy].order_notional * self._scale(signal.strategy, bar),
+            may_short=self._market is Market.FUTURES,
+        )
+        why = {
+            **signal.why,
+            "bar_open_ms": str(bar.open_at_ms),
+            "target": f"{signal.target:.4f}",
+            "mark": plain(mark),
+        }
+        return order_for(sleeve, instrument, mark, signal.target, why)
+
+    def _scale(self, strategy: str, bar: Bar) -> Decimal:
+        closes = [past.close for past in self._feed().history(bar.symbol)[-RISK_BARS:]]
+        return Decimal(str(round(size_share(closes), 4))) * advised_scale(self._core, strategy, bar.symbol)
