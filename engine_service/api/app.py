@@ -21,7 +21,7 @@ from engine_service.api import (
     stream,
 )
 from engine_service.api.description import describe
-from engine_service.api.documents import DESCRIPTION_PATH, WEB_PATH, document_routes
+from engine_service.api.documents import PATHS, document_routes
 from engine_service.api.event_socket import EventSocket
 from engine_service.api.figures_text import FiguresText
 from engine_service.api.gate import Gate
@@ -113,6 +113,6 @@ def served(routes: Iterable[Route]) -> set[tuple[str, str]]:
 
 
 def _check_access(own: Iterable[Route]) -> None:
-    difference = (served(own) | {("GET", DESCRIPTION_PATH), ("GET", WEB_PATH)}) ^ set(ROUTES)
+    difference = (served(own) | {("GET", path) for path in PATHS}) ^ set(ROUTES)
     if difference:
         raise ValueError(f"routes without declared access, or declared without a route: {sorted(difference)}")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from governance.dagster_runs import DagsterRuns
 from governance.ops_api import inference, models, training
@@ -28,7 +29,8 @@ def create_app(settings: OpsSettings, token: str) -> FastAPI:
         yield
         runs.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
+        redoc_url=None,
         title="Nautilus HMM ops API",
         version="1",
         lifespan=lifespan,

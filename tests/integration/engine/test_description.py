@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,3 +165,14 @@ def test_what_is_not_halted_cannot_be_resumed(engine: EngineProcess) -> None:
 def test_an_empty_parameter_never_means_all(engine: EngineProcess, query: str) -> None:
     answer = call(engine, "DELETE", f"/orders?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "QUERY_INVALID")
+
+
+def test_the_web_page_is_made_of_what_the_engine_serves_and_of_nothing_else(engine: EngineProcess) -> None:
+    page = httpx.get(f"{engine.url}/docs", trust_env=False)
+    parts = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+    assert {part.rpartition(".")[2] for part in parts} == {"js", "css", "png"}
+    for part in parts:
+        answer = httpx.get(engine.url + part, trust_env=False)
+        assert (answer.status_code, len(answer.content) > 1_000) == (200, True), part
+    assert "https:" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -219,6 +220,14 @@ def test_a_defect_is_a_problem_document_too(tmp_path: Path) -> None:
         assert refused(client.get("/models"), 500, "INTERNAL")["request_id"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
+
+
+def test_the_web_page_is_made_of_what_the_ops_api_serves_and_of_nothing_else(ops: httpx.Client) -> None:
+    page = ops.get("/docs").text
+    parts = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(parts) == 3
+    assert [ops.get(part).status_code for part in parts] == [200] * 3
+    assert "https:" not in page
 
 
 def test_a_foreign_host_gets_no_answer(ops: httpx.Client) -> None:
