@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine_service.domain import events as e
 from engine_service.domain.order import Order
-from engine_service.domain.order_changes import doubt_of
+from engine_service.domain.order_changes import RESTING, doubt_of
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.apply_report import cancel_wished
 from engine_service.execution.core import EngineCore, Phase
@@ -114,7 +114,7 @@ async def put_in_doubt(core: EngineCore) -> list[str]:
     """Turn what was cut off into doubt, as facts in the journal; return every order in doubt."""
     now = core.clock.now_ms()
     for order in list(core.state.open_orders.values()):
-        if order.status in CUT_OFF:
+        if order.status in CUT_OFF or (order.status in RESTING and order.has_pending_change):
             await core.commit(_doubt(order, now))
         elif order.status is OrderStatus.INITIALIZED:
             cid = order.client_order_id

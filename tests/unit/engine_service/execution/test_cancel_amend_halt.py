@@ -13,8 +13,9 @@ from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Ref
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
-from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend import amend
 from engine_service.execution.amend_again import replacement_id
+from engine_service.execution.amend_result import AmendStatus
 from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
