@@ -97,6 +97,7 @@ async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -
         await _compare(core, venue, result, trigger, adopt=adopt)
     except VenueUnavailable as error:
         result.ok, result.error = False, error.code
+        core.told_to_wait(error.retry_after_s)
         core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
     result.duration_ms = round((core.clock.monotonic_s() - started) * 1000)
     return result
