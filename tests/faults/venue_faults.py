@@ -186,4 +186,8 @@ def _intent(load: Load, *, rests: bool) -> Intent:
             return intent
 
 
-ROW = Row("venue_faults", f"{len(TROUBLES)} troubles x place, cancel, query, stream: differences from the ledger", run)
+ROW = Row(
+    "venue_faults",
+    f"{len(TROUBLES)} troubles x place, cancel, query, stream, spot and USD-M: differences from the ledger",
+    run,
+)
