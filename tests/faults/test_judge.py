@@ -101,3 +101,14 @@ def test_a_last_digit_that_differs_is_told(table: str, row: int, figure: str, va
 
 def test_money_that_came_as_a_transfer_is_told() -> None:
     assert found(LEDGER, [{"kind": "BalanceAdjusted", "event": {"kind": "transfer"}}]) == {"in the journal"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "resolution", "told"),
+    [("balance", "adopted", False), ("balance", "open", True), ("position", "adopted", True)],
+)
+def test_only_a_wallet_that_the_order_of_trades_explains_may_have_differed(
+    kind: str, resolution: str, told: bool
+) -> None:
+    broken = {"kind": "BreakFound", "event": {"kind": kind, "resolution": resolution}}
+    assert bool(found(LEDGER, [broken])) is told
