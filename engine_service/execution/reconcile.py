@@ -112,6 +112,8 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
     last_ids: dict[str, str] = {}
 
     async def catch_up(latest: list[Reading], differing: Collection[str] | None) -> None:
+        # What still differs comes from the newest read: entry prices of an older one would not explain it.
+        snapshots[:] = [reading.snapshot for reading in latest]
         for reading in latest:
             every = differing is None or trigger != "timer"
             symbols = symbols_to_read(core, venue, reading.snapshot, every=every, differing=differing or ())
