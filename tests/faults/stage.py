@@ -18,6 +18,8 @@ BALANCES = {
     Market.SPOT: ("USDT=10000000", "BTC=100", "ETH=1000", "BNB=10000"),
     Market.FUTURES: ("USDT=10000000",),
 }
+#: An engine's start takes a larger part of a minute's weight on USD-M, and kills follow each other in seconds.
+LIMITS = {Market.SPOT: (), Market.FUTURES: ("--limit-factor", "4")}
 VENUES = {Market.SPOT: "binance", Market.FUTURES: "binance-futures"}
 TICKERS = {Market.SPOT: "/api/v3/ticker/price", Market.FUTURES: "/fapi/v1/ticker/price"}
 
@@ -75,7 +77,7 @@ def start_exchange(log: Path, seed: int, market: Market = Market.SPOT) -> Simula
     """Start an exchange with money enough for any load."""
     balances = [word for balance in BALANCES[market] for word in ("--balance", balance)]
     listing = ("--symbols", ",".join(SYMBOLS), "--history", "2m")
-    return SimulatedExchange.start("--seed", str(seed), *listing, *balances, log=log)
+    return SimulatedExchange.start("--seed", str(seed), *listing, *LIMITS[market], *balances, log=log)
 
 
 def prices(exchange: SimulatedExchange, market: Market = Market.SPOT) -> dict[str, float]:

@@ -104,11 +104,27 @@ def test_money_that_came_as_a_transfer_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "resolution", "told"),
-    [("balance", "adopted", False), ("balance", "open", True), ("position", "adopted", True)],
+    ("kind", "resolutions", "told"),
+    [
+        ("balance", ("adopted",), False),
+        ("balance", ("open", "adopted"), False),
+        ("balance", ("open", "closed"), True),
+        ("position", ("adopted",), True),
+    ],
 )
 def test_only_a_wallet_that_the_order_of_trades_explains_may_have_differed(
-    kind: str, resolution: str, told: bool
+    kind: str, resolutions: tuple[str, ...], told: bool
 ) -> None:
-    broken = {"kind": "BreakFound", "event": {"kind": kind, "resolution": resolution}}
-    assert bool(found(LEDGER, [broken])) is told
+    events = [
+        {"kind": "BreakFound", "event": {"break_id": "one", "kind": kind, "resolution": resolution}}
+        for resolution in resolutions
+    ]
+    assert bool(found(LEDGER, events)) is told
+
+
+def test_an_entry_price_that_was_taken_over_is_right_to_what_its_rounding_leaves() -> None:
+    ledger, taken_over = deepcopy(LEDGER), [{"kind": "PositionAdopted", "event": {}}]
+    ledger["positions"][0]["entry_price"] = "95000.1003"
+    assert found(ledger, taken_over) == set()
+    ledger["positions"][0]["entry_price"] = "95000.1004"
+    assert found(ledger, taken_over) == {"position differs"}
