@@ -248,10 +248,10 @@ def equity_error(portfolio: Row) -> Decimal:
 
 def _journal(evidence: Evidence) -> Iterator[Finding]:
     """Nothing was papered over on the way: no difference taken as a transfer, no halt, no contradiction."""
-    report = evidence.reconciliation
-    if not report["ok"] or report["breaks"] or report["adopted"]:
-        yield Finding("reconciliation", "last", str(dict(report))[:600])
     explained = _by_order_of_trades(evidence) if evidence.market is Market.FUTURES else set()
+    report = evidence.reconciliation
+    if not report["ok"] or report["breaks"] or set(report["adopted"]) - explained:
+        yield Finding("reconciliation", "last", str(dict(report))[:600])
     for event in evidence.events:
         body = event["event"]
         if event["kind"] == "BreakFound" and body["break_id"] in explained:
