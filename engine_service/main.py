@@ -30,13 +30,12 @@ from engine_service.domain.errors import EngineError
 from engine_service.domain.money import EXACT
 from engine_service.runtime.drain import drain
 from engine_service.runtime.lifecycle import start, stop
+from engine_service.runtime.start_patience import given_up, until_started
 from engine_service.settings import EngineSettings, default_config_dir, load_settings
 from engine_service.venues.port import VenueUnavailable
 from observability.log_config import configure
 from observability.log_writer import drain as drain_log
 
-#: A venue that is down for longer is the supervisor's matter: the process ends, and may be started again.
-START_WITHIN_S = 45.0
 SWITCH_S = 0.0005
 CALLERS = "callers.json"
 EXIT_FAILED = 1
@@ -156,11 +155,9 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     stopped = loop.create_task(stopping.wait(), name="signals")
     code = 0
     try:
-        timeout = START_WITHIN_S
-        await asyncio.wait({starting, stopped, serving}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        if not (starting.done() or stopped.done() or serving.done()):
-            reasons = "; ".join(engine.core.not_ready_because)
-            _say(f"not ready after {timeout:.0f} s: {reasons}; is the venue's address right?")
+        began_s = loop.time()
+        if not await until_started(engine.core, (starting, stopped, serving)):
+            _say(given_up(engine.core, loop.time() - began_s))
             code = EXIT_FAILED
         elif starting.done():
             starting.result()

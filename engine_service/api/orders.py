@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Literal, TypedDict
 
 from fastapi import APIRouter
@@ -38,7 +37,8 @@ from engine_service.domain.errors import InvalidRequest, NotFound
 from engine_service.domain.events import IdempotencyMark
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderStatus
-from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend import amend
+from engine_service.execution.amend_result import AmendStatus
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
 from engine_service.execution.submit import submit
 from engine_service.runtime.engine import Engine
@@ -210,7 +210,7 @@ async def cancel_orders(request: Request) -> Response:
 async def amend_order(request: Request, client_order_id: str) -> Response:
     """Change the price or the quantity of a working order, in place or by replacing it; 202 while that is not known.
 
-    With an `Idempotency-Key` a repeated request answers with the order that the first one made.
+    With an `Idempotency-Key` a repeated request answers what became of the first one.
     """
     Query(request)
     engine = ready_engine(request)
@@ -221,7 +221,7 @@ async def amend_order(request: Request, client_order_id: str) -> Response:
         limit_price=price,
         quantity=quantity,
         principal=principal_of(request).name,
-        key=optional_key(request) or secrets.token_hex(16),
+        key=optional_key(request) or "",
     )
     body: AmendAnswer = {
         "order": order_view(found.order),

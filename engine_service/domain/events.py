@@ -150,7 +150,8 @@ class OrderCancelRejected(OrderEvent, frozen=True, kw_only=True):
 class OrderPendingUpdate(OrderEvent, frozen=True, kw_only=True):
     """A change of price or quantity is about to be sent; ``fence_at_ms`` as in ``OrderPendingCancel``.
 
-    ``unit_value`` is what a base unit counts as from now on, where the change makes it dearer.
+    ``unit_value`` is what a base unit counts as from now on, where the change makes it dearer. ``idempotency`` is the
+    key it was asked under.
     """
 
     limit_price: Decimal | None = None
@@ -158,6 +159,7 @@ class OrderPendingUpdate(OrderEvent, frozen=True, kw_only=True):
     principal: str = ""
     fence_at_ms: int = 0
     unit_value: Decimal | UnsetType = UNSET
+    idempotency: IdempotencyMark | UnsetType = UNSET
 
 
 class OrderUpdated(OrderEvent, frozen=True, kw_only=True):

@@ -107,6 +107,11 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.status not in TERMINAL
 
     @property
+    def has_pending_change(self) -> bool:
+        """True while it is not known what became of a change that was asked for."""
+        return self.pending_limit_price is not None or self.pending_quantity is not None
+
+    @property
     def average_price(self) -> Decimal | None:
         """Return the mean fill price in quote per base, or ``None`` before the first fill."""
         return self.filled_quote / self.filled_quantity if self.filled_quantity else None

@@ -37,6 +37,8 @@ TRIGGERS: Final[Mapping[type[e.OrderEvent], Trigger]] = {
 }
 
 _LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.FILLED})
+#: Where an order of which nothing is asked lives at the venue. A change that a cancel overtook can leave a doubt there.
+RESTING: Final = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 _ASKED = frozenset({OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT})
 _ENDS_OF_CHANGE = frozenset({e.OrderUpdated, e.OrderUpdateRejected})
 
@@ -193,8 +195,7 @@ def _refused(order: Order, event: e.OrderRejected | e.OrderNotPlaced) -> Fields:
 
 
 def _doubted(order: Order, event: e.OrderInDoubt) -> Fields:
-    asked = order.status in {OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE}
-    resting = order.resting_status if asked or order.status is OrderStatus.IN_DOUBT else None
+    resting = order.status if order.status in RESTING else order.resting_status if order.status in _ASKED else None
     return {"doubt": event.doubt, "reason": event.reason, "resting_status": resting}
 
 
@@ -224,6 +225,8 @@ def doubt_of(order: Order) -> Doubt:
         case OrderStatus.PENDING_CANCEL:
             return Doubt.CANCEL
         case OrderStatus.PENDING_UPDATE:
+            return Doubt.REPLACE
+        case status if status in RESTING:
             return Doubt.REPLACE
         case _:
             return order.doubt or Doubt.SUBMIT

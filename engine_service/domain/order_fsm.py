@@ -106,6 +106,7 @@ TRANSITIONS: Final[Mapping[S, Mapping[Trigger, Target]]] = {
         T.CANCEL_REJECT: S.ACCEPTED,
         T.UPDATE: S.ACCEPTED,
         T.UPDATE_REJECT: S.ACCEPTED,
+        T.DOUBT: S.IN_DOUBT,
     },
     S.TRIGGERED: {
         **_FILLS,
@@ -119,6 +120,7 @@ TRANSITIONS: Final[Mapping[S, Mapping[Trigger, Target]]] = {
         T.CANCEL_REJECT: S.TRIGGERED,
         T.UPDATE: S.TRIGGERED,
         T.UPDATE_REJECT: S.TRIGGERED,
+        T.DOUBT: S.IN_DOUBT,
     },
     S.PARTIALLY_FILLED: {
         **_FILLS,
@@ -132,6 +134,7 @@ TRANSITIONS: Final[Mapping[S, Mapping[Trigger, Target]]] = {
         T.CANCEL_REJECT: S.PARTIALLY_FILLED,
         T.UPDATE: S.PARTIALLY_FILLED,
         T.UPDATE_REJECT: S.PARTIALLY_FILLED,
+        T.DOUBT: S.IN_DOUBT,
     },
     S.PENDING_CANCEL: {
         **_ENDS,

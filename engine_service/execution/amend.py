@@ -8,9 +8,8 @@ venue can do the one and fail at the other.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import secrets
 from decimal import Decimal
-from enum import StrEnum
 
 from msgspec import UNSET
 
@@ -20,7 +19,14 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderStatus
-from engine_service.execution.amend_again import made_before, refuse_another_change, replacement_id
+from engine_service.execution.amend_again import (
+    claim,
+    made_before,
+    mark_of_change,
+    refuse_another_change,
+    replacement_id,
+)
+from engine_service.execution.amend_result import AmendResult, became_of, changed, replaced
 from engine_service.execution.amend_settle import never_sent, settle_in_place, settle_kept_back, settle_legs
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
@@ -35,23 +41,6 @@ from engine_service.venues.port import AmendRequest, OutcomeUnknown, SubmitOutco
 AMEND_TIMEOUT_S = 15.0
 
 
-class AmendStatus(StrEnum):
-    """``UPDATED``: done, ``order`` is the one that works now. ``PENDING``: will be settled. ``REFUSED``: as before."""
-
-    UPDATED = "updated"
-    PENDING = "pending"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AmendResult:
-    """``order`` is the changed order, or the new one where the venue replaces; ``replaced`` then is the old one."""
-
-    status: AmendStatus
-    order: Order
-    replaced: Order | None = None
-
-
 async def amend(
     core: EngineCore,
     client_order_id: str,
@@ -59,7 +48,7 @@ async def amend(
     limit_price: Decimal | None = None,
     quantity: Decimal | None = None,
     principal: str,
-    key: str,
+    key: str = "",
 ) -> AmendResult:
     """Change price (quote per base) and / or total quantity (base) of a working order.
 
@@ -69,14 +58,36 @@ async def amend(
     Raises:
         NotFound: no such order.
         Conflict: it is finished, or something is being asked of it right now.
-        InvalidRequest: nothing is to be changed, or a figure is off the instrument's grid.
+        InvalidRequest: nothing is to be changed, a figure is off the instrument's grid, or the key was used for another
+            change.
         Refused: a rail refused the changed order; the old one works on.
         Unavailable: the journal failed.
     """
+    if not key:
+        return await _amend(core, client_order_id, limit_price, quantity, principal, secrets.token_hex(16), None)
     made = made_before(core, client_order_id, key)
     if made is not None:
         refuse_another_change(core, made, limit_price, quantity)
-        return _result(core, client_order_id, made)
+        return replaced(core, client_order_id, made)
+    mark = mark_of_change(client_order_id, principal, key, limit_price, quantity)
+    if await claim(core, mark):
+        return became_of(core, client_order_id, mark)
+    try:
+        return await _amend(core, client_order_id, limit_price, quantity, principal, key, mark)
+    finally:
+        # Whoever waits looks into the journal, which has the key from the moment on that the change is written down.
+        core.idempotency.abandon(mark)
+
+
+async def _amend(
+    core: EngineCore,
+    client_order_id: str,
+    limit_price: Decimal | None,
+    quantity: Decimal | None,
+    principal: str,
+    key: str,
+    mark: e.IdempotencyMark | None,
+) -> AmendResult:
     request = await _asked(core, client_order_id, limit_price, quantity)
     order = request.order
     replacement, unit_value = None, order.unit_value
@@ -95,6 +106,7 @@ async def amend(
             principal=principal,
             fence_at_ms=_fence(core, order),
             unit_value=unit_value if replacement is None and unit_value != order.unit_value else UNSET,
+            idempotency=UNSET if mark is None else mark,
         ),
         *([] if replacement is None else _initial(core, replacement)),
     )
@@ -104,7 +116,7 @@ async def amend(
     if task.done() and not task.cancelled() and task.exception() is not None:
         await task
     await core.journal.flush()  # the stream may have told it first, and that may not be on the disk yet
-    return _changed(core, request) if replacement is None else _result(core, client_order_id, replacement)
+    return changed(core, request) if replacement is None else replaced(core, client_order_id, replacement)
 
 
 async def _asked(
@@ -242,28 +254,3 @@ async def _carry_out(core: EngineCore, cid: str, request: AmendRequest, replacem
             await settle_in_place(core, asked, outcome)
         else:
             await settle_legs(core, order, new_id, outcome)
-
-
-def _changed(core: EngineCore, request: AmendRequest) -> AmendResult:
-    """Tell what became of a change in place by the order's own figures, whatever was refused of it before."""
-    cid = request.order.client_order_id
-    order = core.state.order(cid) or request.order
-    if order.status in {OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT}:
-        return AmendResult(status=AmendStatus.PENDING, order=order)
-    done = request.limit_price in {None, order.limit_price} and request.quantity in {None, order.quantity}
-    return AmendResult(status=AmendStatus.UPDATED if done else AmendStatus.REFUSED, order=order)
-
-
-def _result(core: EngineCore, client_order_id: str, replacement: Order) -> AmendResult:
-    old = core.state.order(client_order_id) or core.journal.order(client_order_id)
-    if old is None:
-        raise NotFound("ORDER_UNKNOWN", "there is no such order")
-    new = core.state.order(replacement.client_order_id) or replacement
-    match new.status:
-        case OrderStatus.SUBMITTED | OrderStatus.IN_DOUBT:
-            status = AmendStatus.PENDING
-        case OrderStatus.REJECTED | OrderStatus.NOT_PLACED:
-            return AmendResult(status=AmendStatus.REFUSED, order=old)
-        case _:
-            status = AmendStatus.UPDATED
-    return AmendResult(status=status, order=new, replaced=old)

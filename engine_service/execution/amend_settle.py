@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from engine_service.domain import events as e
 from engine_service.domain.order import Order
+from engine_service.domain.order_changes import RESTING
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
@@ -44,13 +45,20 @@ async def settle_in_place(core: EngineCore, asked: AmendRequest, outcome: Submit
     order = core.state.order(cid)
     if order is None or not _still_asked(order, asked):
         return
-    is_unknown, is_overtaken = isinstance(event, e.OrderInDoubt), order.status is not OrderStatus.PENDING_UPDATE
-    if is_unknown and is_overtaken:
-        return
-    # Where a cancel overtook it: what the venue says of the change holds whatever became of that.
-    await core.commit(event)
-    if is_unknown:
+    if isinstance(event, e.OrderUpdated) and asked.quantity is not None and asked.quantity <= order.filled_quantity:
+        # It traded on until the change, which left nothing of it: the venue has ended it.
+        await _ended(core, cid, "changed to no more than had traded by then")
+    elif not isinstance(event, e.OrderInDoubt):
+        # Also where a cancel overtook it: what the venue says of the change holds whatever became of that.
+        await core.commit(event)
+    elif _may_be_doubted(order):
+        await core.commit(event)
         resolve_later(core, cid)
+
+
+def _may_be_doubted(order: Order) -> bool:
+    """Tell whether a change is all that is asked of an order: while a cancel is on its way, its end comes first."""
+    return order.status is OrderStatus.PENDING_UPDATE or (order.status in RESTING and order.has_pending_change)
 
 
 def _still_asked(order: Order, asked: AmendRequest) -> bool:
@@ -90,7 +98,7 @@ def _why(outcome: SubmitOutcome) -> str:
 
 async def _ended(core: EngineCore, cid: str, reason: str) -> None:
     order = core.state.order(cid)
-    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
+    if order is not None and _may_be_doubted(order):
         # Its last fills may still be on their way: reading it once settles that, the doubt holds it until then.
         now = core.clock.now_ms()
         await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=Doubt.REPLACE, reason=reason))
@@ -99,7 +107,7 @@ async def _ended(core: EngineCore, cid: str, reason: str) -> None:
 
 async def _put_back(core: EngineCore, cid: str, outcome: Rejected) -> None:
     order = core.state.order(cid)
-    if order is not None and order.status is OrderStatus.PENDING_UPDATE:
+    if order is not None and order.is_open and order.has_pending_change:
         now = core.clock.now_ms()
         await core.commit(
             e.OrderUpdateRejected(at_ms=now, client_order_id=cid, code=outcome.code, reason=outcome.reason)
@@ -116,9 +124,8 @@ async def never_sent(core: EngineCore, cid: str, code: str, reason: str) -> None
 
 async def _doubt_both(core: EngineCore, old_id: str, new_id: str, reason: str) -> None:
     now = core.clock.now_ms()
-    doubts = ((old_id, Doubt.REPLACE, OrderStatus.PENDING_UPDATE), (new_id, Doubt.SUBMIT, OrderStatus.SUBMITTED))
-    for cid, doubt, status in doubts:
+    for cid, doubt in ((old_id, Doubt.REPLACE), (new_id, Doubt.SUBMIT)):
         order = core.state.order(cid)
-        if order is not None and order.status is status:
+        if order is not None and (order.status is OrderStatus.SUBMITTED or _may_be_doubted(order)):
             await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=cid, doubt=doubt, reason=reason))
             resolve_later(core, cid)

@@ -11,6 +11,7 @@ from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, NotFound, Unavailable
 from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
+from engine_service.domain.order_changes import RESTING
 from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
@@ -28,7 +29,7 @@ from engine_service.venues.port import (
 
 CANCEL_TIMEOUT_S = 15.0
 CANCELS_AT_ONCE = 8
-CANCELABLE = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
+CANCELABLE = RESTING
 AT_THE_VENUE = CANCELABLE | {OrderStatus.PENDING_ACK, OrderStatus.RESURRECTED, OrderStatus.PENDING_UPDATE}
 
 
@@ -220,7 +221,16 @@ async def _refused(core: EngineCore, client_order_id: str, code: str, reason: st
     if order is None or order.status is not OrderStatus.PENDING_CANCEL:
         return
     now = core.clock.now_ms()
-    await core.commit(e.OrderCancelRejected(at_ms=now, client_order_id=client_order_id, code=code, reason=reason))
+    refused = e.OrderCancelRejected(at_ms=now, client_order_id=client_order_id, code=code, reason=reason)
+    change = core.tasks.get(f"amend:{client_order_id}")
+    if not order.has_pending_change or (change is not None and not change.done()):
+        await core.commit(refused)
+        return
+    # The cancel had overtaken a change that ended without an answer: nobody else finds out any more what became of it.
+    why = "a cancel overtook the change and was refused"
+    doubt = e.OrderInDoubt(at_ms=now, client_order_id=client_order_id, doubt=Doubt.REPLACE, reason=why)
+    await core.commit(refused, doubt)
+    resolve_later(core, client_order_id)
 
 
 async def _doubt(core: EngineCore, client_order_id: str, reason: str) -> None:

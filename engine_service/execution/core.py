@@ -48,7 +48,8 @@ class EngineCore:
     by an error; ``sleep`` is the pause between reads, exchanged by the backtest and by tests. ``at_once`` names the
     venues that live in this process and answer an order without a wire in between. ``turns`` holds which name of a
     listing was asked about last, ``read_once`` the instruments whose newest mark was read for an order, because nobody
-    follows their quotes.
+    follows their quotes. ``asked_again_at_s`` is the moment, by the monotonic clock, before which a venue has said that
+    it is not to be asked.
     """
 
     account: str
@@ -77,6 +78,7 @@ class EngineCore:
     reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)
     at_once: dict[str, Callable[[Order], SubmitOutcome]] = field(default_factory=dict)
     read_once: set[tuple[str, Market]] = field(default_factory=set)
+    asked_again_at_s: float = 0.0
     _held: list[Entry] | None = None
     _later: Future[int] | None = None
     _money_moved: bool = True
@@ -197,6 +199,11 @@ class EngineCore:
     def _stop(self, reason: str) -> None:
         self.phase = Phase.FAILED
         self.not_ready_because = [reason]
+
+    def told_to_wait(self, seconds: float) -> None:
+        """Note that a venue, or the limits it gave, allow no request for so long."""
+        if seconds > 0:
+            self.asked_again_at_s = max(self.asked_again_at_s, self.clock.monotonic_s() + seconds)
 
     # --- look-ups -------------------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -
         await _compare(core, venue, result, trigger, adopt=adopt)
     except VenueUnavailable as error:
         result.ok, result.error = False, error.code
+        core.told_to_wait(error.retry_after_s)
         core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
     result.duration_ms = round((core.clock.monotonic_s() - started) * 1000)
     return result
@@ -111,6 +112,8 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
     last_ids: dict[str, str] = {}
 
     async def catch_up(latest: list[Reading], differing: Collection[str] | None) -> None:
+        # What still differs comes from the newest read: entry prices of an older one would not explain it.
+        snapshots[:] = [reading.snapshot for reading in latest]
         wanted = differing if trigger == "timer" else None
         for reading in latest:
             symbols = symbols_to_read(core, venue, reading.snapshot, wanted)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
 
 from engine_service.domain import events as e
 from engine_service.domain.order import Order
-from engine_service.domain.order_changes import doubt_of
+from engine_service.domain.order_changes import RESTING, doubt_of
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.apply_report import cancel_wished
 from engine_service.execution.core import EngineCore, Phase
@@ -20,6 +23,8 @@ from engine_service.execution.equity import record_equity
 from engine_service.execution.reconcile import ReconcileReport, reconcile
 from engine_service.execution.resolve import resolve_later
 from engine_service.venues.port import Venue, VenueUnavailable
+
+_log = structlog.get_logger(__name__)
 
 #: What a stopped process cannot have seen the end of.
 CUT_OFF = frozenset(
@@ -91,9 +96,9 @@ async def _open(core: EngineCore, venue: Venue) -> None:
             await venue.open()
             await refresh_instruments(core, venue)
         except VenueUnavailable as error:
-            core.not_ready_because = [f"venue {venue.info.name}: {error.code}"]
+            core.told_to_wait(error.retry_after_s)
             core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
-            await core.sleep(max(RETRY_S, error.retry_after_s))
+            await _pause(core, [f"venue {venue.info.name}: {error.code}"])
             continue
         core.not_ready_because = ["recovering"]
         return
@@ -114,7 +119,7 @@ async def put_in_doubt(core: EngineCore) -> list[str]:
     """Turn what was cut off into doubt, as facts in the journal; return every order in doubt."""
     now = core.clock.now_ms()
     for order in list(core.state.open_orders.values()):
-        if order.status in CUT_OFF:
+        if order.status in CUT_OFF or (order.status in RESTING and order.has_pending_change):
             await core.commit(_doubt(order, now))
         elif order.status is OrderStatus.INITIALIZED:
             cid = order.client_order_id
@@ -148,5 +153,15 @@ async def _first_comparison(core: EngineCore) -> ReconcileReport:
         failed = [venue for venue in report.venues if not venue.ok]
         if not failed:
             return report
-        core.not_ready_because = [f"venue {venue.venue}: {venue.error}" for venue in failed]
-        await core.sleep(RETRY_S)
+        await _pause(core, [f"venue {venue.venue}: {venue.error}" for venue in failed])
+
+
+async def _pause(core: EngineCore, reasons: list[str]) -> None:
+    """Say what is waited for, and wait for as long as the venue has asked for."""
+    left_s = core.asked_again_at_s - core.clock.monotonic_s()
+    if left_s > 0:
+        again = datetime.fromtimestamp(core.clock.now_ms() / 1000 + left_s, UTC)
+        reasons = [f"{reason}, not asked again before {again:%H:%M:%S} UTC" for reason in reasons]
+        _log.warning("the start waits for the venue", reasons=reasons, seconds=round(left_s, 1))
+    core.not_ready_because = reasons
+    await core.sleep(max(RETRY_S, left_s))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
@@ -63,6 +64,14 @@ def _order(state: EngineState, seq: int, event: e.OrderEvent, account: str) -> R
 def _initialized(state: EngineState, seq: int, event: e.OrderInitialized, account: str) -> Rows:
     rows = _order(state, seq, event, account)
     if event.idempotency is None:
+        return rows
+    answer = StoredAnswer(mark=event.idempotency, at_ms=event.at_ms, client_order_id=event.client_order_id)
+    return (*rows, _answer(answer))
+
+
+def _change_asked(state: EngineState, seq: int, event: e.OrderPendingUpdate, account: str) -> Rows:
+    rows = _order(state, seq, event, account)
+    if event.idempotency is UNSET:
         return rows
     answer = StoredAnswer(mark=event.idempotency, at_ms=event.at_ms, client_order_id=event.client_order_id)
     return (*rows, _answer(answer))
@@ -153,6 +162,7 @@ def _answer(answer: StoredAnswer) -> Projection:
 _ROWS_OF: Final[Mapping[type[e.Event], Callable[[EngineState, int, Any, str], Rows]]] = {
     **{kind: _order for kind in KINDS.values() if issubclass(kind, e.OrderEvent)},
     e.OrderInitialized: _initialized,
+    e.OrderPendingUpdate: _change_asked,
     e.OrderFilled: _filled,
     e.OrderFillReversed: _fill_reversed,
     e.BalanceAdjusted: _adjusted,

@@ -22,6 +22,8 @@ from orchestration.cli.preflight import (
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
 from orchestration.cli.simulated import DEMO_INTERVAL, SIMULATED_KEYS, fresh_market, refuse_simulated, start_exchange
 
+#: Longer than an engine waits by itself for a limit of the venue to pass: it ends with the better reason.
+ENGINE_READY_S = 360.0
 COLOURS = {"exchange": 36, "engine": 32, "code-server": 35, "webserver": 34, "daemon": 33}
 
 
@@ -158,7 +160,7 @@ def _start_all(group: ProcessGroup, home: Home, options: UpOptions) -> None:
     research = research_environment(home, venue_url, interval=interval, engine_port=ports.engine, venue=venue)
     start_dagster(group, home, research, web_port=ports.web, code_server_port=ports.code_server)
     engine = group.start("engine", engine_arguments(home, venue, venue_url, interval, ports.engine), keys)
-    group.wait_ready(engine, timeout_s=120)
+    group.wait_ready(engine, timeout_s=ENGINE_READY_S)
     wait_for_dagster(group, ports.web)
     print_line("up", f"engine {url(ports.engine)}/docs   Dagster {url(ports.web)}   Ctrl-C stops all")
 

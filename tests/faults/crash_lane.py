@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine_service.domain.ids import Market
 from tests.faults import weather
 from tests.faults.judge import Evidence, Finding, equity_error
 from tests.faults.kills import Kill
@@ -57,6 +58,7 @@ class Lane:
     kills: Sequence[Kill]
     missed: list[str] = field(default_factory=list)
     replayed: int = 0
+    market: Market = Market.SPOT
 
     async def run(self) -> LaneResult:
         """Kill, restart, settle and judge.
@@ -64,7 +66,7 @@ class Lane:
         Raises:
             EngineFailed: the engine did not come back.
         """
-        async with stage(self.folder, self.seed) as on:
+        async with stage(self.folder, self.seed, market=self.market) as on:
             await on.engine.kill()
             await self._kill_often(on)
             replays = await self._ask_again(on.load)
@@ -74,7 +76,7 @@ class Lane:
     async def _kill_often(self, on: Stage) -> None:
         disturbing = [
             asyncio.create_task(on.load.run()),
-            asyncio.create_task(weather.change_for_ever(on.exchange.url, self.seed)),
+            asyncio.create_task(weather.change_for_ever(on.exchange.url, self.seed, market=self.market)),
         ]
         for kill in self.kills:
             if not await kill.strike(on.engine):
@@ -138,11 +140,15 @@ def times_in_doubt(events: Sequence[Mapping[str, Any]]) -> list[float]:
     return lasted
 
 
-async def campaign(folder: Path, kills: Sequence[Kill], *, seed: int, lanes: int) -> list[LaneResult]:
-    """Run lanes side by side, each with its share of the kills."""
+async def campaign(
+    folder: Path, kills: Sequence[Kill], *, seed: int, lanes: int, on_futures: int = 0
+) -> list[LaneResult]:
+    """Run lanes side by side, each with its share of the kills; the last ``on_futures`` of them on USD-M."""
+    markets = [Market.SPOT] * (lanes - on_futures) + [Market.FUTURES] * on_futures
+    plays = [
+        Lane(folder / f"lane-{lane}", seed * 100 + lane, kills[lane::lanes], market=market)
+        for lane, market in enumerate(markets)
+    ]
     async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(Lane(folder / f"lane-{lane}", seed * 100 + lane, kills[lane::lanes]).run())
-            for lane in range(lanes)
-        ]
+        tasks = [group.create_task(play.run()) for play in plays]
     return [task.result() for task in tasks]

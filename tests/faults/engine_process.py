@@ -56,6 +56,7 @@ class Engine:
     #: Takes the place of ``engine_service.main``: a module and its own arguments.
     launcher: tuple[str, ...] = ENGINE
     arguments: tuple[str, ...] = ()
+    venue: str = "binance"
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -75,7 +76,7 @@ class Engine:
         self.home.mkdir(parents=True, exist_ok=True)
         launcher = ["tests.faults.failpoints", failpoint] if failpoint else self.launcher
         command = ["-m", *launcher, "--home", str(self.home), "--port", str(self.port)]
-        command += ["--venue", "binance", "--venue-url", self.venue_url, "--interval", "1s"]
+        command += ["--venue", self.venue, "--venue-url", self.venue_url, "--interval", "1s"]
         command += ["--strategies", "off", "--symbols", ",".join(SYMBOLS), *self.arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NHMM_")}
         # The judges read without end.

@@ -12,17 +12,26 @@ from typing import Any
 
 import httpx
 
+from engine_service.domain.ids import Market
 from tests.faults.engine_process import SYMBOLS, Engine
 
 MARKET, LIMIT = "/orders/market", "/orders/limit"
 AT_ONCE = 48
 #: How long callers wait after they were told, or felt, that the engine is away.
 AWAY_S = 0.1
-NOTIONAL = (20.0, 200.0)
+#: Quote; the smallest order of BTC on USD-M is worth a hundred.
+NOTIONAL = {Market.SPOT: (20.0, 200.0), Market.FUTURES: (120.0, 900.0)}
 #: The engine's words for: not now, ask again.
 AWAY = frozenset({"NOT_READY", "ENGINE_NOT_READY", "VENUE_NOT_READY", "SHUTTING_DOWN"})
 SIDES = ("BUY", "SELL")
-_DECIMALS = {"BTCUSDT": 5, "ETHUSDT": 4, "BNBUSDT": 3}
+_DECIMALS = {
+    Market.SPOT: {"BTCUSDT": 5, "ETHUSDT": 4, "BNBUSDT": 3},
+    Market.FUTURES: {"BTCUSDT": 3, "ETHUSDT": 3, "BNBUSDT": 2},
+}
+_PRICE_DECIMALS = {
+    Market.SPOT: {"BTCUSDT": 2, "ETHUSDT": 2, "BNBUSDT": 2},
+    Market.FUTURES: {"BTCUSDT": 1, "ETHUSDT": 2, "BNBUSDT": 2},
+}
 #: The one symbol with resting orders. It is traded on one side only: the rails refuse an order against our own.
 RESTING_SYMBOL = "BNBUSDT"
 
@@ -76,6 +85,7 @@ class Load:
     resting: list[str] = field(default_factory=list)
     away: bool = False
     connections: int = 56
+    market: Market = Market.SPOT
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
@@ -165,19 +175,20 @@ class Load:
         rests = kind >= 0.8
         symbol = RESTING_SYMBOL if rests else symbol
         side = self._resting_side if symbol == RESTING_SYMBOL else chance.choice(SIDES)
-        price, notional = self.prices[symbol], chance.uniform(*NOTIONAL)
+        price, notional = self.prices[symbol], chance.uniform(*NOTIONAL[self.market])
         key = f"{self.seed}-{len(self.intents):06d}-{chance.getrandbits(32):08x}"
         body = {"symbol": f"{symbol}.BINANCE", "side": side, "tag": key}
-        if kind < 0.12:
+        if kind < 0.12 and self.market is Market.SPOT:
             return Intent(key, MARKET, body | {"quote": _text(notional, 2)})
-        body["quantity"] = _text(notional / price, _DECIMALS[symbol])
+        body["quantity"] = _text(notional / price, _DECIMALS[self.market][symbol])
         if kind < 0.6:
             return Intent(key, MARKET, body)
         # Crosses the book, or rests near enough to be filled while the engine is down.
         distance = -chance.uniform(0.0002, 0.01) if rests else 0.004
         limit_price = price * (1 + distance * (1 if side == "BUY" else -1))
+        price_text = _text(limit_price, _PRICE_DECIMALS[self.market][symbol])
         time_in_force = "GTC" if rests else chance.choice(("GTC", "IOC", "FOK"))
-        return Intent(key, LIMIT, body | {"price": _text(limit_price, 2), "time_in_force": time_in_force})
+        return Intent(key, LIMIT, body | {"price": price_text, "time_in_force": time_in_force})
 
 
 def _text(number: float, decimals: int) -> str:

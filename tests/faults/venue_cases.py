@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from engine_service.domain.ids import Market
+
 Fault = dict[str, Any]
 
 PLACE: Final[tuple[Fault, ...]] = (
@@ -30,7 +32,25 @@ STREAM: Final[tuple[Fault, ...]] = (
     {"path": "/api/v3/openOrders", "method": "GET"},
 )
 REPORTS: Final[tuple[Fault, ...]] = ({"event": "executionReport"},)
-TARGETS: Final = {"place": PLACE, "cancel": CANCEL, "query": QUERY, "stream": STREAM}
+PLACES: Final = {"place": PLACE, "cancel": CANCEL, "query": QUERY, "stream": STREAM, "reports": REPORTS}
+#: USD-M orders go by REST alone.
+FUTURES_PLACES: Final[dict[str, tuple[Fault, ...]]] = {
+    "place": ({"path": "/fapi/v1/order", "method": "POST"},),
+    "cancel": ({"path": "/fapi/v1/order", "method": "DELETE"},),
+    "query": (
+        {"path": "/fapi/v1/order", "method": "GET"},
+        {"path": "/fapi/v1/openOrders", "method": "GET"},
+        {"path": "/fapi/v1/userTrades", "method": "GET"},
+    ),
+    "stream": (
+        {"path": "/fapi/v1/listenKey", "method": "POST"},
+        {"path": "/fapi/v3/account", "method": "GET"},
+        {"path": "/fapi/v1/openOrders", "method": "GET"},
+    ),
+    "reports": ({"event": "ORDER_TRADE_UPDATE"},),
+}
+BY_MARKET: Final = {Market.SPOT: PLACES, Market.FUTURES: FUTURES_PLACES}
+TARGETS: Final = ("place", "cancel", "query", "stream")
 
 
 def _error(http_status: int, code: int, message: str = "") -> Fault:
@@ -83,12 +103,12 @@ TROUBLES: Final = {**REQUEST_TROUBLES, **REPORT_TROUBLES}
 STRIKES: Final = 2
 
 
-def aimed(trouble: str, at: str) -> list[Fault]:
+def aimed(trouble: str, at: str, market: Market = Market.SPOT) -> list[Fault]:
     """Return the faults to post for a trouble at ``place``, ``cancel``, ``query`` or ``stream``."""
     fault = TROUBLES[trouble]
     if trouble in REQUEST_TROUBLES:
         strikes = 1 if at in {"place", "cancel"} else STRIKES
-        return [{**fault, **target, "count": strikes} for target in TARGETS[at]]
+        return [{**fault, **target, "count": strikes} for target in BY_MARKET[market][at]]
     if fault["kind"] in {"disconnect", "clock_skew"}:
         return [fault]
-    return [{**fault, **target} for target in REPORTS]
+    return [{**fault, **target} for target in BY_MARKET[market]["reports"]]

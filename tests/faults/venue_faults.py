@@ -10,12 +10,13 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
 
+from engine_service.domain.ids import Market
 from tests.faults.judge import Finding
 from tests.faults.load import LIMIT, RESTING_SYMBOL, Intent, Load
 from tests.faults.rows import Failure, Options, Outcome, Row
@@ -23,7 +24,7 @@ from tests.faults.stage import Stage, stage
 from tests.faults.venue_cases import TARGETS, TROUBLES, Fault, aimed
 from tests.faults.verdict import verdict
 
-LANES = 6
+LANES = {Market.SPOT: 6, Market.FUTURES: 1}
 TRIES = 3
 #: How long the engine may take to come to the place: an order in doubt is read after 0.25 s, a stream reconnects later.
 MEETS_WITHIN_S = {"place": 0.0, "cancel": 0.0, "query": 2.0, "stream": 5.0}
@@ -42,29 +43,43 @@ class Case:
     trouble: str
     at: str
     seed: int
+    market: Market = Market.SPOT
 
     @property
     def name(self) -> str:
-        return f"{self.trouble}, at {self.at}, seed {self.seed}"
+        words = f"{self.trouble}, at {self.at}, seed {self.seed}"
+        return words if self.market is Market.SPOT else f"{words}, {self.market}"
 
 
 def run(options: Options) -> Outcome:
-    """Try every trouble at every place with so many seeds."""
-    seeds = range(options.seed, options.seed + options.pick(5, 50))
-    cases = [Case(*case) for case in itertools.product(TROUBLES, TARGETS, seeds)]
+    """Try every trouble at every place with so many seeds, a sixth of them on USD-M."""
+    seeds = {Market.SPOT: options.pick(5, 50), Market.FUTURES: options.pick(1, 10)}
+    cases = [
+        Case(trouble, at, seed, market)
+        for market, number in seeds.items()
+        for trouble, at, seed in itertools.product(TROUBLES, TARGETS, range(options.seed, options.seed + number))
+    ]
     random.Random(options.seed).shuffle(cases)
     return asyncio.run(troubles(options.folder, cases, options.seed, LANES))
 
 
-async def troubles(folder: Path, cases: Sequence[Case], seed: int, lanes: int) -> Outcome:
+async def troubles(folder: Path, cases: Sequence[Case], seed: int, lanes: Mapping[Market, int]) -> Outcome:
     """Share the cases among lanes, each an engine on an exchange of its own."""
-    plays = [_Lane(folder / f"lane-{lane}", cases[lane::lanes], seed * 100 + lane) for lane in range(lanes)]
+    shares = [
+        (market, [case for case in cases if case.market is market][lane::number])
+        for market, number in lanes.items()
+        for lane in range(number)
+    ]
+    plays = [
+        _Lane(folder / f"lane-{lane}", share, seed * 100 + lane, market) for lane, (market, share) in enumerate(shares)
+    ]
     async with asyncio.TaskGroup() as group:
         for play in plays:
             group.create_task(play.run())
     unmet = sorted(case.name for play in plays for case in play.unmet)
     doubted = sum(play.doubted for play in plays)
-    notes = f"{len(TROUBLES)} troubles x {len(TARGETS)} places; {doubted} orders were in doubt on the way"
+    on_futures = sum(case.market is Market.FUTURES for case in cases)
+    notes = f"{len(TROUBLES)} troubles x {len(TARGETS)} places, {on_futures} on USD-M; {doubted} orders were in doubt"
     return Outcome(
         tried=len(cases) - len(unmet),
         failures=[Failure(f"{found.kind}: {found.subject}", found.detail) for play in plays for found in play.findings],
@@ -77,6 +92,7 @@ class _Lane:
     folder: Path
     cases: Sequence[Case]
     seed: int
+    market: Market
     unmet: list[Case] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     doubted: int = 0
@@ -84,7 +100,7 @@ class _Lane:
     async def run(self) -> None:
         names: dict[str, str] = {}
         admin = httpx.AsyncClient(trust_env=False)
-        async with stage(self.folder, self.seed) as on, admin:
+        async with stage(self.folder, self.seed, market=self.market) as on, admin:
             admin.base_url = httpx.URL(on.exchange.url)
             for case in self.cases:
                 intents, met = await _meet_surely(on, admin, case)
@@ -124,7 +140,7 @@ async def _meet(on: Stage, admin: httpx.AsyncClient, case: Case) -> tuple[Intent
     chance = random.Random(case.name)
     intent = _intent(on.load, rests=case.at == "cancel")
     on.load.intents.append(intent)
-    faults = aimed(case.trouble, case.at)
+    faults = aimed(case.trouble, case.at, case.market)
     if case.at == "cancel":
         answer = await on.load.ask(intent)
         posted = await _make(admin, faults)
@@ -133,10 +149,10 @@ async def _meet(on: Stage, admin: httpx.AsyncClient, case: Case) -> tuple[Intent
         return intent, posted
     if case.at == "query":
         # Only an order in doubt is asked about: nobody answered, and no report told of it.
-        await _make(admin, aimed(f"connection cut {chance.choice(('before', 'after'))} it", "place"))
-        await _make(admin, aimed("reports lost", "place"))
+        await _make(admin, aimed(f"connection cut {chance.choice(('before', 'after'))} it", "place", case.market))
+        await _make(admin, aimed("reports lost", "place", case.market))
     if case.at == "stream":
-        await _make(admin, aimed("private stream cut", "stream"))
+        await _make(admin, aimed("private stream cut", "stream", case.market))
     posted = await _make(admin, faults)
     await on.load.ask(intent)
     return intent, posted
@@ -170,4 +186,8 @@ def _intent(load: Load, *, rests: bool) -> Intent:
             return intent
 
 
-ROW = Row("venue_faults", f"{len(TROUBLES)} troubles x place, cancel, query, stream: differences from the ledger", run)
+ROW = Row(
+    "venue_faults",
+    f"{len(TROUBLES)} troubles x place, cancel, query, stream, spot and USD-M: differences from the ledger",
+    run,
+)

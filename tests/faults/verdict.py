@@ -44,6 +44,7 @@ async def verdict(
         reconciliation=report,
         events=await engine.events(),
         ledger=await asyncio.to_thread(exchange.ledger),
+        market=load.market,
         refusals=TRY_AGAIN | refusals,
     )
     findings = judge(evidence) + (broken_work(engine.log) if quiet_log else [])

@@ -152,7 +152,8 @@ class Witness:
         """Return what the books say came and went beside trading.
 
         Funding that no stream told of can only be seen as a transfer. Trades of several orders that were learnt of in
-        another order than they happened leave another split between a futures wallet and the cost of its position.
+        another order than they happened leave another split between a futures wallet and the cost of its position, and
+        what taking over the venue's split leaves below a unit is booked as a result of rounding.
         """
         books, exchange = core.state.portfolio, self._exchange
         costs = [
@@ -160,7 +161,13 @@ class Witness:
             for symbol, held in exchange.positions.items()
             if symbol in books.derivatives
         ]
-        return books.starting_equity + books.transfers - books.funding - exchange.opening_value - sum(costs, ZERO)
+        rounded = [
+            recorded.event.amount * recorded.event.rate
+            for recorded in core.journal.events_after(0, core.journal.last_seq)
+            if isinstance(recorded.event, e.BalanceAdjusted) and recorded.event.kind is e.AdjustmentKind.ROUNDING
+        ]
+        came = books.starting_equity + books.transfers + sum(rounded, ZERO) - books.funding
+        return came - exchange.opening_value - sum(costs, ZERO)
 
     def _books(self, core: EngineCore, journal: Journal) -> None:
         """Counters, replay and what is derived from the books."""

@@ -274,7 +274,7 @@ def only_of(fills: Sequence[Fill], asked: Params) -> tuple[Fill, ...]:
 
 
 def unusable_credentials(failure: Failure) -> Exception:
-    """Return what a refused first signed read means to the operator."""
-    if failure.meaning is Meaning.STOP and failure.venue_code:
+    """Return what a refused first signed read means to the operator. A ban that passes says nothing of the key."""
+    if failure.meaning is Meaning.STOP and failure.venue_code and failure.code != "VENUE_BANNED":
         return ConfigurationError(failure.code, f"the venue refuses this key: {failure.reason}")
     return VenueUnavailable(failure.code, failure.reason, failure.retry_after_s)

@@ -242,3 +242,18 @@ def test_a_bracket_keeps_its_own_legs(engine: EngineProcess) -> None:
         refused = patch(engine, leg["client_order_id"], quantity="0.01")
         assert (refused.status_code, refused.json()["code"]) == (422, "AMEND_NOT_SUPPORTED")
     engine.call("DELETE", f"/orders?symbol={ETH}")
+
+
+def test_a_smaller_size_asked_for_again_is_answered_again(engine: EngineProcess) -> None:
+    cid = resting(engine, "shrinks-twice-1")
+    changes = [
+        engine.call("PATCH", f"/orders/{cid}", json={"quantity": size}, headers={"Idempotency-Key": key})
+        for size, key in (("0.015", "shrink-1"), ("0.01", "shrink-2"), ("0.015", "shrink-1"), ("0.011", "shrink-2"))
+    ]
+    assert [answer.status_code for answer in changes] == [200, 200, 200, 422]
+    assert [answer.json()["status"] for answer in changes[:3]] == ["updated"] * 3
+    assert changes[2].json()["order"]["quantity"] == "0.01"
+    assert changes[3].json()["code"] == "IDEMPOTENCY_KEY_REUSED"
+    engine.call("DELETE", f"/orders/{cid}")
+    after = engine.call("PATCH", f"/orders/{cid}", json={"quantity": "0.01"}, headers={"Idempotency-Key": "shrink-2"})
+    assert (after.status_code, after.json()["order"]["status"]) == (200, "CANCELED")

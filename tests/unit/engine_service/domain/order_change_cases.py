@@ -262,6 +262,12 @@ CASES: list[tuple[str, Order, e.OrderEvent, dict[str, Any]]] = [
         {"status": S.IN_DOUBT, "doubt": Doubt.REPLACE, "reason": "late"},
     ),
     (
+        "a change in doubt that a cancel left behind",
+        an_order(S.PARTIALLY_FILLED, pending_quantity=D(3)),
+        e.OrderInDoubt(**AT, doubt=Doubt.REPLACE, reason="late"),
+        {"status": S.IN_DOUBT, "doubt": Doubt.REPLACE, "reason": "late", "resting_status": S.PARTIALLY_FILLED},
+    ),
+    (
         "in doubt again",
         replace(ASKED, status=S.IN_DOUBT, doubt=Doubt.CANCEL),
         e.OrderInDoubt(**AT, doubt=Doubt.REPLACE, reason="late"),

@@ -51,6 +51,7 @@ def test_a_sum_of_trades_is_exact() -> None:
         (an_order(S.PENDING_CANCEL), Doubt.CANCEL),
         (an_order(S.PENDING_UPDATE), Doubt.REPLACE),
         (an_order(S.SUBMITTED), Doubt.SUBMIT),
+        (an_order(S.TRIGGERED, pending_quantity=D(3)), Doubt.REPLACE),
         (an_order(S.IN_DOUBT, doubt=Doubt.CANCEL), Doubt.CANCEL),
         (an_order(S.IN_DOUBT, doubt=Doubt.REPLACE), Doubt.REPLACE),
     ],

@@ -12,7 +12,8 @@ from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, InvalidRequest, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderStatus
-from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend import amend
+from engine_service.execution.amend_result import AmendStatus
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt

@@ -13,8 +13,9 @@ from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Ref
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
-from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend import amend
 from engine_service.execution.amend_again import replacement_id
+from engine_service.execution.amend_result import AmendStatus
 from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
@@ -207,6 +208,29 @@ async def test_what_became_of_a_change_holds_also_where_a_cancel_overtook_it(can
     assert result.order.status is (OrderStatus.CANCELED if canceled else OrderStatus.ACCEPTED)
     assert (result.order.pending_quantity, result.order.pending_limit_price) == (None, None)
     assert core.state.exposure.totals.worst == (D(0) if canceled else size * D(49_900))
+
+
+@pytest.mark.parametrize("told", ["its trades", "its trades and its end"])
+async def test_a_size_below_what_had_traded_by_then_ends_the_order_and_is_not_its_size(told: str) -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
+    cid = placed.order.client_order_id
+
+    async def trades(venue: FakeVenue, order: Order) -> None:
+        venue.fill(cid, D("0.003"))
+        apply_report(core, venue.report(cid, with_fill=venue.orders[cid].fills[-1]))
+        venue.orders[cid].status = OrderStatus.CANCELED
+        if told == "its trades and its end":
+            apply_report(core, venue.report(cid))
+
+    fake(core).scripts.append(Script(during=trades))
+    await amend(core, cid, quantity=D("0.002"), principal="tester", key="below-what-traded")
+    await core.settle()
+    order = core.state.order(cid)
+    assert order is not None
+    assert (order.status, order.filled_quantity, order.overfill) == (OrderStatus.CANCELED, D("0.003"), False)
+    assert order.quantity is not None
+    assert order.quantity > order.filled_quantity
 
 
 async def test_a_change_that_came_too_late_is_not_told_as_done() -> None:

@@ -14,7 +14,8 @@ from engine_service.domain.errors import InvalidRequest, Unavailable
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import MarkBook
 from engine_service.execution import first_price
-from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend import amend
+from engine_service.execution.amend_result import AmendStatus
 from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.core import EngineCore
 from engine_service.execution.first_price import read_again

@@ -14,6 +14,7 @@ from engine_service.domain.order_status import OrderSide
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.submit import submit
+from engine_service.venues.port import AccountSnapshot
 from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue
 
@@ -118,3 +119,25 @@ async def test_the_rest_that_an_entry_price_leaves_is_rounding() -> None:
     assert (books.transfers, books.identity_error) == (D(0), D(0))
     assert (await reconcile(core)).ok
     assert books.transfers == 0
+
+
+async def test_the_entry_price_is_that_of_the_read_in_which_the_wallet_differed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a start an order may trade between two reads: what was held at the first explains nothing of the last."""
+    core, _, _ = await told_in_another_order("45500")
+    venue, reads = fake(core), list[int]()
+    account = venue.account
+
+    async def moving(market: Market) -> AccountSnapshot:
+        reads.append(1)
+        now = await account(market)
+        if len(reads) > 1:
+            return now
+        return replace(now, positions=tuple(replace(held, signed_quantity=D("0.05")) for held in now.positions))
+
+    monkeypatch.setattr(venue, "account", moving)
+    await reconcile(core, trigger="start")
+    assert len(reads) > 1
+    assert core.state.portfolio.transfers == 0
+    assert core.state.portfolio.derivatives[BTC].book.average_cost == D("48500")

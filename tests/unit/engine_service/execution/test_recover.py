@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -24,6 +25,7 @@ from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Entry
 from engine_service.storage.projections import projections_of
 from engine_service.storage.restore import restore
+from engine_service.venues.port import AccountSnapshot, VenueUnavailable
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, restart
 from tests.fakes.venue import FakeVenue, Script, unknown
 
@@ -187,6 +189,41 @@ async def test_the_engine_is_not_ready_before_the_venue_answered() -> None:
     assert waits[:3] == ["venue BINANCE: VENUE_DOWN"] * 3
     assert (core.phase, report.reconciliation.ok) == (Phase.READY, True)
     assert core.state.portfolio.starting_equity == D("10000")
+
+
+@pytest.mark.parametrize("at", ["open", "comparison"])
+async def test_a_start_waits_as_long_as_the_venue_said_and_says_until_when(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = make_core(ready=False, cash=None)
+    clock, waits = fake(core).clock, list[tuple[float, str]]()
+    limited, again = VenueUnavailable("VENUE_RATE_LIMITED", "-1003", 43.0), [1]
+
+    async def sleep(seconds: float) -> None:
+        waits.append((seconds, core.not_ready_because[0]))
+        clock.advance(round(seconds * 1000))
+
+    async def refused(*_: object) -> None:
+        if again:
+            again.pop()
+            raise limited
+
+    core.sleep = sleep
+    if at == "open":
+        monkeypatch.setattr(fake(core), "open", refused)
+    else:
+        snapshot = fake(core).account
+
+        async def later(market: Market) -> AccountSnapshot:
+            await refused()
+            return await snapshot(market)
+
+        monkeypatch.setattr(fake(core), "account", later)
+    until = datetime.fromtimestamp(clock.now_ms() / 1000 + 43, UTC)
+    await start_up(core, epoch=1, version="test")
+    told = f"venue BINANCE: VENUE_RATE_LIMITED, not asked again before {until:%H:%M:%S} UTC"
+    assert [wait for wait in waits if "RATE" in wait[1]] == [(43.0, told)]
+    assert core.phase is Phase.READY
 
 
 async def test_peak_and_days_start_survive_a_restart() -> None:

@@ -13,7 +13,8 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
-from engine_service.execution.amend import AmendStatus, amend
+from engine_service.execution.amend import amend
+from engine_service.execution.amend_result import AmendStatus
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
 from engine_service.execution.protect import tend

@@ -2,10 +2,12 @@
 
 import pytest
 
+from engine_service.domain.errors import ConfigurationError
 from engine_service.domain.ids import Market
+from engine_service.venues.binance.base import unusable_credentials
 from engine_service.venues.binance.outcomes import Failure, Meaning, failure_of
 from engine_service.venues.binance.parse import read_answer
-from engine_service.venues.port import OutcomeUnknown, Rejected
+from engine_service.venues.port import OutcomeUnknown, Rejected, VenueUnavailable
 
 ROWS = [
     # HTTP status, venue code, text, market, class
@@ -85,3 +87,12 @@ def test_an_error_page_of_a_proxy_is_judged_by_its_status_alone() -> None:
     answer = read_answer(502, b"<html>-2010</html>", Market.SPOT)
     assert isinstance(answer, Failure)
     assert answer.meaning is Meaning.UNKNOWN
+
+
+def test_a_ban_of_the_address_is_not_told_as_a_refused_key() -> None:
+    banned = failure_of(418, -1003, "Way too many requests; IP banned.", Market.SPOT, 120.0)
+    error = unusable_credentials(banned)
+    assert isinstance(error, VenueUnavailable)
+    assert (error.code, error.retry_after_s) == ("VENUE_BANNED", 120.0)
+    revoked = failure_of(401, -2015, "Invalid API-key, IP, or permissions for action.", Market.SPOT)
+    assert isinstance(unusable_credentials(revoked), ConfigurationError)
