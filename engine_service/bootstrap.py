@@ -13,7 +13,7 @@ import structlog
 
 from engine_service.domain import events as e
 from engine_service.domain.clock import SystemClock
-from engine_service.domain.ids import Market
+from engine_service.domain.ids import ENGINE, Market
 from engine_service.domain.marks import MarkBook
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.state import EngineState
@@ -229,7 +229,7 @@ def _note_task_failure(metrics: Metrics, name: str, error: BaseException) -> Non
 
 def _halt_later(core: EngineCore, reason: str) -> None:
     async def stop_trading() -> None:
-        await halt(core, reason=reason, principal="engine")
+        await halt(core, reason=reason, principal=ENGINE)
 
     core.spawn("halt", stop_trading())
 

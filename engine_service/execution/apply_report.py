@@ -10,6 +10,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import ENGINE, Market, instance_tag, venue_of
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
+from engine_service.domain.order_changes import RESTING
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import (
@@ -28,7 +29,6 @@ from engine_service.venues.port import OrderReport, ReadFailed, TradeBust
 #: How long trades that the venue counted are asked for before a stand-in is booked: five seconds.
 FILL_GAP_DELAYS_S = (0.25, 0.5, 1.0, 1.25, 2.0)
 EXTERNAL = "external"
-RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
 
 def apply_report(core: EngineCore, report: OrderReport) -> Future[int] | None:

@@ -18,6 +18,7 @@ from engine_service.domain.ids import client_order_id as derived_id
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order, OrderRequest
+from engine_service.domain.order_changes import RESTING
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
 from engine_service.venues.abilities import OcoVenue
@@ -26,7 +27,6 @@ TAKE_PROFIT, STOP_LOSS, EXIT = "take_profit", "stop_loss", "exit"
 #: Where the two legs live: one list at the venue, two orders linked by the engine, or nowhere but in the engine.
 NATIVE, LINKED, WATCHED = "native", "linked", "watched"
 #: A leg that stands at the venue and needs nobody.
-RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 #: A leg of which something is being asked, or not known.
 UNSETTLED = frozenset(
     {

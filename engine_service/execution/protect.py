@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from engine_service.domain import events as e
 from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
+from engine_service.domain.order_changes import RESTING
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.bracket import (
     EXIT,
     LINKED,
     NATIVE,
-    RESTING,
     STOP_LOSS,
     TAKE_PROFIT,
     UNSETTLED,

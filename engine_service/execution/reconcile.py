@@ -18,7 +18,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore, Phase
-from engine_service.execution.reconcile_basis import is_rounding, other_order, rounding
+from engine_service.execution.reconcile_basis import adjusted, is_rounding, other_order, rounding
 from engine_service.execution.reconcile_figures import (
     Difference,
     Reading,
@@ -227,19 +227,7 @@ def _take_over(core: EngineCore, difference: Difference, *, opening: bool) -> li
     now, delta = core.clock.now_ms(), difference.theirs - difference.ours
     if difference.kind == "balance":
         kind = e.AdjustmentKind.OPENING if opening else e.AdjustmentKind.TRANSFER
-        rate = core.booking_rate(difference.venue, difference.subject)
-        return [
-            e.BalanceAdjusted(
-                at_ms=now,
-                venue=difference.venue,
-                market=difference.market,
-                asset=difference.subject,
-                amount=delta,
-                rate=rate,
-                kind=kind,
-                reference="reconciliation",
-            )
-        ]
+        return [adjusted(core, difference, delta, kind)]
     instrument = core.instruments.get((difference.subject, Market.FUTURES))
     quote = core.state.image.reporting if instrument is None else instrument.quote
     price = difference.price or core.marks.price(difference.subject, Market.FUTURES) or ZERO

@@ -32,6 +32,11 @@ def is_rounding(difference: Difference) -> bool:
 
 def rounding(core: EngineCore, difference: Difference, amount: Decimal) -> e.BalanceAdjusted:
     """Book what a venue's rounding made of results; it is a result itself, not a transfer."""
+    return adjusted(core, difference, amount, e.AdjustmentKind.ROUNDING)
+
+
+def adjusted(core: EngineCore, difference: Difference, amount: Decimal, kind: e.AdjustmentKind) -> e.BalanceAdjusted:
+    """Book a balance's difference, or a part of it, as what it is taken for."""
     return e.BalanceAdjusted(
         at_ms=core.clock.now_ms(),
         venue=difference.venue,
@@ -39,7 +44,7 @@ def rounding(core: EngineCore, difference: Difference, amount: Decimal) -> e.Bal
         asset=difference.subject,
         amount=amount,
         rate=core.booking_rate(difference.venue, difference.subject),
-        kind=e.AdjustmentKind.ROUNDING,
+        kind=kind,
         reference="reconciliation",
     )
 

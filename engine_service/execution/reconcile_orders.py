@@ -9,6 +9,7 @@ from engine_service.domain.apply import trade_rank
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
+from engine_service.domain.order_changes import RESTING
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.apply_report import (
     adopt_fills,
@@ -30,7 +31,6 @@ ENDED_S = 10.0
 #: After the trades of so many orders, callers have their turn: a minute of a busy engine is tens of thousands.
 BOOKED_AT_ONCE = 50
 NAMELESS = frozenset({OrderStatus.SUBMITTED, OrderStatus.IN_DOUBT, OrderStatus.PENDING_ACK})
-RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED})
 
 
 async def import_fills(

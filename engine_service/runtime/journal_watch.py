@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from engine_service.domain.ids import ENGINE
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import halt
 from engine_service.storage.verify import CLEAN, CORRUPT, UNREADABLE
@@ -38,7 +39,7 @@ async def check(core: EngineCore, home: Path, checkpoints: Path | None = None) -
     elif code == CORRUPT:
         _log.error("the journal is corrupt", **{key: verdict[key] for key in ("first_bad", "kind", "detail")})
         reason = f"the journal is corrupt: event {verdict['first_bad']} is {verdict['kind']}; see nhmm audit verify"
-        await halt(core, reason=reason, principal="engine")
+        await halt(core, reason=reason, principal=ENGINE)
     else:
         _log.warning("the journal could not be checked", reason=verdict["detail"])
 

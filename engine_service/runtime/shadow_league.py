@@ -8,6 +8,7 @@ import structlog
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, NotFound
+from engine_service.domain.ids import ENGINE
 from engine_service.domain.money import ZERO
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.market_feed import MarketFeed
@@ -154,7 +155,7 @@ class ShadowLeague:
         now, name = self._core.clock.now_ms(), PREFIX + version
         self._core.record(e.Anomaly(at_ms=now, kind="challenger_failed", subject=name, detail=failure))
         if self._is_challenger(version):
-            self._core.record(self._switch(version, on=False, principal="engine", reason=f"it failed: {failure}"))
+            self._core.record(self._switch(version, on=False, principal=ENGINE, reason=f"it failed: {failure}"))
 
     def _is_challenger(self, version: str) -> bool:
         settings = self._core.state.strategy(PREFIX + version)

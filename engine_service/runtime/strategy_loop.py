@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from engine_service.domain import events as e
-from engine_service.domain.ids import Market
+from engine_service.domain.ids import ENGINE, Market
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.model_bundle import ModelBundle
@@ -210,7 +210,7 @@ class StrategyLoop:
                 budget=settings.budget if settings else config.budget,
                 weight=self._settings.weight(strategy),
                 model_version=settings.model_version if settings else self.model_version,
-                principal="engine",
+                principal=ENGINE,
                 reason=f"it failed: {failure}",
             )
         )

@@ -63,18 +63,17 @@ def _order(state: EngineState, seq: int, event: e.OrderEvent, account: str) -> R
 
 def _initialized(state: EngineState, seq: int, event: e.OrderInitialized, account: str) -> Rows:
     rows = _order(state, seq, event, account)
-    if event.idempotency is None:
-        return rows
-    answer = StoredAnswer(mark=event.idempotency, at_ms=event.at_ms, client_order_id=event.client_order_id)
-    return (*rows, _answer(answer))
+    return rows if event.idempotency is None else (*rows, _begun(event, event.idempotency))
 
 
 def _change_asked(state: EngineState, seq: int, event: e.OrderPendingUpdate, account: str) -> Rows:
     rows = _order(state, seq, event, account)
-    if event.idempotency is UNSET:
-        return rows
-    answer = StoredAnswer(mark=event.idempotency, at_ms=event.at_ms, client_order_id=event.client_order_id)
-    return (*rows, _answer(answer))
+    return rows if event.idempotency is UNSET else (*rows, _begun(event, event.idempotency))
+
+
+def _begun(event: e.OrderEvent, mark: e.IdempotencyMark) -> Projection:
+    """Return the row of a key whose request has begun and is not answered yet."""
+    return _answer(StoredAnswer(mark=mark, at_ms=event.at_ms, client_order_id=event.client_order_id))
 
 
 def _filled(state: EngineState, seq: int, event: e.OrderFilled, account: str) -> Rows:
