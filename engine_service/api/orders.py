@@ -158,7 +158,7 @@ async def get_order(request: Request, client_order_id: str) -> Response:
     """One order with its fills, its whole history from the journal, and why it was sent."""
     Query(request)
     engine = engine_of(request)
-    order = engine.core.state.order(_known_form(client_order_id)) or engine.core.journal.order(client_order_id)
+    order = engine.core.order(_known_form(client_order_id))
     if order is None:
         raise NotFound("ORDER_UNKNOWN", "There is no such order.")
     of_order = FillFilter(client_order_id=client_order_id, limit=1_000)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from msgspec import UNSET
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from engine_service.domain.errors import Conflict, InvalidRequest, Refused
 from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
@@ -132,9 +132,7 @@ async def _asked(
 
 
 def _amendable(core: EngineCore, client_order_id: str) -> Order:
-    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
-    if order is None:
-        raise NotFound("ORDER_UNKNOWN", "there is no such order")
+    order = core.known_order(client_order_id)
     if not order.is_open:
         status = order.status.value
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})

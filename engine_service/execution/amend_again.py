@@ -63,11 +63,11 @@ def replacement_id(core: EngineCore, order: Order, key: str) -> str:
 
 def made_before(core: EngineCore, client_order_id: str, key: str) -> Order | None:
     """Return the order that a change of the same order under the same key has made."""
-    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
+    order = core.order(client_order_id)
     if order is None:
         return None
     cid = replacement_id(core, order, key)
-    return core.state.order(cid) or core.journal.order(cid)
+    return core.order(cid)
 
 
 def refuse_another_change(core: EngineCore, made: Order, limit_price: Decimal | None, quantity: Decimal | None) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import NotFound, Unavailable
+from engine_service.domain.errors import Unavailable
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore
@@ -43,7 +43,7 @@ def changed(core: EngineCore, request: AmendRequest) -> AmendResult:
 
 def replaced(core: EngineCore, client_order_id: str, replacement: Order) -> AmendResult:
     """Tell what became of the order that was to take another's place."""
-    old = _order(core, client_order_id)
+    old = core.known_order(client_order_id)
     new = core.state.order(replacement.client_order_id) or replacement
     match new.status:
         case OrderStatus.SUBMITTED | OrderStatus.IN_DOUBT:
@@ -61,7 +61,7 @@ def became_of(core: EngineCore, client_order_id: str, mark: e.IdempotencyMark) -
     Raises:
         Unavailable: the journal does not give it out.
     """
-    order, asked, status = _order(core, client_order_id), None, None
+    order, asked, status = core.known_order(client_order_id), None, None
     for recorded in core.journal.order_history(client_order_id):
         event = recorded.event
         if isinstance(event, e.OrderPendingUpdate):
@@ -82,10 +82,3 @@ def _by_figures(order: Order, limit_price: Decimal | None, quantity: Decimal | N
         return AmendStatus.PENDING
     done = limit_price in {None, order.limit_price} and quantity in {None, order.quantity}
     return AmendStatus.UPDATED if done else AmendStatus.REFUSED
-
-
-def _order(core: EngineCore, client_order_id: str) -> Order:
-    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
-    if order is None:
-        raise NotFound("ORDER_UNKNOWN", "there is no such order")
-    return order

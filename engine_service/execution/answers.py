@@ -95,7 +95,7 @@ def _at_present(core: EngineCore, answer: StoredAnswer) -> SubmitResult:
     Raises:
         Unavailable: its order cannot be read.
     """
-    order = core.state.order(cid := answer.client_order_id) or core.journal.order(cid)
+    order = core.order(cid := answer.client_order_id)
     if order is None:
         raise Unavailable("JOURNAL_UNAVAILABLE", "the order of this key cannot be read")
     fills = core.state.fills_of(cid) or tuple(

@@ -68,11 +68,6 @@ class Figures:
         return leg is not None and leg.status in RESTING and (leg.remaining_quantity or ZERO) >= self.remaining
 
 
-def order_of_id(core: EngineCore, client_order_id: str) -> Order | None:
-    """Return an order from memory or, once it has left, from the tables."""
-    return core.state.order(client_order_id) or core.journal.order(client_order_id)
-
-
 def leg_id(core: EngineCore, armed: e.BracketArmed, leg: str, number: int) -> str:
     """Return the id of one of a bracket's own orders."""
     return derived_id(
@@ -163,8 +158,8 @@ def leg_request(armed: e.BracketArmed, leg: str, quantity: Decimal) -> OrderRequ
 def _pairs(core: EngineCore, armed: e.BracketArmed) -> Iterator[tuple[Order | None, Order | None]]:
     number = 1
     while True:
-        profit = order_of_id(core, leg_id(core, armed, TAKE_PROFIT, number))
-        stop = order_of_id(core, leg_id(core, armed, STOP_LOSS, number))
+        profit = core.order(leg_id(core, armed, TAKE_PROFIT, number))
+        stop = core.order(leg_id(core, armed, STOP_LOSS, number))
         if profit is None and stop is None:
             return
         yield profit, stop
@@ -173,7 +168,7 @@ def _pairs(core: EngineCore, armed: e.BracketArmed) -> Iterator[tuple[Order | No
 
 def _numbered(core: EngineCore, armed: e.BracketArmed, leg: str) -> Iterator[Order]:
     number = 1
-    while (found := order_of_id(core, leg_id(core, armed, leg, number))) is not None:
+    while (found := core.order(leg_id(core, armed, leg, number))) is not None:
         yield found
         number += 1
 

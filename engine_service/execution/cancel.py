@@ -63,9 +63,7 @@ async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reas
         Conflict: it is finished already (``ORDER_TERMINAL``).
         Unavailable: the journal failed before anything was asked.
     """
-    order = core.state.order(client_order_id) or core.journal.order(client_order_id)
-    if order is None:
-        raise NotFound("ORDER_UNKNOWN", "there is no such order")
+    order = core.known_order(client_order_id)
     if not order.is_open:
         status = order.status.value
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})

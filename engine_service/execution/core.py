@@ -207,6 +207,21 @@ class EngineCore:
 
     # --- look-ups -------------------------------------------------------------------------------------------
 
+    def order(self, client_order_id: str) -> Order | None:
+        """Return an order, however old: from memory, or as the journal has it."""
+        return self.state.order(client_order_id) or self.journal.order(client_order_id)
+
+    def known_order(self, client_order_id: str) -> Order:
+        """Return an order, however old.
+
+        Raises:
+            NotFound: no such order (``ORDER_UNKNOWN``).
+        """
+        order = self.order(client_order_id)
+        if order is None:
+            raise NotFound("ORDER_UNKNOWN", "there is no such order")
+        return order
+
     def venue(self, name: str) -> Venue:
         """Return the venue of that name.
 

@@ -31,7 +31,6 @@ from engine_service.execution.bracket import (
     leg_id,
     leg_request,
     mode_for,
-    order_of_id,
     prices_of,
     protectable,
 )
@@ -80,7 +79,7 @@ async def tend(core: EngineCore, bracket_id: str, told: set[str]) -> float | Non
     Raises:
         EngineError: the journal failed, or the instrument is gone.
     """
-    entry = order_of_id(core, bracket_id)
+    entry = core.order(bracket_id)
     armed = core.state.image.brackets.get(bracket_id)
     if entry is not None and is_entry(entry) and bracket_id not in core.state.image.closed_brackets:
         armed = await _arm(core, entry, armed)

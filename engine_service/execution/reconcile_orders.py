@@ -114,7 +114,7 @@ async def watch_tombstones(core: EngineCore, venue: Venue, imported: list[str]) 
     now = core.clock.now_ms()
     watched = sorted(cid for cid, until_ms in core.state.image.tombstones.items() if until_ms >= now)
     for cid in in_turn(core, "tombstones", watched):
-        order = core.state.order(cid) or core.journal.order(cid)
+        order = core.order(cid)
         if order is None or order.venue != venue.info.name:
             continue
         report = await venue.query_order(order)
@@ -157,7 +157,7 @@ def _may_be_ours(core: EngineCore, fill: Fill) -> bool:
 
 
 def _watched(core: EngineCore, fill: Fill) -> list[Order]:
-    orders = (core.state.order(cid) or core.journal.order(cid) for cid in core.state.image.tombstones)
+    orders = (core.order(cid) for cid in core.state.image.tombstones)
     return [order for order in orders if order is not None and order.symbol == fill.symbol]
 
 

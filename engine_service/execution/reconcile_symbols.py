@@ -64,7 +64,7 @@ def _known(core: EngineCore, venue: Venue, snapshot: AccountSnapshot) -> set[str
 def _traded(core: EngineCore, snapshot: AccountSnapshot) -> set[str]:
     """Return instruments with an order that is open, changed lately, or proved absent and still watched."""
     image, now = core.state.image, core.clock.now_ms()
-    orders = [core.state.order(cid) or core.journal.order(cid) for cid in image.tombstones]
+    orders = [core.order(cid) for cid in image.tombstones]
     orders += [order for order in image.orders.values() if order.is_open or now - order.updated_at_ms < TRADED_MS]
     symbols = {order.symbol for order in orders if order is not None and order.market is snapshot.market}
     return symbols | {report.symbol for report in snapshot.open_orders}
