@@ -19,17 +19,17 @@ VECTORBT = ("vectorbt==1.0.0", "plotly==5.24.1", "numba==0.68.1", "numpy==2.4.6"
 SCRIPTS = Path(__file__).parent / "peer_scripts"
 SHORT, LONG = 45_000, 450_000
 #: nautilus_trader's time per order grows with the orders it has seen; at this many it has not grown much yet.
-ORDERS = 2_000
+FEW = 2_000
 ROUNDS = 3
 CENT = 0.01
 
 
-def _nautilus(bars: int, kind: trading.Kind) -> Row:
+def _nautilus(bars: int, kind: trading.Kind, *, rounds: int = ROUNDS) -> Row:
     python = peers.environment(NAUTILUS)
     series = trading.bars(bars)
     ours, theirs = [], []
     with trading.bar_file(series) as path:
-        for _ in range(ROUNDS if bars == SHORT else 1):
+        for _ in range(rounds):
             said = peers.run(python, SCRIPTS / "with_nautilus.py", str(path), trading.FEE_BPS, kind)
             run = trading.run(series, kind)
             trading.same("fills", run.fills, said["fills"])
@@ -89,10 +89,11 @@ def _same_money(ours: Decimal, theirs: float) -> None:
 
 ROWS: Mapping[str, Callable[[], Row]] = {
     "backtest_event_vs_nautilus": lambda: _nautilus(SHORT, "cross"),
-    "backtest_event_vs_nautilus_450k": lambda: _nautilus(LONG, "cross"),
+    "backtest_event_vs_nautilus_450k": lambda: _nautilus(LONG, "cross", rounds=1),
     "backtest_event_vs_backtestingpy": lambda: _backtesting(SHORT),
     "backtest_event_vs_backtestingpy_450k": lambda: _backtesting(LONG),
-    "backtest_orders": lambda: _nautilus(ORDERS, "every"),
+    "backtest_orders": lambda: _nautilus(SHORT, "every", rounds=1),
+    "backtest_orders_2k": lambda: _nautilus(FEW, "every"),
     "backtest_vector": lambda: _vector(LONG, warm=False),
     "backtest_vector_warm": lambda: _vector(LONG, warm=True),
 }

@@ -1,0 +1,11 @@
+"""What every fact has."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Base of all facts."""
+
+    at_ms: int
