@@ -25,8 +25,8 @@ UNSETTLED = frozenset({"INITIALIZED", "SUBMITTED", "PENDING_ACK", "PENDING_CANCE
 TRY_AGAIN = AWAY | {"IDEMPOTENCY_IN_PROGRESS"}
 #: What an account's money may change by besides trades. A USD-M wallet has eight digits, a fill's share of it more.
 BOOKED = {Market.SPOT: frozenset({"opening"}), Market.FUTURES: frozenset({"opening", "rounding"})}
-#: What an entry price that was taken over leaves of a position's cost: the exchange tells it with eight digits.
-ROUNDED = Decimal("1e-6")
+#: Facts that a sound run leaves none of.
+NEVER_SEEN = frozenset({"BreakFound", "PositionAdopted", "TradingHalted", "ExternalOrderAdopted", "OrderQuarantined"})
 _FILL = ("trade_id", "client_order_id", "side", "price", "quantity", "fee", "fee_asset")
 
 
@@ -217,12 +217,10 @@ def _margin_account(evidence: Evidence) -> Iterator[Finding]:
     """USD-M: one wallet, and positions of either sign with what they were entered at."""
     portfolio = evidence.portfolio
     held = {position["symbol"]: position for position in portfolio["positions"]}
-    taken_over = any(event["kind"] == "PositionAdopted" for event in evidence.events)
     for row in evidence.rows("positions"):
         ours = _position(held.pop(f"{row['symbol']}.BINANCE", None), "signed_quantity", "average_price")
         theirs = _position(row, "quantity", "entry_price")
-        off_by = abs(ours[0] * ours[1] - theirs[0] * theirs[1]) if taken_over else abs(ours[1] - theirs[1])
-        if ours[0] != theirs[0] or off_by > (ROUNDED if taken_over else 0):
+        if ours != theirs:
             yield Finding("position differs", row["symbol"], f"engine {ours}, exchange {theirs}")
     for symbol, position in held.items():
         yield Finding("position differs", symbol, f"engine {position['signed_quantity']}, exchange has none")
@@ -247,29 +245,15 @@ def equity_error(portfolio: Row) -> Decimal:
 
 
 def _journal(evidence: Evidence) -> Iterator[Finding]:
-    """Nothing was papered over on the way: no difference taken as a transfer, no halt, no contradiction."""
-    explained = _by_order_of_trades(evidence) if evidence.market is Market.FUTURES else set()
+    """Nothing was papered over on the way: nothing taken over as a transfer or a position, no halt, no contradiction."""
     report = evidence.reconciliation
-    if not report["ok"] or report["breaks"] or set(report["adopted"]) - explained:
+    if not report["ok"] or report["breaks"] or report["adopted"]:
         yield Finding("reconciliation", "last", str(dict(report))[:600])
     for event in evidence.events:
         body = event["event"]
-        if event["kind"] == "BreakFound" and body["break_id"] in explained:
-            continue
-        if event["kind"] in {"BreakFound", "TradingHalted", "ExternalOrderAdopted", "OrderQuarantined"}:
+        if event["kind"] in NEVER_SEEN:
             yield Finding("in the journal", event["kind"], str(body)[:400])
         if event["kind"] == "BalanceAdjusted" and body["kind"] not in BOOKED[evidence.market]:
             yield Finding("in the journal", event["kind"], str(body)[:400])
         if event["kind"] == "Anomaly":
             yield Finding("in the journal", f"anomaly {body['kind']}", f"{body['subject']} {body['detail']}")
-
-
-def _by_order_of_trades(evidence: Evidence) -> set[str]:
-    """Return the breaks of a wallet that differed until the venue's entry prices were taken over.
-
-    A trade that is told late closes at another average cost, so the result of the closing is another one. Were it
-    more than that, a transfer would be booked, and that is a finding.
-    """
-    found = [event["event"] for event in evidence.events if event["kind"] == "BreakFound"]
-    last = {body["break_id"]: body for body in found if body["kind"] == "balance"}
-    return {break_id for break_id, body in last.items() if body["resolution"] == "adopted"}
