@@ -245,7 +245,7 @@ def equity_error(portfolio: Row) -> Decimal:
 
 
 def _journal(evidence: Evidence) -> Iterator[Finding]:
-    """Nothing was papered over on the way: nothing taken over as a transfer or a position, no halt, no contradiction."""
+    """Nothing was papered over on the way: no difference taken over, no halt, no contradiction."""
     report = evidence.reconciliation
     if not report["ok"] or report["breaks"] or report["adopted"]:
         yield Finding("reconciliation", "last", str(dict(report))[:600])
