@@ -43,7 +43,7 @@ def test_kills_at_a_snapshot_and_at_the_copy_of_the_log_lose_nothing(tmp_path: P
     assert [missed for lane in lanes for missed in lane.missed] == []
 
 
-def test_a_quarter_of_the_kills_is_played_on_usd_m(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_fifth_of_the_kills_is_played_on_usd_m(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     played: Counter[Market] = Counter()
 
     async def run(lane: Lane) -> LaneResult:
@@ -52,7 +52,7 @@ def test_a_quarter_of_the_kills_is_played_on_usd_m(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Lane, "run", run)
     outcome = sigkill.run(Options(folder=tmp_path, quick=True))
-    assert played == {Market.SPOT: outcome.tried * 3 // 4, Market.FUTURES: outcome.tried // 4}
+    assert played == {Market.SPOT: outcome.tried * 4 // 5, Market.FUTURES: outcome.tried // 5}
     assert (outcome.tried, outcome.failed) == (200, 0)
 
 
