@@ -14,8 +14,8 @@ from msgspec import Struct
 from engine_service.domain.money import ZERO, exactly, quantise
 
 MAX_LOTS = 256
-#: How far a venue's result may be from ours to be the same one rounded otherwise: so much, and so much of the value.
-ROUNDED, ROUNDED_PART = Decimal("1e-7"), Decimal("1e-6")
+#: What a venue's rounding may leave of the cost when all is closed: results and entry prices have eight digits.
+ROUNDED, ROUNDED_EACH = Decimal("1e-7"), Decimal("1e-8")
 
 
 class Lot(Struct, kw_only=True):
@@ -72,18 +72,28 @@ class CostBook:
         return realised
 
     def settled(self, quantity: Decimal, value: Decimal, told: Decimal) -> Decimal:
-        """Do what ``moved`` does with the result that a venue booked, where that is ours but for rounding.
+        """Move as ``moved`` does, and book the result that a venue told in place of ours; the cost takes the rest.
 
-        What rounding takes from the result stays in the cost of what is still held. A result that is further away is
-        of another order of trades, or of trades that are not known yet: ours is booked.
+        So cost and result are sums over the trades: whatever order these are told in, and whichever are taken back,
+        the books end as the venue's. While trades are missing a flat position may have a cost: what they brought. What
+        is no more than the venue's rounding goes when all is closed.
         """
-        ours = self.moved(quantity, value)
-        if told == ours or abs(told - ours) > ROUNDED + abs(value) * ROUNDED_PART:
-            return ours
-        if self.quantity:
-            self.cost += told - ours
-        self.realised += told - ours
+        off = told - self.moved(quantity, value)
+        if off:
+            self.cost += off
+            self.realised += off
+        if self.cost and not self.quantity and abs(self.cost) <= ROUNDED + abs(quantity) * ROUNDED_EACH:
+            self.cost = ZERO
         return told
+
+    @exactly
+    def result_of(self, quantity: Decimal, value: Decimal) -> Decimal:
+        """Return what ``move`` would realise; nothing is booked."""
+        held = self.quantity
+        if not held or not quantity or held.is_signed() == quantity.is_signed():
+            return ZERO
+        closing = min(abs(quantity), abs(held))
+        return -quantise(value * closing / abs(quantity)) - quantise(self.cost * closing / abs(held))
 
     def _open(self, quantity: Decimal, value: Decimal) -> None:
         self.quantity += quantity

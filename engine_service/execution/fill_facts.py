@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from engine_service.domain import events as e
+from engine_service.domain.cost_book import CostBook
 from engine_service.domain.fill import Fill
+from engine_service.domain.ids import Market
 from engine_service.domain.money import ONE, ZERO, exactly, plain, quantise
 from engine_service.domain.order import Order
 from engine_service.execution.core import EngineCore
@@ -34,11 +39,13 @@ def fill_events(core: EngineCore, order: Order, fills: Sequence[Fill]) -> list[e
     now, booked = core.clock.now_ms(), order.filled_quantity
     events: list[e.Event] = []
     if order.provisional_quantity > 0:
-        for stand_in in stand_ins(core, order):
+        replaced = stand_ins(core, order)
+        for stand_in in replaced:
             booked -= stand_in.quantity
             events.append(reversal(core, order, stand_in, e.Reversal.REPLACED))
         uncovered = order.filled_quantity - booked - sum((fill.quantity for fill in fills), ZERO)
-        fills = [*fills, *_stand_in(core, order, uncovered, booked + order.provisional_quantity)]
+        before = [*(stand_in.opposite for stand_in in replaced), *fills]
+        fills = [*fills, *_stand_in(core, order, uncovered, booked + order.provisional_quantity, before)]
     for fill in fills:
         booked += fill.quantity
         over = booked != order.quantity and _is_over(order, booked)
@@ -81,10 +88,13 @@ def fill_events_of_stand_in(core: EngineCore, order: Order, missing: Decimal, ex
     return [*booked, e.Anomaly(at_ms=now, kind="provisional_fill", subject=cid, detail=detail)]
 
 
-def _stand_in(core: EngineCore, order: Order, quantity: Decimal, executed: Decimal) -> tuple[Fill, ...]:
+def _stand_in(
+    core: EngineCore, order: Order, quantity: Decimal, executed: Decimal, before: Sequence[Fill] = ()
+) -> tuple[Fill, ...]:
     """Return a trade of unknown price and fee: at the limit or the mark, under an id that says what it stands for.
 
-    A number keeps the id apart from that of an earlier one that stood for the same and was replaced.
+    A number keeps the id apart from that of an earlier one that stood for the same and was replaced. ``before`` are
+    trades that are booked with it, ahead of it.
     """
     if quantity <= 0:
         return ()
@@ -105,7 +115,21 @@ def _stand_in(core: EngineCore, order: Order, quantity: Decimal, executed: Decim
         at_ms=core.clock.now_ms(),
         provisional=True,
     )
-    return (fill,)
+    return (fill if order.market is Market.SPOT else replace(fill, realised=_result(core, fill, before)),)
+
+
+def _result(core: EngineCore, fill: Fill, before: Sequence[Fill]) -> Decimal:
+    """Return what a stand-in closes a futures position with: named with it, so that taking it back leaves nothing."""
+    position = core.state.portfolio.derivatives.get(fill.symbol)
+    book = CostBook() if position is None else CostBook(quantity=position.book.quantity, cost=position.book.cost)
+    for each in before:
+        sign, told = each.side.sign, each.realised
+        quantity, value = sign * each.quantity, sign * each.notional
+        if told is UNSET:
+            book.move(quantity, value)
+        else:
+            book.settled(quantity, value, told)
+    return book.result_of(fill.side.sign * fill.quantity, fill.side.sign * fill.notional)
 
 
 def gross(order: Order) -> Decimal:

@@ -3,8 +3,8 @@
 Nobody can move less than the smallest unit that the venue keeps: a smaller difference is what it rounds results by.
 
 At average cost the result of closing a part depends on what was held when it closed. A trade that is told late is
-booked late, so that our result of the closing and the venue's differ, and by exactly as much our entry prices.
-Nothing was moved: taking the venue's entry price for ours makes both figures agree, and equity stays as it is.
+booked late: where the venue does not tell results, ours of the closing and its own differ, and by exactly as much our
+entry prices. Nothing was moved: taking the venue's entry price for ours makes both figures agree, and equity stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile_figures import Difference
 from engine_service.venues.port import VenuePosition
 
-#: Entry prices and wallets are told rounded.
+#: Wallets are told rounded.
 ROUNDED = Decimal("0.000001")
 #: The smallest amount of an asset that a venue keeps.
 SMALLEST = Decimal("1e-8")
@@ -54,10 +54,10 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
     """Return what takes over the venue's entry prices, where these explain a wallet's difference; else nothing."""
     if difference.kind != "balance" or difference.market is not Market.FUTURES:
         return []
-    moved = list(_moved(core, difference, positions))
-    explained = sum((change for _, change in moved), ZERO)
-    rest = difference.theirs - difference.ours - explained
-    if not moved or abs(rest) > ROUNDED:
+    equal = list(_equal(core, difference, positions))
+    moved = [(position, more) for position, more in equal if abs(more) > _rounded(position)]
+    rest = difference.theirs - difference.ours - sum((more for _, more in moved), ZERO)
+    if not moved or abs(rest) > ROUNDED + sum((_rounded(position) for position, _ in equal), ZERO):
         return []
     rate, now = core.booking_rate(difference.venue, difference.subject), core.clock.now_ms()
     adopted: list[e.Event] = [
@@ -75,7 +75,12 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
     return [*adopted, rounding(core, difference, rest)] if rest else adopted
 
 
-def _moved(
+def _rounded(position: VenuePosition) -> Decimal:
+    """Return what the rounding of its entry price may make of a position's cost."""
+    return abs(position.signed_quantity) * SMALLEST
+
+
+def _equal(
     core: EngineCore, difference: Difference, positions: Iterable[VenuePosition]
 ) -> Iterator[tuple[VenuePosition, Decimal]]:
     """Yield equal positions settled in the wallet's asset, with what they cost more at the venue's entry price.
@@ -86,6 +91,5 @@ def _moved(
         ours = core.state.portfolio.derivatives.get(position.symbol)
         if ours is None or not ours.book.quantity or ours.quote != difference.subject:
             continue
-        more = position.signed_quantity * position.entry_price - ours.book.cost
-        if ours.book.quantity == position.signed_quantity and more:
-            yield position, more
+        if ours.book.quantity == position.signed_quantity:
+            yield position, position.signed_quantity * position.entry_price - ours.book.cost

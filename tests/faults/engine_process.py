@@ -76,7 +76,9 @@ class Engine:
         self.home.mkdir(parents=True, exist_ok=True)
         launcher = ["tests.faults.failpoints", failpoint] if failpoint else self.launcher
         command = ["-m", *launcher, "--home", str(self.home), "--port", str(self.port)]
-        command += ["--venue", self.venue, "--venue-url", self.venue_url, "--interval", "1s"]
+        # USD-M has no bars of a second.
+        interval = "1m" if self.venue.endswith("futures") else "1s"
+        command += ["--venue", self.venue, "--venue-url", self.venue_url, "--interval", interval]
         command += ["--strategies", "off", "--symbols", ",".join(SYMBOLS), *self.arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NHMM_")}
         # The judges read without end.

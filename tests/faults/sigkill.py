@@ -10,11 +10,15 @@ from tests.faults.figures import figures
 from tests.faults.kills import AIMED, has_strace, plan
 from tests.faults.rows import Failure, Options, Outcome, Row
 
-LANES = 5
+#: Lanes that play side by side, and how many of them on USD-M: a fifth of the kills.
+LANES, ON_FUTURES = 5, 1
 
 
 def run(options: Options) -> Outcome:
-    """Kill at random moments, at enumerated system calls and at named places, under load and foul weather."""
+    """Kill at random moments, at enumerated system calls and at named places, under load and foul weather.
+
+    A fifth of the kills is played on USD-M.
+    """
     kills = plan(
         options.seed,
         randoms=options.pick(60, 100),
@@ -23,7 +27,7 @@ def run(options: Options) -> Outcome:
         aimed=len(AIMED) * options.pick(1, 2),
     )
     began = time.monotonic()
-    lanes = asyncio.run(campaign(options.folder, kills, seed=options.seed, lanes=LANES))
+    lanes = asyncio.run(campaign(options.folder, kills, seed=options.seed, lanes=LANES, on_futures=ON_FUTURES))
     values = figures(lanes, time.monotonic() - began)
     findings = [finding for lane in lanes for finding in lane.findings]
     notes = (
@@ -37,4 +41,4 @@ def run(options: Options) -> Outcome:
     )
 
 
-ROW = Row("sigkill", "SIGKILL points: lost or doubled orders, differences of the portfolio", run)
+ROW = Row("sigkill", "SIGKILL points on spot and USD-M: lost or doubled orders, differences of the portfolio", run)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from engine_service.domain.fill import REVERSED
 from engine_service.domain.ids import Market
 from tests.faults.judge import Evidence, judge
 
@@ -61,12 +62,16 @@ PORTFOLIO = {
 }
 
 
-def found(ledger: Mapping[str, list[dict[str, Any]]], events: list[dict[str, Any]] | None = None) -> set[str]:
+def found(
+    ledger: Mapping[str, list[dict[str, Any]]],
+    events: list[dict[str, Any]] | None = None,
+    fills: Sequence[dict[str, Any]] = (),
+) -> set[str]:
     evidence = Evidence(
         intents=[],
         cancels=[],
         orders=[ORDER],
-        fills=[TRADE],
+        fills=[TRADE, *fills],
         portfolio=PORTFOLIO,
         reconciliation={"ok": True, "breaks": [], "adopted": []},
         events=events or [],
@@ -103,28 +108,23 @@ def test_money_that_came_as_a_transfer_is_told() -> None:
     assert found(LEDGER, [{"kind": "BalanceAdjusted", "event": {"kind": "transfer"}}]) == {"in the journal"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "resolutions", "told"),
-    [
-        ("balance", ("adopted",), False),
-        ("balance", ("open", "adopted"), False),
-        ("balance", ("open", "closed"), True),
-        ("position", ("adopted",), True),
-    ],
-)
-def test_only_a_wallet_that_the_order_of_trades_explains_may_have_differed(
-    kind: str, resolutions: tuple[str, ...], told: bool
-) -> None:
-    events = [
-        {"kind": "BreakFound", "event": {"break_id": "one", "kind": kind, "resolution": resolution}}
-        for resolution in resolutions
-    ]
-    assert bool(found(LEDGER, events)) is told
+@pytest.mark.parametrize("kind", ["BreakFound", "PositionAdopted"])
+def test_a_difference_that_was_found_or_taken_over_on_the_way_is_told(kind: str) -> None:
+    assert found(LEDGER, [{"kind": kind, "event": {}}]) == {"in the journal"}
 
 
-def test_an_entry_price_that_was_taken_over_is_right_to_what_its_rounding_leaves() -> None:
-    ledger, taken_over = deepcopy(LEDGER), [{"kind": "PositionAdopted", "event": {}}]
-    ledger["positions"][0]["entry_price"] = "95000.1003"
-    assert found(ledger, taken_over) == set()
-    ledger["positions"][0]["entry_price"] = "95000.1004"
-    assert found(ledger, taken_over) == {"position differs"}
+STAND_IN = {**TRADE, "trade_id": "provisional:one:1:0:0.003", "price": "95000", "fee": "0", "provisional": True}
+TAKEN_BACK = {**STAND_IN, "trade_id": f"{STAND_IN['trade_id']}{REVERSED}", "quantity": "-0.003"}
+
+
+def test_a_stand_in_that_its_trade_replaced_is_no_finding_and_one_that_stands_is() -> None:
+    said = [{"kind": "Anomaly", "event": {"kind": "provisional_fill", "subject": "one", "detail": ""}}]
+    assert found(LEDGER, said, [STAND_IN, TAKEN_BACK]) == set()
+    assert found(LEDGER, said, [STAND_IN]) == {"fill too many"}
+    other = {**TAKEN_BACK, "trade_id": f"provisional:one:2:0:0.003{REVERSED}"}
+    assert found(LEDGER, said, [STAND_IN, other]) == {"fill too many"}
+
+
+def test_any_other_anomaly_is_told() -> None:
+    said = [{"kind": "Anomaly", "event": {"kind": "order_differs", "subject": "one", "detail": ""}}]
+    assert found(LEDGER, said) == {"in the journal"}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.faults import failpoints
-from tests.faults.crash_lane import campaign
+from engine_service.domain.ids import Market
+from tests.faults import failpoints, sigkill
+from tests.faults.crash_lane import Lane, LaneResult, campaign
 from tests.faults.failpoints import PLACES, arm
 from tests.faults.figures import figures
 from tests.faults.kills import AIMED, FailpointKill, RandomKill, SyscallKill, has_strace, plan
+from tests.faults.rows import Options
 
 KILLS = int(os.environ.get("NHMM_TEST_KILLS", "6"))
 LANES = 3
@@ -22,7 +25,7 @@ LANES = 3
 def test_kills_under_load_double_nothing_and_lose_nothing(tmp_path: Path) -> None:
     share = KILLS // 3
     kills = plan(1, randoms=KILLS - 2 * share, syscalls=share, failpoints=share)
-    lanes = asyncio.run(campaign(tmp_path, kills, seed=1, lanes=LANES))
+    lanes = asyncio.run(campaign(tmp_path, kills, seed=1, lanes=LANES, on_futures=1))
     assert [finding for lane in lanes for finding in lane.findings] == []
     values = figures(lanes, 1.0)
     assert values["kills"] == KILLS
@@ -38,6 +41,40 @@ def test_kills_at_a_snapshot_and_at_the_copy_of_the_log_lose_nothing(tmp_path: P
     lanes = asyncio.run(campaign(tmp_path, aimed, seed=2, lanes=1))
     assert [finding for lane in lanes for finding in lane.findings] == []
     assert [missed for lane in lanes for missed in lane.missed] == []
+
+
+def test_a_fifth_of_the_kills_is_played_on_usd_m(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    played: Counter[Market] = Counter()
+
+    async def run(lane: Lane) -> LaneResult:
+        played[lane.market] += len(lane.kills)
+        return sound(len(lane.kills))
+
+    monkeypatch.setattr(Lane, "run", run)
+    outcome = sigkill.run(Options(folder=tmp_path, quick=True))
+    assert played == {Market.SPOT: outcome.tried * 4 // 5, Market.FUTURES: outcome.tried // 5}
+    assert (outcome.tried, outcome.failed) == (200, 0)
+
+
+def sound(kills: int) -> LaneResult:
+    return LaneResult(
+        kills=kills,
+        missed=[],
+        findings=[],
+        orders=0,
+        at_exchange=0,
+        fills=0,
+        acknowledged=0,
+        unanswered=0,
+        replayed=0,
+        cut_off=0,
+        doubted=0,
+        not_placed=0,
+        restart_s=[1.0],
+        in_doubt_s=[1.0],
+        answers=Counter(),
+        equity_error="0",
+    )
 
 
 def test_a_plan_has_every_way_to_die_and_is_the_same_for_a_seed() -> None:

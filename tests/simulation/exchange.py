@@ -159,12 +159,15 @@ class Exchange:
             at_ms=self.now_ms,
         )
         fill = replace(fill, fee=fill.fee.quantize(D("1e-12")))
+        notional = fill.price * fill.quantity * fill.side.sign
+        if fill.market is Market.FUTURES:
+            fill = replace(fill, realised=self._derivative(fill, notional))
         self.trades.append(fill)
         record.fills.append(fill)
         record.executed += quantity
         full = record.executed >= record.quantity
         record.status = OrderStatus.FILLED if full else OrderStatus.PARTIALLY_FILLED
-        self._settle(fill, rule)
+        self._settle(fill, rule, notional)
         self._tell(record, fill)
 
     def _fee_asset(self, record: VenueOrder, rule: Instrument) -> str:
@@ -176,13 +179,12 @@ class Exchange:
 
     # --- the ledger -----------------------------------------------------------------------------------------
 
-    def _settle(self, fill: Fill, rule: Instrument) -> None:
-        notional = fill.price * fill.quantity * fill.side.sign
+    def _settle(self, fill: Fill, rule: Instrument, notional: Decimal) -> None:
         if fill.market is Market.SPOT:
             self._add(fill.market, rule.base, fill.quantity * fill.side.sign)
             self._add(fill.market, rule.quote, -notional)
-        else:
-            self._add(fill.market, rule.quote, self._derivative(fill, notional))
+        elif isinstance(fill.realised, Decimal):
+            self._add(fill.market, rule.quote, fill.realised)
         self._add(fill.market, fill.fee_asset, -fill.fee)
 
     def _derivative(self, fill: Fill, notional: Decimal) -> Decimal:

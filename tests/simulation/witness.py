@@ -142,6 +142,9 @@ class Witness:
         for symbol, held in exchange.positions.items():
             if books.position(symbol) != held.quantity:
                 self.accuse(f"{symbol}: {books.position(symbol)}, truly {held.quantity}")
+            cost = books.derivatives[symbol].book.cost if symbol in books.derivatives else ZERO
+            if cost != held.cost:
+                self.accuse(f"{symbol} cost {cost}, truly {held.cost}")
         if books.identity_error != 0 or books.summed_book_value() != books.book_value:
             self.accuse(f"the books are off by {books.identity_error}")
         if self._lawful and self._came_and_went(core) != exchange.deposited + exchange.funded:
@@ -151,23 +154,10 @@ class Witness:
     def _came_and_went(self, core: EngineCore) -> Decimal:
         """Return what the books say came and went beside trading.
 
-        Funding that no stream told of can only be seen as a transfer. Trades of several orders that were learnt of in
-        another order than they happened leave another split between a futures wallet and the cost of its position, and
-        what taking over the venue's split leaves below a unit is booked as a result of rounding.
+        Funding that no stream told of can only be seen as a transfer.
         """
-        books, exchange = core.state.portfolio, self._exchange
-        costs = [
-            held.cost - books.derivatives[symbol].book.cost
-            for symbol, held in exchange.positions.items()
-            if symbol in books.derivatives
-        ]
-        rounded = [
-            recorded.event.amount * recorded.event.rate
-            for recorded in core.journal.events_after(0, core.journal.last_seq)
-            if isinstance(recorded.event, e.BalanceAdjusted) and recorded.event.kind is e.AdjustmentKind.ROUNDING
-        ]
-        came = books.starting_equity + books.transfers + sum(rounded, ZERO) - books.funding
-        return came - exchange.opening_value - sum(costs, ZERO)
+        books = core.state.portfolio
+        return books.starting_equity + books.transfers - books.funding - self._exchange.opening_value
 
     def _books(self, core: EngineCore, journal: Journal) -> None:
         """Counters, replay and what is derived from the books."""

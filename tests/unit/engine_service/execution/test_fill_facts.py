@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from engine_service.domain import events as e
+from engine_service.domain.clock import ManualClock
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderStatus
+from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.apply_report import apply_fills
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import reconcile
@@ -21,7 +22,17 @@ from engine_service.execution.user_stream import take
 from engine_service.storage.port import FillFilter
 from engine_service.storage.restore import restore
 from engine_service.venues.port import ReadFailed, TradeBust
-from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, open_journal
+from tests.fakes.engine import (
+    CASH,
+    START_MS,
+    fake,
+    limit_order,
+    make_core,
+    mark_of,
+    market_order,
+    open_journal,
+)
+from tests.fakes.venue import FakeVenue
 
 pytestmark = pytest.mark.anyio
 D = Decimal
@@ -284,3 +295,44 @@ async def test_a_trade_of_the_other_side_that_a_history_brings_puts_the_order_as
     assert core.state.restriction(SYMBOL, Market.SPOT, core.clock.now_ms()) is not None
     assert counts(core, "contradiction") == 1
     assert len(core.state.fills_of(cid)) == 1
+
+
+async def closing_that_is_stood_in_for(quantity: str, *parts: str) -> tuple[EngineCore, str, list[Fill]]:
+    """Hold 0.004 of BTC on USD-M bought at 50,000; an order that sells at 52,000 trades in parts that are not named."""
+    venue = FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,))
+    core = make_core(venue=venue)
+    await submit(core, market_order("0.004", market=Market.FUTURES), mark_of())
+    sale = limit_order("52000", quantity, side=OrderSide.SELL, market=Market.FUTURES)
+    cid = (await submit(core, sale, mark_of())).order.client_order_id
+    fills = [replace(venue.fill(cid, D(part)), realised=D(part) * 2_000) for part in parts]
+    venue.down = True
+    take(core, "BINANCE", venue.report(cid))
+    await core.settle()
+    venue.down = False
+    return core, cid, fills
+
+
+async def test_a_stand_in_on_usd_m_leaves_nothing_in_the_cost_and_the_result_when_the_trades_are_told() -> None:
+    core, cid, fills = await closing_that_is_stood_in_for("0.002", "0.002")
+    books = core.state.portfolio
+    book = books.derivatives[SYMBOL].book
+    assert order_of(core, cid).provisional_quantity == D("0.002")
+    assert (book.quantity, book.cost, books.realised) == (D("0.002"), D(100), D(4))
+    # Told as closed at an average of 49,500: a cheaper purchase is not told yet.
+    take(core, "BINANCE", fake(core).report(cid, with_fill=replace(fills[0], realised=D(5))))
+    assert (book.quantity, book.cost, books.realised) == (D("0.002"), D(200) - D(104) + D(5), D(5))
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == CASH + D(5) - D("0.2") - D("0.104")
+    assert books.identity_error == 0
+
+
+async def test_a_position_that_stand_ins_close_is_flat_and_free_of_cost_while_its_trades_are_told() -> None:
+    core, cid, fills = await closing_that_is_stood_in_for("0.004", "0.001", "0.003")
+    books = core.state.portfolio
+    book = books.derivatives[SYMBOL].book
+    assert (book.quantity, book.cost, books.realised) == (D(0), D(0), D(8))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fills[0]))
+    assert order_of(core, cid).provisional_quantity == D("0.003")
+    assert (book.quantity, book.cost, books.realised) == (D(0), D(0), D(8))
+    take(core, "BINANCE", fake(core).report(cid, with_fill=fills[1]))
+    assert (book.quantity, book.cost, books.realised) == (D(0), D(0), D(8))
+    assert order_of(core, cid).provisional_quantity == 0

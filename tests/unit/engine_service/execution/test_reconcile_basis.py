@@ -13,8 +13,10 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import reconcile
+from engine_service.execution.reconcile_basis import other_order
+from engine_service.execution.reconcile_figures import Difference
 from engine_service.execution.submit import submit
-from engine_service.venues.port import AccountSnapshot
+from engine_service.venues.port import AccountSnapshot, VenuePosition
 from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue
 
@@ -141,3 +143,35 @@ async def test_the_entry_price_is_that_of_the_read_in_which_the_wallet_differed(
     assert len(reads) > 1
     assert core.state.portfolio.transfers == 0
     assert core.state.portfolio.derivatives[BTC].book.average_cost == D("48500")
+
+
+async def test_what_the_entry_price_of_a_large_position_hides_in_its_rounding_is_allowed_for() -> None:
+    """Eight digits of a price leave a thousandth of a unit of what 100,000 pieces cost."""
+    core = make_core(venue=FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    positions = []
+    for symbol, quantity, ours, theirs in (
+        (BTC, D("0.04"), D(50_000), D(48_500)),
+        ("DOGEUSDT.BINANCE", D(100_000), D("0.123456784"), D("0.12345678")),
+    ):
+        core.record(
+            e.PositionAdopted(
+                at_ms=START_MS, symbol=symbol, quote="USDT", quantity=quantity, price=ours, quote_rate=D(1)
+            )
+        )
+        positions.append(VenuePosition(symbol=symbol, signed_quantity=quantity, entry_price=theirs, mark_price=theirs))
+
+    def explained(amount: str) -> list[e.Event]:
+        now = Difference(
+            kind="balance", venue="BINANCE", market=Market.FUTURES, subject="USDT", ours=D(100), theirs=100 + D(amount)
+        )
+        return other_order(core, now, positions)
+
+    *adopted, rest = explained("-60.0004")
+    assert [(a.symbol, a.quantity) for a in adopted if isinstance(a, e.PositionAdopted)] == [
+        (BTC, D("-0.04")),
+        (BTC, D("0.04")),
+    ]
+    assert isinstance(rest, e.BalanceAdjusted)
+    assert (rest.kind, rest.amount) == (e.AdjustmentKind.ROUNDING, D("-0.0004"))
+    assert explained("-60.0011") == []
+    assert explained("-0.0004") == []
