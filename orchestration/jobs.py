@@ -43,6 +43,9 @@ partial_fit_job = asset_job(
 promotion_job = asset_job(
     "promotion_job", ("promotion",), "Put an evaluated version through the gates; the engine gets what they allow."
 )
+drift_job = asset_job(
+    "drift_job", ("drift",), "Look whether the champion foretells new bars worse than those it learned from."
+)
 reconcile_job = asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
 league_job = asset_job("league_job", ("league",), "Read the shadow league and recompute it from stored bars.")
 advice_job = asset_job(
@@ -107,6 +110,7 @@ JOBS = [
     training_job,
     partial_fit_job,
     promotion_job,
+    drift_job,
     reconcile_job,
     allocation_job,
     league_job,
