@@ -139,6 +139,18 @@ class FeatureStream:
         return row
 
 
+def breaks(
+    open_ms: NDArray[np.int64], open_: Array, close: Array, bar_ms: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return between which neighbours bars are missing, (T - 1,), and where the price jumped as no trade moves it.
+
+    Bars stand in time order, arrays (T,). The batch form of where ``FeatureStream`` begins anew.
+    """
+    gaps: NDArray[np.bool_] = np.diff(open_ms) != bar_ms
+    jumps: NDArray[np.bool_] = np.abs(np.log(open_[1:] / close[:-1])) > SPLIT_JUMP
+    return gaps, jumps
+
+
 def _is_apart(before: Bar, bar: Bar) -> bool:
     """True where a bar is missing between two, or the price jumped as no trade moves it: windows never reach across."""
     missing = 2 * (bar.open_at_ms - before.close_at_ms) > bar.close_at_ms - bar.open_at_ms

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.features import FEATURES, SPLIT_JUMP, WARM_UP, compute
+from strategies.features import FEATURES, WARM_UP, breaks, compute
 from strategies.regimes.options import FitRefused
 
 Array = NDArray[np.float64]
@@ -79,8 +79,7 @@ def check_bars(
     counts["dead_tail"] = tail
     open_ms, values = open_ms[: len(open_ms) - tail], values[: len(values) - tail]
     bar_ms = bar_length(open_ms)
-    gaps = np.diff(open_ms) != bar_ms
-    splits = np.abs(np.log(values[1:, 0] / values[:-1, 3])) > SPLIT_JUMP
+    gaps, splits = breaks(open_ms, values[:, 0], values[:, 3], bar_ms)
     counts |= {"gaps": int(gaps.sum()), "splits": int(splits.sum()), "zero_volume": int((values[:, 4] == 0).sum())}
     edges = [0, *(np.flatnonzero(gaps | splits) + 1).tolist(), len(open_ms)]
     table = BarTable(

@@ -30,6 +30,7 @@ from assets.training import training
 from governance.registry import ModelRegistry
 from orchestration.environment import load
 from orchestration.resources import LocalCompute, SystemClock
+from strategies.features import WARM_UP
 from tests.unit.assets.bars import DAY, START, STEP, SYMBOL, bars, stored
 from tests.unit.assets.pages import page_of, picture, rows
 from tests.unit.assets.registered import registered
@@ -237,12 +238,17 @@ def test_drift_is_shown_and_a_market_that_the_model_never_saw_fails_the_check(
 
 def test_training_shows_what_confidence_is_worth(tmp_path: Path) -> None:
 
-    store = active(stored(Warehouse(tmp_path / "w"), bars(1440)), SYMBOL)
+    store = active(stored(Warehouse(tmp_path / "w"), bars(1440, without=frozenset({700}))), SYMBOL)
     features, _ = build(store, [DAY], market="spot", interval="1m", step_ms=STEP)
     store.writer(FEATURE_ROWS).upsert(features)
     short = CONFIGURATION.research.training.model_copy(update={"min_bars": 1000})
     settings = replace(CONFIGURATION.research, training=short)
-    page = shown(training, store, registry=ModelRegistry(tmp_path / "r"), settings=settings)
+    registry = ModelRegistry(tmp_path / "r")
+    page = shown(training, store, registry=registry, settings=settings)
+    card = registry.newest()
+    assert card is not None
+    assert card.bars_dropped == {SYMBOL: {"gaps": 1, "bars_without_row": WARM_UP}}
+    assert rows(page, "bars dropped") == [{"symbol": SYMBOL, "gaps": 1, "bars_without_row": WARM_UP}]
     assert {row["symbol"] for row in rows(page, "regimes")} == {SYMBOL}
     (row, *_) = rows(page, "calibration")
     assert row["symbol"] == SYMBOL

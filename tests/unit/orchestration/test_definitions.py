@@ -143,7 +143,18 @@ def test_a_wrong_variable_keeps_the_definitions_from_loading_and_names_itself() 
 # --- schedules -----------------------------------------------------------------------------------------------------
 
 
-NAMES = ("universe", "backfill", "training", "allocation", "reconcile", "league", "drift", "parity", "advice", "retention")
+NAMES = (
+    "universe",
+    "backfill",
+    "training",
+    "allocation",
+    "reconcile",
+    "league",
+    "drift",
+    "parity",
+    "advice",
+    "retention",
+)
 
 
 def tick(defs: dg.Definitions, name: str, at: datetime) -> dg.RunRequest:
