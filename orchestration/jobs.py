@@ -38,7 +38,9 @@ training_job = asset_job(
     "training_job", ("training", "evaluation", "promotion"), "Fit, judge and, where the gates allow, promote."
 )
 partial_fit_job = asset_job(
-    "partial_fit_job", ("learning",), "Let a version learn on from the bars since its training, as a new candidate."
+    "partial_fit_job",
+    ("learning", "evaluation"),
+    "Let a version learn on from the bars since its training, and judge the new candidate, so that it can be promoted.",
 )
 promotion_job = asset_job(
     "promotion_job", ("promotion",), "Put an evaluated version through the gates; the engine gets what they allow."
