@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from strategies.features import FEATURES, WARM_UP, breaks, compute
 from strategies.regimes.options import FitRefused
+from strategies.times import told
 
 Array = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -116,7 +117,7 @@ def _repeated(open_ms: Times, values: Array) -> NDArray[np.bool_]:
     same[1:] = ((values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))).all(axis=1)
     if (again & ~same).any():
         at = int(open_ms[int(np.flatnonzero(again & ~same)[0])])
-        raise FitRefused("CONFLICTING_BARS", f"two different bars open at {at} ms")
+        raise FitRefused("CONFLICTING_BARS", f"two different bars open at {told(at)}; keep the true one")
     return again
 
 
