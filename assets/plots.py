@@ -158,7 +158,7 @@ def drift_picture(found: Mapping[str, DriftSince], most: int = MAX_BYTES) -> str
     figure = Figure(figsize=(8.5, 3.2), layout="constrained")
     axes = figure.subplots()
     for colour, (symbol, one) in zip(COLOURS * len(found), found.items(), strict=False):
-        keep = _thinned(len(one.open_ms))
+        keep = _peaks(one.sums)
         share = (one.sums / one.threshold)[keep]
         axes.plot(_times(one.open_ms)[keep], share, color=colour, linewidth=1.2, label=symbol)
     axes.axhline(1.0, color=INK, linewidth=0.8, linestyle="--", label="alarm")
@@ -167,7 +167,7 @@ def drift_picture(found: Mapping[str, DriftSince], most: int = MAX_BYTES) -> str
     _dated(axes)
     if len(found) <= len(COLOURS):
         axes.legend(frameon=False, fontsize=7)
-    return _markdown(figure, [axes], "drift", most)
+    return _markdown(figure, [axes], f"drift of {', '.join(found)}" if len(found) == 1 else "drift", most)
 
 
 def parity_picture(causes: Mapping[str, float]) -> str:
@@ -187,6 +187,12 @@ def parity_picture(causes: Mapping[str, float]) -> str:
 
 def _thinned(count: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, POINTS)).astype(np.int64))
+
+
+def _peaks(values: Array) -> NDArray[np.int64]:
+    """Return the places of the highest value of each of ``POINTS`` stretches: what rang an alarm is to be seen."""
+    parts = np.array_split(np.arange(len(values)), min(len(values), POINTS))
+    return np.array([part[values[part].argmax()] for part in parts], dtype=np.int64)
 
 
 def _times(open_ms: NDArray[np.int64]) -> NDArray[np.datetime64]:

@@ -99,7 +99,8 @@ def pool(views: Sequence[NodeView], options: PoolOptions) -> Pool:
 
 def hellinger(one: Array, other: Array) -> float:
     """Return the distance of two distributions, 0 to 1."""
-    return math.sqrt(max(0.0, 1.0 - float(np.sqrt(one * other).sum())))
+    # Not by 1 less their overlap: of two that are the same, what rounding leaves of that has a root of 1e-8.
+    return math.sqrt(0.5 * float(((np.sqrt(one) - np.sqrt(other)) ** 2).sum()))
 
 
 def pool_figures(values: Sequence[float], errors: Sequence[float]) -> PooledFigure:

@@ -28,7 +28,7 @@ def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator
         if still := int(np.count_nonzero(columns.volume == 0)):
             yield f"ZERO_VOLUME: {name} has {still} bars without volume; orders there trade at the bar's price"
         if (at := _first_jump(columns)) is not None:
-            yield f"SPLIT: {name} jumps at {told(at)} as no trade does; traded through, a split looks like a gain or loss"
+            yield f"SPLIT: {name} jumps at {told(at)} as no trade does; traded through, a split looks like profit"
         if _is_finer(columns.close):
             yield f"PRICE_FINER: {name} has prices finer than 1e-8, which no venue writes; ma_cross reads them to that"
         if columns.close.min() == columns.close.max():
