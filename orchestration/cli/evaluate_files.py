@@ -51,6 +51,8 @@ class EvaluateOptions:
     bars: Path
     symbols: tuple[str, ...]
     folds: int
+    purge: int
+    embargo: int
     cost_bps: float
     report: Path | None
     register: Home | None
@@ -151,7 +153,12 @@ def _walk(
     if card.kind not in FITTERS:
         return WalkOutcome(symbol=symbol, refused=f"MODEL_KIND: a model of the kind {card.kind} is not walked forward")
     walk = WalkForwardOptions(
-        folds=options.folds, cost_bps=options.cost_bps, bars_per_year=YEAR_MS / trained.bar_ms, train_share=0.5
+        folds=options.folds,
+        train_share=0.5,
+        purge=options.purge,
+        embargo=options.embargo,
+        cost_bps=options.cost_bps,
+        bars_per_year=YEAR_MS / trained.bar_ms,
     )
     states = AUTO_STATES if model.count in AUTO_STATES else (model.count,)
     fit_options = FitOptions(candidates=states, seed=card.seed)

@@ -82,6 +82,8 @@ def test_it_is_judged_on_folds_of_its_training_and_on_what_came_after(said: dict
     assert found["leaks"] == []
     assert found["walk_forward"]["folds"] == 3
     assert found["after_training"]["bars"] == BARS - TRAINED
+    # Half of what has rows is judged, but for the embargo at the beginning of each of the three folds.
+    assert found["walk_forward"]["bars"] == TRAINED - TRAINED // 2 - 3 * 20
     for way in ("walk_forward", "after_training"):
         assert found[way]["sharpe_se"] > 0
         assert found[way]["likelihood_gain"] > 0.1
