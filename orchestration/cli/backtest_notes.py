@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from engine_service.backtest.series import BarSeries
 from strategies.features import SPLIT_JUMP
 from strategies.ma_cross import UNITS
-from strategies.regime_policy import PolicyOptions
 from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import WITH_MODEL, StrategyChoice
 from strategies.times import lasting, told
@@ -56,7 +55,7 @@ def idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:
     """Yield why nothing was traded, where nothing was."""
     if figures["orders"]:
         return
-    without = [symbol for symbol, model in choice.models.items() if not exposures_of(model, PolicyOptions()).any()]
+    without = [symbol for symbol, model in choice.models.items() if not exposures_of(model, choice.policy()).any()]
     if without:
         yield f"NO_EXPOSURE: no regime of {', '.join(without)} pays its costs beyond doubt, so nothing was traded"
     else:
