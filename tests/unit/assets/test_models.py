@@ -208,7 +208,9 @@ def test_pictures_are_small_pngs_inside_markdown(series: list[Series], walks: li
         head, _, data = picture.partition("base64,")
         assert head.startswith("![")
         assert len(picture) < MAX_BYTES + 200
-        assert base64.b64decode(data.removesuffix(")")).startswith(b"\x89PNG")
+        content = base64.b64decode(data.removesuffix(")"))
+        assert content.startswith(b"\x89PNG")
+        assert int.from_bytes(content[16:20], "big") >= 680, "letters of seven points have to be read"
 
 
 def test_axes_say_what_they_show_and_a_short_alarm_is_seen(
