@@ -52,7 +52,8 @@ def check_bars(
     """Return the usable bars and how many were left out or are odd, by reason.
 
     Counted: ``duplicates`` (the same bar again), ``not_finite`` and ``invalid_prices`` (left out), ``dead_tail`` (left
-    out), ``reordered``, ``gaps``, ``splits`` and ``zero_volume`` (kept; windows start anew after a gap or a split).
+    out), ``reordered``, ``gaps``, ``splits``, ``zero_volume`` and ``unmoved`` (kept; windows start anew after a gap
+    or a split). Unmoved is a bar without a range at the price before: many are a frozen feed, or made up.
 
     Args:
         open_ms: opens, (T,), UTC ms, in any order.
@@ -82,6 +83,7 @@ def check_bars(
     bar_ms = bar_length(open_ms)
     gaps, splits = breaks(open_ms, values[:, 0], values[:, 3], bar_ms)
     counts |= {"gaps": int(gaps.sum()), "splits": int(splits.sum()), "zero_volume": int((values[:, 4] == 0).sum())}
+    counts["unmoved"] = int(((values[1:, 1] == values[1:, 2]) & (values[1:, 3] == values[:-1, 3])).sum())
     edges = [0, *(np.flatnonzero(gaps | splits) + 1).tolist(), len(open_ms)]
     table = BarTable(
         open_ms=open_ms,
