@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.cli.bar_files import parse_time
@@ -11,6 +11,7 @@ from strategies.times import lasting, told
 
 
 @given(st.integers(0, 4_000_000_000_000))
+@example(516_867)
 def test_what_is_told_can_be_typed(at_ms: int) -> None:
     assert parse_time(told(at_ms), "--from") == at_ms
 
