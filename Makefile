@@ -9,7 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
-UV_INSTALL := $(BIN)/uv pip install --quiet --python $(PY) --require-hashes
+# The system's own certificates, as pip takes them: behind a company's proxy no others hold.
+UV_INSTALL := $(BIN)/uv pip install --system-certs --quiet --python $(PY) --require-hashes
 
 .PHONY: help install install-dev demo up test lint unit bench bench-research torture mutation docs lock clean
 

@@ -1,14 +1,12 @@
 """Pictures of the decision rules' pages, in the manner of ``plots.py``."""
 
-import base64
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.plots import COLOURS, GREY, INK, MAX_BYTES
+from assets.plots import COLOURS, GREY, INK, MAX_BYTES, as_markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,10 +57,4 @@ def scatter_picture(title: str, points: Mapping[str, tuple[Array, Array]], acros
 def _as_markdown(figure: "Figure", axes: "Axes", alt: str) -> str:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
-    for dpi in (80, 65, 50, 40, 30):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=dpi)
-        encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-        if len(encoded) <= MAX_BYTES:
-            break
-    return f"![{alt}](data:image/png;base64,{encoded})"
+    return as_markdown(figure, alt, MAX_BYTES)

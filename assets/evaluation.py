@@ -33,7 +33,7 @@ class NothingToEvaluate(Exception):
 
 
 @dg.asset(
-    deps=["training"],
+    deps=["training", "learning"],
     group_name="models",
     kinds={"python", "matplotlib"},
     owners=OWNERS,

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from assets.intervals import DAY_MS, contiguous, day_of
+from assets.intervals import DAY_MS, day_of
 from assets.tables import BARS, FEATURE_ROWS
-from strategies.features import FEATURE_SCHEMA, FEATURES, WARM_UP, compute
+from strategies.features import FEATURE_SCHEMA, FEATURES, WARM_UP, breaks, compute
 from warehouse.snapshots import frame_hash
 from warehouse.store import Warehouse
 
@@ -18,11 +19,12 @@ _PRICES = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureReport:
-    """How many bars went in, how many complete rows came out, and where series broke."""
+    """How many bars went in, how many complete rows came out, and how often series broke."""
 
     bars: int
     rows: int
     gaps: int
+    splits: int
 
 
 def build(
@@ -30,23 +32,25 @@ def build(
 ) -> tuple[pl.DataFrame, FeatureReport]:
     """Return the feature rows of the given days, in order.
 
-    Bars before the first day warm the windows up. Windows never reach across a missing bar: after a gap they start
-    anew, so some rows right after it are left out.
+    Bars before the first day warm the windows up. Windows never reach across a missing bar or a split: after one they
+    start anew, so some rows right after it are left out.
     """
     ours = (pl.col("market") == market) & (pl.col("interval") == interval)
     bars = pl.concat([_before(warehouse, days[0], ours), warehouse.reader(BARS).read(days, where=ours)])
     frames: list[pl.DataFrame] = []
-    gaps = 0
+    gaps = splits = 0
     for series in bars.partition_by("symbol", maintain_order=True):
         ordered = series.sort("open_at")
         opens = ordered.get_column("open_at").dt.epoch("ms").to_numpy()
-        stretches = contiguous(opens, step_ms)
-        gaps += len(stretches) - 1
-        frames += list(_stretch_rows(ordered, stretches))
+        missing, jumped = breaks(opens, _floats(ordered, "open"), _floats(ordered, "close"), step_ms)
+        gaps += int(missing.sum())
+        splits += int((jumped & ~missing).sum())
+        edges = [0, *(np.flatnonzero(missing | jumped) + 1).tolist(), len(opens)]
+        frames += list(_stretch_rows(ordered, [slice(first, last) for first, last in pairwise(edges)]))
     rows = pl.concat(frames) if frames else FEATURE_ROWS.empty()
     wanted = rows.filter(pl.col("day").is_in(list(days)))
     return wanted, FeatureReport(
-        bars=bars.filter(pl.col("day").is_in(list(days))).height, rows=wanted.height, gaps=gaps
+        bars=bars.filter(pl.col("day").is_in(list(days))).height, rows=wanted.height, gaps=gaps, splits=splits
     )
 
 
@@ -81,6 +85,20 @@ class Series:
     symbol: str
     rows: NDArray[np.float64]
     open_ms: NDArray[np.int64]
+
+    def left_out(self, step_ms: int) -> dict[str, int]:
+        """Return what its span of time lacks: ``gaps`` in the rows, and ``bars_without_row`` within them.
+
+        A bar has no row where it is not stored, where its day is in quarantine, and while windows warm up after either.
+        """
+        if not len(self.open_ms):
+            return {}
+        expected = int(self.open_ms[-1] - self.open_ms[0]) // step_ms + 1
+        found = {
+            "gaps": int((np.diff(self.open_ms) != step_ms).sum()),
+            "bars_without_row": expected - len(self.open_ms),
+        }
+        return {name: count for name, count in found.items() if count}
 
 
 def newest_series(

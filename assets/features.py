@@ -26,7 +26,7 @@ def build_features(days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         settings: dg.ResourceParam[ResearchSettings],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult[None]:
-        """Feature rows of every stored bar whose windows are complete; nothing is filled in across a gap."""
+        """Feature rows of every stored bar whose windows are complete; windows begin anew after a gap or a split."""
         watch = Stopwatch()
         days_here = sorted(context.partition_keys)
         rows, report = build(
@@ -43,6 +43,7 @@ def build_features(days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 "bars": report.bars,
                 "left_out": report.bars - report.rows,
                 "gaps": report.gaps,
+                "splits": report.splits,
             }
         )
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,14 +96,6 @@ def joined(spans: Sequence[Span], step_ms: int, nearer_than_bars: int) -> list[S
         else:
             result.append(span)
     return result
-
-
-def contiguous(open_ms: NDArray[np.int64], step_ms: int) -> list[slice]:
-    """Return the stretches of sorted open times (T,) without a gap, as slices."""
-    if not len(open_ms):
-        return []
-    edges = [0, *(np.flatnonzero(np.diff(open_ms) != step_ms) + 1).tolist(), len(open_ms)]
-    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def _runs(flags: NDArray[np.bool_], start_ms: int, step_ms: int) -> list[Span]:

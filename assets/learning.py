@@ -113,5 +113,6 @@ def learn_on(
         models[one.symbol] = learned.to_dict()
         rows.append({"symbol": one.symbol, "new_bars": learned.bars - model.bars, "answer": "learned", **asdict(drift)})
     if all(row["answer"] != "learned" for row in rows):
-        raise NothingTrained("; ".join(f"{row['symbol']}: {row['answer']}" for row in rows) or "no stored features")
+        told = "; ".join(f"{row['symbol']}: {row['answer']}" for row in rows) or "no stored features"
+        raise NothingTrained(f"store newer bars first (nhmm backfill): {told}")
     return models, rows

@@ -88,7 +88,8 @@ class TrainingSettings(_File):
     seed: int = Field(ge=0, description="Seed of every random start.")
     folds: int = Field(ge=1, le=100, description="Walk-forward folds.")
     train_share: float = Field(gt=0, lt=1, description="Share of the window that is only trained on.")
-    purge_bars: int = Field(ge=0, description="Bars left out between training and judging.")
+    purge_bars: int = Field(ge=0, description="Bars before each judged fold that are not trained on.")
+    embargo_bars: int = Field(default=0, ge=0, description="Bars at the beginning of each fold that are not judged.")
     cost_bps: float = Field(ge=0, le=1000, description="Cost per unit of turnover, in basis points.")
 
     def fit_options(self) -> FitOptions:
@@ -112,6 +113,7 @@ class TrainingSettings(_File):
             folds=self.folds,
             train_share=self.train_share,
             purge=self.purge_bars,
+            embargo=self.embargo_bars,
             cost_bps=self.cost_bps,
             bars_per_year=YEAR_MS / bar_ms,
         )

@@ -69,6 +69,7 @@ def training(
     parent = registry.champion()
     outcomes = compute.map(fit_symbol, _tasks(series, settings, previous_models(registry, parent, settings.interval)))
     dropped = refusals(symbols, outcomes)
+    bars_dropped = {one.symbol: one.left_out(settings.bar_ms) for one in series}
     bundle, card = assemble(
         outcomes,
         dropped,
@@ -81,6 +82,7 @@ def training(
             run_id=context.run_id,
             parent=parent or "",
         ),
+        bars_dropped,
     )
     is_new = registry.register(bundle, card)
     context.log.info(f"{card.version}: {len(card.symbols)} symbols, {card.bars} bars, new {is_new}")
@@ -98,6 +100,7 @@ def training(
             "calibration": as_table(calibration_rows(outcomes)),
             **_calibration_page(outcomes),
             "dropped": as_table([{"symbol": name, "reason": reason} for name, reason in dropped.items()]),
+            "bars dropped": as_table([{"symbol": name, **counts} for name, counts in bars_dropped.items() if counts]),
         }
     )
 
@@ -119,7 +122,10 @@ def refusals(symbols: Sequence[str], outcomes: Sequence[FitOutcome]) -> dict[str
 
 
 def assemble(
-    outcomes: Sequence[FitOutcome], dropped: Mapping[str, str], origin: Origin
+    outcomes: Sequence[FitOutcome],
+    dropped: Mapping[str, str],
+    origin: Origin,
+    bars_dropped: Mapping[str, Mapping[str, int]] | None = None,
 ) -> tuple[dict[str, Any], ModelCard]:
     """Return the bundle that the engine loads and its card.
 
@@ -155,6 +161,7 @@ def assemble(
         parent=origin.parent,
         fits=fit_metrics(outcomes),
         dropped=dict(dropped),
+        bars_dropped=dict(bars_dropped or {}),
     )
     return bundle, card
 

@@ -18,6 +18,13 @@ _LAUNCH = """mutation($p: ExecutionParams!) { launchPipelineExecution(executionP
 _STATUS = """query($id: ID!) { runOrError(runId: $id) { __typename
   ... on Run { runId jobName status startTime endTime } } }"""
 
+_FAILURES = """query($id: ID!) { logsForRun(runId: $id, limit: 1000) { ... on EventConnection { events {
+  ... on ExecutionStepFailureEvent { stepKey error { className message causes { className message } } } } } } }"""
+FAILED = "FAILURE"
+#: Errors of these packages are written for whoever reads them; others may quote an address or an answer.
+OURS = ("assets.", "engine_service.", "governance.", "orchestration.", "strategies.", "warehouse.")
+LONGEST_REASON = 500
+
 
 class DagsterUnreachable(Exception):
     """The web server does not answer: start it with ``nhmm up`` or ``nhmm dagster``."""
@@ -33,13 +40,17 @@ class RunUnknown(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run; times in seconds since the epoch, ``None`` where it has not come so far."""
+    """One run; times in seconds since the epoch, ``None`` where it has not come so far.
+
+    ``reason`` says which step failed and why, empty where none did.
+    """
 
     run_id: str
     job: str
     status: str
     started_at_s: float | None
     ended_at_s: float | None
+    reason: str = ""
 
 
 class DagsterRuns:
@@ -88,7 +99,13 @@ class DagsterRuns:
             status=found["status"],
             started_at_s=found["startTime"],
             ended_at_s=found["endTime"],
+            reason=self._why(run_id) if found["status"] == FAILED else "",
         )
+
+    def _why(self, run_id: str) -> str:
+        events = self.ask(_FAILURES, {"id": run_id})["logsForRun"].get("events", [])
+        told = [f"{event['stepKey']}: {_innermost(event['error'])}" for event in events if event.get("error")]
+        return "; ".join(told)[:LONGEST_REASON] or "the run ended before a step could say why; see its log in Dagster"
 
     def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
         """Send one GraphQL request and return its data.
@@ -106,3 +123,12 @@ class DagsterRuns:
         if payload.get("data") is None:
             raise DagsterRefused(f"GraphQL answered {response.status_code}: {payload.get('errors')}")
         return dict(payload["data"])
+
+
+def _innermost(error: Mapping[str, Any]) -> str:
+    """Return what caused an error, in the words of the error itself where it is one of ours."""
+    cause = ([error, *error["causes"]])[-1]
+    kind, _, text = str(cause["message"]).strip().partition(": ")
+    if not kind.startswith(OURS):
+        return str(cause["className"] or "an error")
+    return f"{kind.rsplit('.', 1)[-1]}: {' '.join(text.split())}"

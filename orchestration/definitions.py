@@ -9,6 +9,7 @@ from assets.allocation import allocation
 from assets.bandit import bandit, policy_improvement
 from assets.bars import build_bars
 from assets.checks import CHECKS
+from assets.drift import drift
 from assets.evaluation import evaluation
 from assets.features import build_features
 from assets.fills import fills
@@ -41,7 +42,7 @@ def build(configuration: Configuration) -> dg.Definitions:
     """Return everything Dagster is to know."""
     days = daily(configuration.research.backfill.first_day)
     checks = [*CHECKS, no_lookahead, no_breaks, league_is_reproducible, nodes_agree, parity_adds_up]
-    keys = [key for check in checks for key in check.check_keys]
+    keys = [key for check in [*checks, drift] for key in check.check_keys]
     switched_on = configuration.environment.schedules == "on"
     standing = dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
     return dg.Definitions(
@@ -53,6 +54,7 @@ def build(configuration: Configuration) -> dg.Definitions:
             learning,
             evaluation,
             promotion,
+            drift,
             fills,
             reconciliation,
             allocation,

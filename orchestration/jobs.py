@@ -38,10 +38,15 @@ training_job = asset_job(
     "training_job", ("training", "evaluation", "promotion"), "Fit, judge and, where the gates allow, promote."
 )
 partial_fit_job = asset_job(
-    "partial_fit_job", ("learning",), "Let a version learn on from the bars since its training, as a new candidate."
+    "partial_fit_job",
+    ("learning", "evaluation"),
+    "Let a version learn on from the bars since its training, and judge the new candidate, so that it can be promoted.",
 )
 promotion_job = asset_job(
     "promotion_job", ("promotion",), "Put an evaluated version through the gates; the engine gets what they allow."
+)
+drift_job = asset_job(
+    "drift_job", ("drift",), "Look whether the champion foretells new bars worse than those it learned from."
 )
 reconcile_job = asset_job("reconcile_job", ("fills", "reconciliation"), "Compare engine, venue and warehouse.")
 league_job = asset_job("league_job", ("league",), "Read the shadow league and recompute it from stored bars.")
@@ -107,6 +112,7 @@ JOBS = [
     training_job,
     partial_fit_job,
     promotion_job,
+    drift_job,
     reconcile_job,
     allocation_job,
     league_job,

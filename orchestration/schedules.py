@@ -9,6 +9,7 @@ from orchestration.jobs import (
     advice_job,
     allocation_job,
     backfill_job,
+    drift_job,
     league_job,
     parity_job,
     reconcile_job,
@@ -66,6 +67,11 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         """Read the shadow league, every hour, after the bars it is recomputed from."""
         return dg.RunRequest(run_key=_tick(context).isoformat())
 
+    @dg.schedule(job=drift_job, cron_schedule="20 * * * *", execution_timezone="UTC", default_status=status)
+    def drift_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Look for drift, every hour, after the bars it is seen in."""
+        return dg.RunRequest(run_key=_tick(context).isoformat())
+
     @dg.schedule(job=parity_job, cron_schedule="35 * * * *", execution_timezone="UTC", default_status=status)
     def parity_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Compare live with its backtest, every hour, after the bars both traded on."""
@@ -84,6 +90,7 @@ def build_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinit
         advice_schedule,
         reconcile_schedule,
         league_schedule,
+        drift_schedule,
         parity_schedule,
         retention_schedule,
     ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from strategies.contracts import Bar
 from strategies.rolling import rolling_slope, rolling_spread, rolling_sum
 
 Array = NDArray[np.float64]
+#: Opens, highs, lows, closes and volumes, each (T,).
+Columns = tuple[Array, Array, Array, Array, Array]
 
 STD_WINDOW = 20
 VWAP_WINDOW = 20
@@ -119,6 +123,14 @@ def _volume_ratio(volume: Array) -> Array:
     return np.where(mean > TINY, volume[..., VOLUME_WINDOW - 1 :] / np.maximum(mean, TINY), 1.0)
 
 
+class FeatureSource(Protocol):
+    """Feature rows, one bar at a time."""
+
+    def push(self, bar: Bar) -> Array | None:
+        """Take the next closed bar; return its feature row, shape (7,), or ``None`` during warm-up."""
+        ...
+
+
 class FeatureStream:
     """The same features one bar at a time; keeps the last ``WARM_UP`` bars. After a gap or a split it begins anew."""
 
@@ -137,6 +149,51 @@ class FeatureStream:
         open_, high, low, close, volume = np.array(self._bars).T
         row: Array = compute(open_, high, low, close, volume)[-1]
         return row
+
+
+class KnownFeatures:
+    """What a ``FeatureStream`` answers to recorded bars, worked out in one pass: the same rows to the last bit.
+
+    Columns are (T,), in time order; times are UTC ms.
+    """
+
+    def __init__(self, open_ms: NDArray[np.int64], close_ms: NDArray[np.int64], columns: Columns) -> None:
+        open_, _, _, close, _ = columns
+        self._opens = open_ms.tolist()
+        self._next = 0
+        missing = 2 * (open_ms[1:] - close_ms[:-1]) > (close_ms - open_ms)[1:]
+        apart = missing | (np.abs(np.log(open_[1:] / close[:-1])) > SPLIT_JUMP)
+        edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(open_ms)]
+        self._rows = np.full((len(open_ms), len(FEATURES)), np.nan)
+        self._whole = np.zeros(len(open_ms), dtype=np.bool_)
+        for first, last in pairwise(edges):
+            self._rows[first:last] = compute(*(column[first:last] for column in columns))
+            self._whole[first + WARM_UP - 1 : last] = True
+
+    def push(self, bar: Bar) -> Array | None:
+        """Return the next bar's feature row, shape (7,), or ``None`` during warm-up.
+
+        Raises:
+            ValueError: it is another bar than the next of those that are known.
+        """
+        at = self._next
+        if at == len(self._opens) or bar.open_at_ms != self._opens[at]:
+            raise ValueError(f"the bar that opened at {bar.open_at_ms} ms is not the next of the known ones")
+        self._next += 1
+        row: Array = self._rows[at]
+        return row if self._whole[at] else None
+
+
+def breaks(
+    open_ms: NDArray[np.int64], open_: Array, close: Array, bar_ms: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return between which neighbours bars are missing, (T - 1,), and where the price jumped as no trade moves it.
+
+    Bars stand in time order, arrays (T,). The batch form of where ``FeatureStream`` begins anew.
+    """
+    gaps: NDArray[np.bool_] = np.diff(open_ms) != bar_ms
+    jumps: NDArray[np.bool_] = np.abs(np.log(open_[1:] / close[:-1])) > SPLIT_JUMP
+    return gaps, jumps
 
 
 def _is_apart(before: Bar, bar: Bar) -> bool:

@@ -70,6 +70,10 @@ class PooledFigure:
     between: float
 
 
+#: A distance has no more decimals than rounding leaves true.
+DIGITS = 12
+
+
 def pool(views: Sequence[NodeView], options: PoolOptions) -> Pool:
     """Return what the nodes know together.
 
@@ -99,7 +103,8 @@ def pool(views: Sequence[NodeView], options: PoolOptions) -> Pool:
 
 def hellinger(one: Array, other: Array) -> float:
     """Return the distance of two distributions, 0 to 1."""
-    return math.sqrt(max(0.0, 1.0 - float(np.sqrt(one * other).sum())))
+    # Not by 1 less their overlap: of two that are the same, what rounding leaves of that has a root of 1e-8.
+    return round(math.sqrt(0.5 * float(((np.sqrt(one) - np.sqrt(other)) ** 2).sum())), DIGITS)
 
 
 def pool_figures(values: Sequence[float], errors: Sequence[float]) -> PooledFigure:

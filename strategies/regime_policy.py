@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strategies.contracts import Bar, Signal
-from strategies.features import WARM_UP, FeatureStream
+from strategies.features import WARM_UP, FeatureSource, FeatureStream
 from strategies.regimes.filtering import open_filter
 from strategies.regimes.model import RegimeModel
 
@@ -66,7 +66,7 @@ class RegimePolicy:
         self._model = model
         self._calibration = model.calibration
         self._version = version
-        self._features = FeatureStream()
+        self._features: FeatureSource = FeatureStream()
         self._filter = open_filter(model)
         self._exposures = regime_exposures(model, self._options)
         self._target = 0.0
@@ -98,6 +98,10 @@ class RegimePolicy:
     def anew(self) -> RegimePolicy:
         """Return the same strategy of the same model, to which no bar was shown yet."""
         return RegimePolicy(self._model, self._version, self._options)
+
+    def read(self, features: FeatureSource) -> None:
+        """Take the rows of the bars to come from there: those of recorded bars are worked out at once."""
+        self._features = features
 
     def warm(self, bars: Sequence[Bar]) -> None:
         """Run past bars through features and filter, without signals: for a start and for a model swap."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine_service.domain.ids import instrument_id, venue_of
 from strategies.contracts import Bar
+from strategies.times import told
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -89,23 +90,33 @@ class BarSeries:
         prices = (self.open, self.high, self.low, self.close)
         # One sum is finite exactly where every part is, but for an overflow, which no price comes near.
         total = sum(prices) + self.volume
-        self._refuse(~np.isfinite(total), "BARS_NOT_FINITE", "has a price or a volume that is no number")
+        self._refuse(
+            ~np.isfinite(total),
+            "BARS_NOT_FINITE",
+            "has a price or a volume that is no number; leave it out: a gap is told, not filled",
+        )
         low = np.minimum(self.open, self.close)
         high = np.maximum(self.open, self.close)
         sound = (self.low > 0) & (self.low <= low) & (high <= self.high) & (self.volume >= 0)
-        self._refuse(~sound, "BARS_IMPOSSIBLE", "cannot be: 0 < low <= open, close <= high and volume >= 0")
+        self._refuse(
+            ~sound,
+            "BARS_IMPOSSIBLE",
+            "cannot be: 0 < low <= open, close <= high and volume >= 0; mend it or leave it out",
+        )
 
     def _check_times(self) -> None:
         steps = np.diff(self.open_at)
-        self._refuse(np.append(False, steps == 0), "BARS_DUPLICATED", "is there twice")
-        self._refuse(np.append(False, steps < 0), "BARS_UNSORTED", "comes before its predecessor")
+        self._refuse(np.append(False, steps == 0), "BARS_DUPLICATED", "is there twice; keep the true one")
+        self._refuse(
+            np.append(False, steps < 0), "BARS_UNSORTED", "comes before its predecessor; sort by symbol and ts"
+        )
         overlap = self.close_at[:-1] > self.open_at[1:]
         self._refuse(np.append(False, overlap), "BARS_UNSORTED", "begins before the bar before it ends")
 
     def _refuse(self, wrong: NDArray[np.bool_], code: str, what: str) -> None:
         if wrong.any():
             at = int(self.open_at[int(np.argmax(wrong))])
-            raise BadBars(code, f"the bar of {self.symbol} at {at} ms {what}")
+            raise BadBars(code, f"the bar of {self.symbol} at {told(at)} {what}")
 
 
 def checked_symbol(text: str) -> str:

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from engine_service.backtest.event_path import Wish, wishes_of
 from engine_service.backtest.series import BadBars, BarSeries
 from strategies.contracts import Strategy
+from strategies.features import KnownFeatures
 from strategies.ma_cross import STRATEGY_ID as MA_CROSS
 from strategies.ma_cross import TooLarge, crossings
-from strategies.research.catalogue import StrategyChoice
+from strategies.regime_policy import RegimePolicy
+from strategies.research.catalogue import EnsembleStrategy, StrategyChoice
 
 _CROSSED = {True: {"crossed": "up"}, False: {"crossed": "down"}}
 
@@ -43,6 +45,9 @@ def ready(series: BarSeries, choice: StrategyChoice) -> Strategy:
     strategy = choice.make(series.symbol)
     if len(series) < strategy.warm_up:
         raise BadBars("TOO_FEW_BARS", f"{series.symbol} has {len(series)} bars, {choice.name} needs {strategy.warm_up}")
+    if isinstance(strategy, RegimePolicy | EnsembleStrategy):
+        columns = (series.open, series.high, series.low, series.close, series.volume)
+        strategy.read(KnownFeatures(series.open_at, series.close_at, columns))
     return strategy
 
 

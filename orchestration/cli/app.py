@@ -70,6 +70,9 @@ def up(
     ] = None,
     venue_url: Annotated[str | None, typer.Option(help="Replaces every host of the venue.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated market.")] = 7,
+    interval: Annotated[
+        str | None, typer.Option(help="Bar length, e.g. 1m: that of the models. Simulated: 1s, else as configured.")
+    ] = None,
     engine_port: Annotated[int, _port("The engine's port.")] = ENGINE_PORT,
     exchange_port: Annotated[int, _port("The simulated exchange's port.")] = EXCHANGE_PORT,
     web_port: Annotated[int, _port("Port of Dagster's web page.")] = DAGSTER_PORT,
@@ -80,7 +83,7 @@ def up(
     from orchestration.cli import up as up_run  # noqa: PLC0415  # as above
 
     ports = Ports(exchange_port, engine_port, web_port, code_server_port)
-    options = up_run.UpOptions(venue=venue, venue_url=venue_url, seed=seed, ports=ports)
+    options = up_run.UpOptions(venue=venue, venue_url=venue_url, seed=seed, ports=ports, interval=interval)
     raise typer.Exit(up_run.run(options, Home.resolve(home)))
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from engine_service.backtest.series import BarSeries
 from strategies.features import SPLIT_JUMP
 from strategies.ma_cross import UNITS
-from strategies.regime_policy import PolicyOptions
 from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import WITH_MODEL, StrategyChoice
+from strategies.times import lasting, told
 
 
 def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator[str]:
@@ -27,16 +27,16 @@ def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator
         if still := int(np.count_nonzero(columns.volume == 0)):
             yield f"ZERO_VOLUME: {name} has {still} bars without volume; orders there trade at the bar's price"
         if (at := _first_jump(columns)) is not None:
-            yield f"SPLIT: {name} jumps at {at} ms as no trade does; a split traded through looks like profit or loss"
+            yield f"SPLIT: {name} jumps at {told(at)} as no trade does; traded through, a split looks like profit"
         if _is_finer(columns.close):
             yield f"PRICE_FINER: {name} has prices finer than 1e-8, which no venue writes; ma_cross reads them to that"
         if columns.close.min() == columns.close.max():
             yield f"CONSTANT_PRICE: {name} never moves"
         if columns.close_at[-1] < last:
-            early = last - int(columns.close_at[-1])
-            yield f"ENDED_EARLY: {name} ends {early} ms before the others; it is held at its last price"
+            early = lasting(last - int(columns.close_at[-1]))
+            yield f"ENDED_EARLY: {name} ends {early} before the others; it is held at its last price"
         if columns.open_at[0] > first:
-            yield f"LISTED_LATE: {name} begins {int(columns.open_at[0]) - first} ms after the others"
+            yield f"LISTED_LATE: {name} begins {lasting(int(columns.open_at[0]) - first)} after the others"
 
 
 def in_sample(series: Mapping[str, BarSeries], names: Mapping[str, str], choice: StrategyChoice) -> Iterator[str]:
@@ -47,7 +47,7 @@ def in_sample(series: Mapping[str, BarSeries], names: Mapping[str, str], choice:
         if seen:
             yield (
                 f"IN_SAMPLE: the model of {names[symbol]} learned from {seen} of these {len(opens)} bars; "
-                f"unseen ones begin at {model.trained_to_ms} ms (--from)"
+                f"unseen ones begin at {told(model.trained_to_ms)} (--from)"
             )
 
 
@@ -55,7 +55,7 @@ def idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:
     """Yield why nothing was traded, where nothing was."""
     if figures["orders"]:
         return
-    without = [symbol for symbol, model in choice.models.items() if not exposures_of(model, PolicyOptions()).any()]
+    without = [symbol for symbol, model in choice.models.items() if not exposures_of(model, choice.policy()).any()]
     if without:
         yield f"NO_EXPOSURE: no regime of {', '.join(without)} pays its costs beyond doubt, so nothing was traded"
     else:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: A picture has no more points than it has pixels; the extremes between them are kept.
 POINTS = 2000
+#: More fills than this are drawn small: large marks would hide the price.
+MOST_LARGE_MARKS = 300
+AMOUNT = "{x:,.9g}"
 MAX_SYMBOLS = 12
 SHOWN = {
     "bars": "bars",
@@ -97,6 +100,8 @@ def _equity(options: RunOptions, done: Done) -> Figure:
             _dates(times[kept]), held[kept], color="#7a8b99", linestyle="--", linewidth=1.0, label="held throughout"
         )
     axes.set_ylabel(f"equity, {QUOTE}")
+    # As amounts of money, and not as distances from one that stands in a corner.
+    axes.yaxis.set_major_formatter(AMOUNT)
     axes.legend(frameon=False)
     return figure
 
@@ -117,14 +122,16 @@ def _fills(done: Done, symbol: str) -> Figure:
     kept = _kept(columns.close)
     axes.plot(_dates(columns.close_at[kept]), columns.close[kept], color=INK, linewidth=0.8)
     rows = [row for row in done.traded.fill_rows() if row.symbol == symbol]
+    size = 14 if len(rows) <= MOST_LARGE_MARKS else 3
     for side, marker, colour in (("BUY", "^", BUY), ("SELL", "v", SELL)):
         own = [row for row in rows if row.side == side]
         at = _dates(np.array([row.at_ms for row in own], dtype=np.int64))
         axes.scatter(
-            at, [float(row.price) for row in own], marker=marker, color=colour, s=14, zorder=3, label=side.lower()
+            at, [float(row.price) for row in own], marker=marker, color=colour, s=size, zorder=3, label=side.lower()
         )
     axes.set_ylabel(f"price, {QUOTE}")
-    axes.legend(frameon=False, ncols=2, loc="upper left")
+    axes.yaxis.set_major_formatter(AMOUNT)
+    axes.legend(frameon=False, ncols=2, loc="upper left", markerscale=(14 / size) ** 0.5)
     return figure
 
 

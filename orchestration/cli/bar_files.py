@@ -97,4 +97,4 @@ def parse_time(text: str | None, option: str) -> int | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise Refused(f"{option} {text} is neither an ISO time nor epoch milliseconds", Exit.USAGE) from None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.fitting import WalkOutcome
+from assets.intervals import utc
 from assets.scoring import Curve
 from assets.settings import YEAR_MS
 from governance.model_card import ModelCard
@@ -25,10 +27,11 @@ from orchestration.cli.train_files import AUTO_STATES
 from orchestration.cli.train_report import progress, table_console
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.bar_table import BarTable
+from strategies.regimes.diagnostics import Lag, lag, realised_dwell
 from strategies.regimes.hierarchy import AnyModel, read_model
-from strategies.regimes.model import ModelRefused
+from strategies.regimes.model import ModelRefused, RegimeModel
 from strategies.regimes.options import FitOptions, FitRefused
-from strategies.research.after_training import AfterTraining, judge_after_training
+from strategies.research.after_training import AfterTraining, DriftSince, judge_after_training
 from strategies.research.baseline import single_gaussian_log_likelihood
 from strategies.research.economics import FITTERS
 from strategies.research.lookahead import Leak
@@ -37,6 +40,7 @@ from strategies.research.metrics import Performance
 from strategies.research.walk_forward import WalkForwardOptions, WalkForwardReport, walk_forward
 
 DAY_MS = 86_400_000
+AFTER_TRAINING = "after training"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,8 @@ class EvaluateOptions:
     bars: Path
     symbols: tuple[str, ...]
     folds: int
+    purge: int
+    embargo: int
     cost_bps: float
     report: Path | None
     register: Home | None
@@ -65,6 +71,7 @@ class Evaluated:
     walk: WalkOutcome
     after: AfterTraining | None
     prices: dict[int, float]
+    lag: Lag | None
 
 
 def run(options: EvaluateOptions) -> int:
@@ -135,6 +142,7 @@ def _evaluate(symbol: str, values: Any, card: ModelCard, options: EvaluateOption
         walk=_walk(symbol, model, trained, card, policy, options),
         after=judge_after_training(model, table, policy, options.cost_bps, year),
         prices=dict(zip(table.open_ms.tolist(), table.close.tolist(), strict=True)),
+        lag=lag(model) if isinstance(model, RegimeModel) else None,
     )
 
 
@@ -145,7 +153,12 @@ def _walk(
     if card.kind not in FITTERS:
         return WalkOutcome(symbol=symbol, refused=f"MODEL_KIND: a model of the kind {card.kind} is not walked forward")
     walk = WalkForwardOptions(
-        folds=options.folds, cost_bps=options.cost_bps, bars_per_year=YEAR_MS / trained.bar_ms, train_share=0.5
+        folds=options.folds,
+        train_share=0.5,
+        purge=options.purge,
+        embargo=options.embargo,
+        cost_bps=options.cost_bps,
+        bars_per_year=YEAR_MS / trained.bar_ms,
     )
     states = AUTO_STATES if model.count in AUTO_STATES else (model.count,)
     fit_options = FitOptions(candidates=states, seed=card.seed)
@@ -180,9 +193,48 @@ def figures(one: Evaluated) -> dict[str, Any]:
             **_performance(after.strategy, after.buy_and_hold, one.trained.bar_ms),
             "likelihood_gain": after.gain.nats_per_bar if after.gain else None,
             "likelihood_gain_se": after.gain.error if after.gain else None,
+            "dwell_bars": realised_dwell(after.posteriors.argmax(axis=1)),
+            "drift": _drift(after.drift) if after.drift else None,
         }
     leaks = [leak.column for leak in one.leaks]
-    return {"leaks": leaks, "bars_differ": bool(one.differs), "walk_forward": walked, "after_training": later}
+    return {
+        "leaks": leaks,
+        "bars_differ": bool(one.differs),
+        "walk_forward": walked,
+        "after_training": later,
+        "lag": _lag(one.lag) if one.lag else None,
+    }
+
+
+def _drift(found: DriftSince) -> dict[str, Any]:
+    return {
+        "since": found.since_ms,
+        "highest": float(found.sums.max()),
+        "threshold": found.threshold,
+        "calibration_error": found.calibration_error,
+    }
+
+
+def _lag(found: Lag) -> dict[str, Any]:
+    """Return how late the filter is on chains drawn from the model; a chain that never changed has no lag."""
+    bars = found.bars if math.isfinite(found.bars) else None
+    return {"bars": bars, "missed_frac": found.missed_frac, "agreement": found.agreement}
+
+
+def trust_told(shown: Mapping[str, Any]) -> str:
+    """Say in one line what is known of a symbol's model beside its money."""
+    told = []
+    if (late := shown["lag"]) is not None and late["bars"] is not None:
+        missed = f"and misses {late['missed_frac']:.0%}"
+        told.append(f"on chains of its own it notices a change after {late['bars']:.1f} bars {missed}")
+    after = shown["after_training"]
+    if after is not None:
+        told.append(f"after training a regime lasted {after['dwell_bars']:.1f} bars")
+    if after is not None and (drift := after["drift"]) is not None:
+        at = "none" if drift["since"] is None else f"since {utc(drift['since']):%Y-%m-%d %H:%M} UTC"
+        told.append(f"drift {at} (highest {drift['highest']:.0f}, alarm at {drift['threshold']:.0f})")
+        told.append(f"forecast ranks off by {drift['calibration_error']:.3f}")
+    return "; ".join(told) or "nothing can be said of this kind of model"
 
 
 def _performance(ours: Performance, hold: Performance, bar_ms: int) -> dict[str, Any]:
@@ -210,7 +262,7 @@ def curves(one: Evaluated) -> Iterator[tuple[str, Curve, NDArray[np.float64]]]:
         at = one.trained.open_ms[walk.index]
         yield "walk-forward", _curve(at, walk), walk.posteriors
     if after is not None:
-        yield "after training", _curve(after.open_ms, after), after.posteriors
+        yield AFTER_TRAINING, _curve(after.open_ms, after), after.posteriors
 
 
 def _curve(open_ms: NDArray[np.int64], judged: WalkForwardReport | AfterTraining) -> Curve:
@@ -237,6 +289,7 @@ def _show(console: Console, card: ModelCard, found: Sequence[Evaluated], result:
             console.print(f"[bold]LEAK[/bold] {one.symbol} {leak.column}: {leak.difference}")
         if one.differs:
             console.print(f"{one.symbol}: {one.differs}")
+        console.print(f"{one.symbol}: {trust_told(result['symbols'][one.symbol])}")
         if result["symbols"][one.symbol]["after_training"] is None:
             console.print(f"{one.symbol}: the file ends with the training; nothing later to judge")
     for symbol, reason in result["refused"].items():

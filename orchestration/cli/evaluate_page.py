@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from assets.plots import equity_picture, regime_picture
+from assets.plots import drift_picture, equity_picture, regime_picture
 from governance.model_card import ModelCard
-from orchestration.cli.evaluate_files import Evaluated, curves, figures
+from orchestration.cli.evaluate_files import AFTER_TRAINING, Evaluated, curves, figures, trust_told
 from orchestration.cli.report import PAGE
 
 #: A file has room for pictures that are sharp on a large screen.
@@ -41,6 +41,7 @@ def _rows(found: Sequence[Evaluated]) -> Iterator[tuple[str, str]]:
                     f"return {row['total_return']:+.2%} (held {row['hold_return']:+.2%}), "
                     f"deepest fall {row['max_drawdown']:.2%}, turnover {row['turnover_per_day']:.2f} a day",
                 )
+        yield f"{one.symbol}, trust", trust_told(shown)
         yield f"{one.symbol}, look-ahead", ", ".join(shown["leaks"]) or one.differs or "no value knew its future"
 
 
@@ -49,8 +50,15 @@ def _pictures(found: Sequence[Evaluated]) -> Iterator[str]:
         for way, curve, posteriors in curves(one):
             prices = np.array([one.prices[at] for at in curve.open_ms.tolist()])
             name = f"{one.symbol}, {way}"
+            names = one.model.labels if way == AFTER_TRAINING else ()
             for picture in (
                 equity_picture(name, curve, MOST_BYTES),
-                regime_picture(name, curve.open_ms, prices, posteriors, MOST_BYTES),
+                regime_picture(name, curve.open_ms, prices, posteriors, MOST_BYTES, names),
             ):
-                yield _PICTURE.sub(r'<section><h2>\1</h2><img alt="\1" src="\2"></section>', picture)
+                yield _section(picture)
+        if one.after is not None and one.after.drift is not None:
+            yield _section(drift_picture({one.symbol: one.after.drift}, MOST_BYTES))
+
+
+def _section(picture: str) -> str:
+    return _PICTURE.sub(r'<section><h2>\1</h2><img alt="\1" src="\2"></section>', picture)

@@ -86,6 +86,8 @@ def evaluate(
     ] = None,
     symbol: Annotated[list[str] | None, typer.Option(help="With --bars: symbol, again for more (all).")] = None,
     folds: Annotated[int, typer.Option(min=1, max=50, help="With --bars: walk-forward folds.")] = 3,
+    purge: Annotated[int, typer.Option(min=0, help="With --bars: bars before each fold that are not trained on.")] = 60,
+    embargo: Annotated[int, typer.Option(min=0, help="With --bars: first bars of a fold that are not judged.")] = 20,
     cost_bps: Annotated[float, typer.Option(min=0, max=1000, help="With --bars: cost per unit of turnover.")] = 12.0,
     report: Annotated[Path | None, typer.Option(help="With --bars: HTML page to write.")] = None,
     register: Annotated[
@@ -112,6 +114,8 @@ def evaluate(
                 bars=bars,
                 symbols=tuple(symbol or ()),
                 folds=folds,
+                purge=purge,
+                embargo=embargo,
                 cost_bps=cost_bps,
                 report=report,
                 register=Home.resolve(home) if register else None,

@@ -20,6 +20,8 @@ BALANCE = "USDT=100000"
 KEPT_MARKETS = 3
 #: Stands beside a journal that a simulated market made. Only what belongs to one is ever moved or removed.
 SIMULATED_MARK = "simulated-market"
+#: The one table that is written without a market: the figures of models that were judged on files of bars.
+OF_FILES = {"evaluations"}
 
 
 def start_exchange(group: ProcessGroup, *, port: int, seed: int, bars: Path | None) -> str:
@@ -51,6 +53,7 @@ def fresh_market(home: Home) -> None:
     The exchange keeps market and accounts in memory, so a new exchange is a new account with other prices. The
     engine would rightly refuse to explain the old positions' disappearance, and bars of two markets must not
     mix in one table. The last few are kept, for reading and replay. Dagster's record of runs stays where it is.
+    Candidates from files of bars that no market has met yet (``nhmm evaluate --register``) are nobody's, and stay.
 
     Raises:
         Refused: what is there was not made by a simulated market, so it is not ours to move.
@@ -59,12 +62,21 @@ def fresh_market(home: Home) -> None:
     belongings = [path for path in everything if path.exists()]
     precious = [path for path in (home.journal, home.warehouse, home.registry) if path.exists()]
     marker = home.engine / SIMULATED_MARK
+    if not marker.exists() and not home.journal.exists() and _is_of_files_alone(home):
+        belongings = [path for path in belongings if path not in (home.warehouse, home.registry)]
+        precious = []
     if precious and not marker.exists():
         raise Refused(f"{precious[0]} belongs to another venue than the simulated one; choose a folder: --home DIR")
     if belongings:
         _archive(belongings, home.path / "archive")
     home.engine.mkdir(parents=True)
     marker.touch()
+
+
+def _is_of_files_alone(home: Home) -> bool:
+    """True where tables and models hold what was judged on files and nothing of any market."""
+    own = {home.warehouse: OF_FILES, home.registry: {"versions"}}
+    return all({path.name for path in place.iterdir()} <= names for place, names in own.items() if place.exists())
 
 
 def refuse_simulated(home: Home) -> None:

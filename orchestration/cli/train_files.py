@@ -59,8 +59,10 @@ def run(options: TrainOptions) -> int:
         raise Refused(f"{options.out} holds a model already; models are never overwritten", Exit.USAGE)
     frame = read_bars(options.bars, options.symbols, options.first_ms, options.last_ms)
     symbols = frame.get_column("symbol").unique(maintain_order=True).to_list()
+    opens = frame.get_column("ts")
+    span = (int(opens.min()), int(opens.max()))  # type: ignore[arg-type]  # never empty
     with progress(console) as tell:
-        fits = [_train_symbol(name, frame.filter(pl.col("symbol") == name), options) for name in tell(symbols)]
+        fits = [_train_symbol(name, frame.filter(pl.col("symbol") == name), options, span) for name in tell(symbols)]
     made = [fit for fit in fits if fit.model is not None]
     if not made:
         reasons = "; ".join(f"{fit.symbol}: {fit.refused}" for fit in fits)
@@ -99,7 +101,7 @@ def parse_states(text: str) -> int:
     return int(text)
 
 
-def _train_symbol(symbol: str, frame: pl.DataFrame, options: TrainOptions) -> Trained:
+def _train_symbol(symbol: str, frame: pl.DataFrame, options: TrainOptions, span: tuple[int, int]) -> Trained:
     candidates = (options.states,) if options.states else AUTO_STATES
     fit_options = FitOptions(candidates=candidates, seed=options.seed)
     hierarchy = HierarchyOptions()
@@ -109,11 +111,22 @@ def _train_symbol(symbol: str, frame: pl.DataFrame, options: TrainOptions) -> Tr
     counts: dict[str, int] = {}
     try:
         table, counts = table_of(frame, drop_dead_tail=True)
+        counts |= _beside_the_others(frame, span, table.bar_ms)
         model, report = train(options.kind, table, fit_options, hierarchy=hierarchy)
     except FitRefused as refused:
-        return Trained(symbol=symbol, counts=counts, refused=str(refused))
+        odd = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        return Trained(symbol=symbol, counts=counts, refused=f"{refused} ({odd})" if odd else str(refused))
     counts["warm_up"] = report.dropped_rows
     return Trained(symbol=symbol, table=table, counts=counts, model=model, report=report)
+
+
+def _beside_the_others(frame: pl.DataFrame, span: tuple[int, int], bar_ms: int) -> dict[str, int]:
+    """Return how many bars later a symbol begins than the first of the file, and how many earlier it ends."""
+    times = frame.get_column("ts")
+    return {
+        "listed_late": (int(times.min()) - span[0]) // bar_ms,  # type: ignore[arg-type]  # never empty
+        "ended_early": (span[1] - int(times.max())) // bar_ms,  # type: ignore[arg-type]  # as above
+    }
 
 
 def _write(options: TrainOptions, fits: list[Trained], made: list[Trained]) -> ModelCard:

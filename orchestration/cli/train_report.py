@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from strategies.regimes.bar_table import BarTable
@@ -41,10 +41,25 @@ def table_console() -> Console:
 
 @contextmanager
 def progress(console: Console, doing: str = "training") -> Iterator[Callable[[Sequence[str]], Iterable[str]]]:
-    """Give a function that passes symbols on and shows how many are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        yield lambda symbols: bar.track(symbols, description=doing)
+    """Give a function that passes symbols on and shows which one is worked on and how many are done."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+
+        def tell(symbols: Sequence[str]) -> Iterator[str]:
+            task = bar.add_task(doing, total=len(symbols))
+            for symbol in symbols:
+                # One symbol takes a while, and the bar moves once it is done: the name says what is being done.
+                bar.update(task, description=f"{doing} {symbol}")
+                yield symbol
+                bar.advance(task)
+
+        yield tell
 
 
 def print_report(console: Console, made: Sequence[Trained], result: dict[str, Any]) -> None:

@@ -44,6 +44,12 @@ class UpOptions:
     venue_url: str | None
     seed: int
     ports: Ports
+    interval: str | None = None
+
+    @property
+    def interval_in_force(self) -> str | None:
+        """Length of the bars of engine and research; ``None`` leaves it to their configuration."""
+        return self.interval or (DEMO_INTERVAL if self.simulated else None)
 
     @property
     def simulated(self) -> bool:
@@ -62,10 +68,11 @@ def run(options: UpOptions, home: Home) -> int:
         Refused: configuration, ports or data folder do not allow it; nothing was started.
     """
     ports = options.ports
-    engine = engine_arguments(
-        home, options.venue_in_force, options.venue_url, DEMO_INTERVAL if options.simulated else None, ports.engine
+    interval = options.interval_in_force
+    engine = engine_arguments(home, options.venue_in_force, options.venue_url, interval, ports.engine)
+    require_configuration(
+        engine, research_environment(home, options.venue_url, interval=interval, venue=options.venue_in_force)
     )
-    require_configuration(engine, research_environment(home, options.venue_url, venue=options.venue_in_force))
     require_ports((ports.engine, ports.web, ports.code_server, *([ports.exchange] if options.simulated else [])))
     require_home(home)
     if not options.simulated:
@@ -151,9 +158,9 @@ def engine_arguments(
 def _start_all(group: ProcessGroup, home: Home, options: UpOptions) -> None:
     ports, venue, venue_url = options.ports, options.venue_in_force, options.venue_url
     keys: dict[str, str] = {}
-    interval = None
+    interval = options.interval_in_force
     if options.simulated:
-        interval, keys = DEMO_INTERVAL, SIMULATED_KEYS
+        keys = SIMULATED_KEYS
         fresh_market(home)
         venue_url = start_exchange(group, port=ports.exchange, seed=options.seed, bars=None)
     prepare_dagster(home)

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.features import FEATURES, SPLIT_JUMP, WARM_UP, compute
+from strategies.features import FEATURES, WARM_UP, breaks, compute
 from strategies.regimes.options import FitRefused
+from strategies.times import told
 
 Array = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -51,7 +52,8 @@ def check_bars(
     """Return the usable bars and how many were left out or are odd, by reason.
 
     Counted: ``duplicates`` (the same bar again), ``not_finite`` and ``invalid_prices`` (left out), ``dead_tail`` (left
-    out), ``reordered``, ``gaps``, ``splits`` and ``zero_volume`` (kept; windows start anew after a gap or a split).
+    out), ``reordered``, ``gaps``, ``splits``, ``zero_volume`` and ``unmoved`` (kept; windows start anew after a gap
+    or a split). Unmoved is a bar without a range at the price before: many are a frozen feed, or made up.
 
     Args:
         open_ms: opens, (T,), UTC ms, in any order.
@@ -79,9 +81,9 @@ def check_bars(
     counts["dead_tail"] = tail
     open_ms, values = open_ms[: len(open_ms) - tail], values[: len(values) - tail]
     bar_ms = bar_length(open_ms)
-    gaps = np.diff(open_ms) != bar_ms
-    splits = np.abs(np.log(values[1:, 0] / values[:-1, 3])) > SPLIT_JUMP
+    gaps, splits = breaks(open_ms, values[:, 0], values[:, 3], bar_ms)
     counts |= {"gaps": int(gaps.sum()), "splits": int(splits.sum()), "zero_volume": int((values[:, 4] == 0).sum())}
+    counts["unmoved"] = int(((values[1:, 1] == values[1:, 2]) & (values[1:, 3] == values[:-1, 3])).sum())
     edges = [0, *(np.flatnonzero(gaps | splits) + 1).tolist(), len(open_ms)]
     table = BarTable(
         open_ms=open_ms,
@@ -117,7 +119,7 @@ def _repeated(open_ms: Times, values: Array) -> NDArray[np.bool_]:
     same[1:] = ((values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))).all(axis=1)
     if (again & ~same).any():
         at = int(open_ms[int(np.flatnonzero(again & ~same)[0])])
-        raise FitRefused("CONFLICTING_BARS", f"two different bars open at {at} ms")
+        raise FitRefused("CONFLICTING_BARS", f"two different bars open at {told(at)}; keep the true one")
     return again
 
 

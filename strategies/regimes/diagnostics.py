@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +17,9 @@ from strategies.regimes.scenarios import simulate
 
 Array = NDArray[np.float64]
 States = NDArray[np.int64]
+
+#: An alarm of drift takes so many times the worst that the training went through.
+DRIFT_MARGIN = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,9 @@ class DriftAlarm:
     Args:
         mean: one-step log-likelihood in training, nats per bar; spread: its standard deviation.
         slack: standard deviations of worsening that are normal; threshold: of accumulated worsening that alarm.
+
+    Markets are calm and wild by turns, and a model foretells wild bars less well: on hourly bars the sum of the very
+    bars of the training reaches some hundreds. So the threshold lies above all that training itself has seen.
     """
 
     mean: float
@@ -132,7 +138,8 @@ class DriftAlarm:
     def of_training(cls, model: RegimeModel, rows: Array) -> DriftAlarm:
         """Return the alarm that knows how complete training rows (T, 7) were foretold."""
         nats = one_step_log_likelihood(model, rows)
-        return cls(mean=float(nats.mean()), spread=max(float(nats.std()), 1e-12))
+        alarm = cls(mean=float(nats.mean()), spread=max(float(nats.std()), 1e-12))
+        return replace(alarm, threshold=max(alarm.threshold, DRIFT_MARGIN * float(alarm.sums(nats).max())))
 
     def sums(self, nats: Array) -> Array:
         """Return the running sums, (T,), of one-step log-likelihoods (T,) (Page 1954)."""

@@ -102,7 +102,9 @@ def sample(rows: Array, open_at_ms: NDArray[np.int64], bar_ms: int, options: Fit
     values = used[:, [FEATURES.index(name) for name in options.features]]
     least = options.least_rows(min(options.candidates))
     if len(values) < least:
-        raise FitRefused("TOO_FEW_BARS", f"{len(values)} complete bars; at least {least} are needed")
+        raise FitRefused(
+            "TOO_FEW_BARS", f"{len(values)} complete bars, {least} are needed: a longer span, or fewer regimes"
+        )
     mean, scale = values.mean(axis=0), values.std(axis=0)
     if (scale < 1e-12).any():
         raise FitRefused("CONSTANT_FEATURE", "a feature does not vary; a halted or dead symbol has no regimes")

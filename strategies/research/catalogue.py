@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from strategies.contracts import Bar, Signal, Strategy
 from strategies.ensemble import Ensemble
+from strategies.features import FeatureSource
 from strategies.ma_cross import MovingAverageCross
-from strategies.regime_policy import RegimePolicy
+from strategies.regime_policy import PolicyOptions, RegimePolicy
 from strategies.regimes.model import RegimeModel
 from strategies.research.baseline import BuyAndHold, VolatilityTarget
 
@@ -55,6 +57,10 @@ class StrategyChoice:
         except ValueError:
             raise UnknownSetting(f"{self.name}: {name}={text} is not {_ARTICLE[known[name]]}") from None
 
+    def policy(self) -> PolicyOptions:
+        """Return how regimes are traded by these settings, which ``make`` has checked."""
+        return _policy({name: float(text) for name, text in self.settings.items() if name in POLICY})
+
     def model(self, symbol: str) -> RegimeModel:
         """Return the symbol's model.
 
@@ -78,13 +84,18 @@ class EnsembleStrategy:
 
     strategy_id = "ensemble"
 
-    def __init__(self, members: tuple[Strategy, ...], weights: Mapping[str, float]) -> None:
-        self._members = members
+    def __init__(self, cross: MovingAverageCross, regimes: RegimePolicy, weights: Mapping[str, float]) -> None:
+        self._members: tuple[Strategy, ...] = (cross, regimes)
+        self._regimes = regimes
         self._combined = Ensemble(weights)
 
     @property
     def warm_up(self) -> int:
         return max(member.warm_up for member in self._members)
+
+    def read(self, features: FeatureSource) -> None:
+        """See ``RegimePolicy.read``."""
+        self._regimes.read(features)
 
     def on_bar(self, bar: Bar) -> Signal | None:
         """Show the bar to every member; the last change of the combined target is the signal."""
@@ -101,25 +112,34 @@ def _ma_cross(choice: StrategyChoice, symbol: str, values: Mapping[str, Any]) ->
 
 
 def _regime(choice: StrategyChoice, symbol: str, values: Mapping[str, Any]) -> Strategy:
-    return RegimePolicy(choice.model(symbol), choice.version)
+    return RegimePolicy(choice.model(symbol), choice.version, _policy(values))
+
+
+def _policy(values: Mapping[str, Any]) -> PolicyOptions:
+    chosen = {name: values[name] for name in POLICY if name in values}
+    if wrong := [name for name, value in chosen.items() if not (math.isfinite(value) and value >= 0.0)]:
+        raise ValueError(f"{', '.join(wrong)}: a number, 0 or more")
+    return PolicyOptions(**chosen)
 
 
 def _ensemble(choice: StrategyChoice, symbol: str, values: Mapping[str, Any]) -> Strategy:
     windows = {name: values[name] for name in ("fast", "slow") if name in values}
-    members = (MovingAverageCross(**windows), RegimePolicy(choice.model(symbol), choice.version))
+    regimes = RegimePolicy(choice.model(symbol), choice.version, _policy(values))
     share = values.get("ma_weight", 0.5)
     if not 0.0 <= share <= 1.0:
         raise ValueError("ma_weight is a share, 0 to 1")
-    return EnsembleStrategy(members, {"ma_cross": share, "hmm_regime": 1.0 - share})
+    return EnsembleStrategy(MovingAverageCross(**windows), regimes, {"ma_cross": share, "hmm_regime": 1.0 - share})
 
 
+#: What a person may choose about trading regimes.
+POLICY: Mapping[str, type] = {each.name: float for each in fields(PolicyOptions)}
 #: The strategies that trade a model's regimes.
 WITH_MODEL = frozenset({"hmm_regime", "ensemble"})
 _ARTICLE: Mapping[type, str] = {int: "a whole number", float: "a number"}
 CATALOGUE: Mapping[str, _Known] = {
     "ma_cross": _Known({"fast": int, "slow": int}, _ma_cross),
-    "hmm_regime": _Known({}, _regime),
-    "ensemble": _Known({"fast": int, "slow": int, "ma_weight": float}, _ensemble),
+    "hmm_regime": _Known(POLICY, _regime),
+    "ensemble": _Known({"fast": int, "slow": int, "ma_weight": float, **POLICY}, _ensemble),
     "buy_and_hold": _Known({}, lambda choice, symbol, values: BuyAndHold()),
     "vol_target": _Known(
         {"window": int, "target": float, "band": float}, lambda choice, symbol, values: VolatilityTarget(**values)

@@ -23,11 +23,16 @@ Fitter = Callable[[Array, NDArray[np.int64], int, FitOptions], tuple[RegimeModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkForwardOptions:
-    """``purge`` bars between train and test keep rolling windows apart; ``cost_bps`` is paid per unit of turnover."""
+    """How to walk; ``cost_bps`` is paid per unit of turnover.
+
+    ``purge`` bars before each test are not trained on, as windows of the first tested bars reach into them. ``embargo``
+    bars at its beginning are not judged: what follows the training at once is like its end, and flatters.
+    """
 
     folds: int = 3
     train_share: float = 0.5
     purge: int = 60
+    embargo: int = 0
     cost_bps: float = 12.0
     bars_per_year: float = 365 * 24 * 3600
 
@@ -69,12 +74,12 @@ def folds(rows: int, options: WalkForwardOptions) -> Iterator[Fold]:
     """
     first_test = int(rows * options.train_share)
     width = (rows - first_test) // options.folds
-    if min(width, first_test) <= options.purge:
+    if min(width - options.embargo, first_test) <= options.purge:
         raise FitRefused("TOO_FEW_BARS", f"too few bars to walk forward: {rows} for {options.folds} folds")
     for number in range(options.folds):
         start = first_test + number * width
         stop = rows if number == options.folds - 1 else start + width
-        yield Fold(train_from=0, train_to=start - options.purge, test_from=start, test_to=stop)
+        yield Fold(train_from=0, train_to=start - options.purge, test_from=start + options.embargo, test_to=stop)
 
 
 def walk_forward(

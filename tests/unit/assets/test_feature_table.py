@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from assets.bar_history import BarHistory
 from assets.feature_table import build, newest_series
 from assets.intervals import day_of, day_span, to_ms
 from assets.tables import BARS, FEATURE_ROWS
-from strategies.features import FEATURES, WARM_UP, compute
+from orchestration.environment import load
+from strategies.features import FEATURES, WARM_UP, FeatureStream, compute
+from strategies.regimes.bar_table import PRICES
 from tests.unit.assets.bars import DAY, START, STEP, SYMBOL, bars, stored
 from warehouse.store import Warehouse
 
 NEXT = day_of(day_span(DAY).end_ms)
+
+
+class NoSource:
+    """A venue that has nothing newer."""
+
+    def bars(self, *_: Any) -> list[Any]:
+        """Return no bars."""
+        return []
 
 
 def built(store: Warehouse, *days: str) -> pl.DataFrame:
@@ -46,6 +59,35 @@ def test_no_window_reaches_across_a_missing_bar(tmp_path: Path) -> None:
     blind = {START + minute * STEP for minute in range(100, 100 + WARM_UP)}
     assert not opens & blind
     assert len(opens) == (100 - WARM_UP + 1) + (99 - WARM_UP + 1)
+
+
+def test_no_window_reaches_across_a_split_as_in_the_live_stream(tmp_path: Path) -> None:
+    made = bars(200)
+    tenth = [
+        (pl.when(pl.int_range(pl.len()) >= 100).then(pl.col(name) / 10).otherwise(pl.col(name))) for name in PRICES
+    ]
+    split = made.with_columns(tenth)
+    store = stored(Warehouse(tmp_path), split)
+    rows, report = build(store, [DAY], market="spot", interval="1m", step_ms=STEP)
+    assert (report.splits, report.gaps) == (1, 0)
+    stream = FeatureStream()
+    live = {}
+    for bar in BarHistory(store, NoSource(), load({}).research).between(SYMBOL, START, START + 199 * STEP):
+        if (row := stream.push(bar)) is not None:
+            live[bar.open_at_ms] = row
+    assert [to_ms(at) for at in rows["open_at"]] == list(live)
+    np.testing.assert_array_equal(rows.select(FEATURES).to_numpy(), np.array(list(live.values())))
+    assert np.abs(rows["log_return"].to_numpy()).max() < 0.1
+
+
+def test_a_series_says_what_its_span_lacks(tmp_path: Path) -> None:
+    store = stored(Warehouse(tmp_path), bars(200, without=frozenset({100})))
+    store.writer(FEATURE_ROWS).upsert(built(store, DAY))
+    (found,), _ = newest_series(store, [SYMBOL], market="spot", interval="1m", step_ms=STEP, bars=500)
+    assert found.left_out(STEP) == {"gaps": 1, "bars_without_row": WARM_UP}
+    whole = replace(found, open_ms=found.open_ms[:50], rows=found.rows[:50])
+    assert whole.left_out(STEP) == {}
+    assert replace(whole, open_ms=found.open_ms[:0]).left_out(STEP) == {}
 
 
 def test_a_symbol_with_too_few_bars_has_no_rows_and_spoils_no_other(tmp_path: Path) -> None:

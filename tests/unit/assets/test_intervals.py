@@ -12,7 +12,6 @@ from assets.intervals import (
     DAY_MS,
     Span,
     closed_part,
-    contiguous,
     day_of,
     day_span,
     joined,
@@ -66,16 +65,6 @@ def test_only_closed_bars_count() -> None:
 
 def test_near_gaps_become_one_request() -> None:
     assert joined([span(0, 1), span(5, 6), span(50, 51)], STEP, 10) == [span(0, 6), span(50, 51)]
-
-
-def test_a_series_is_cut_where_a_bar_is_missing() -> None:
-    series = opens(0, 1, 2, 4, 5, 9)
-    assert [series[part].tolist() for part in contiguous(series, STEP)] == [
-        opens(0, 1, 2).tolist(),
-        opens(4, 5).tolist(),
-        opens(9).tolist(),
-    ]
-    assert contiguous(opens(), STEP) == []
 
 
 @given(st.integers(0, 4_000_000_000_000))

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from assets import plots
 from assets.delivery import DeliveryUnconfirmed, deliver
 from assets.feature_table import Series, build, newest_series
 from assets.fitting import FitOutcome, FitTask, WalkOutcome, WalkTask, fit_symbol, walk_symbol
@@ -26,6 +27,7 @@ from orchestration.environment import load
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.calibration import Calibration
 from strategies.regimes.fit import FitOptions
+from strategies.research.after_training import DriftSince
 from strategies.research.walk_forward import WalkForwardOptions
 from tests.unit.assets.bars import DAY, STEP, SYMBOL, bars, stored
 from warehouse.store import Warehouse
@@ -207,6 +209,42 @@ def test_pictures_are_small_pngs_inside_markdown(series: list[Series], walks: li
         assert head.startswith("![")
         assert len(picture) < MAX_BYTES + 200
         assert base64.b64decode(data.removesuffix(")")).startswith(b"\x89PNG")
+
+
+def test_regimes_that_change_all_the_time_still_make_a_picture_that_can_be_read() -> None:
+    chance = np.random.default_rng(1)
+    price = np.exp(np.cumsum(chance.normal(0, 2e-3, 4_000)))
+    picture = regime_picture(SYMBOL, np.arange(4_000) * STEP, price, chance.dirichlet([0.3, 0.3, 0.3], 4_000))
+    assert len(picture) < MAX_BYTES + 200
+    content = base64.b64decode(picture.partition("base64,")[2].removesuffix(")"))
+    assert int.from_bytes(content[16:20], "big") >= 680, "letters of seven points take so many dots"
+
+
+def test_axes_say_what_they_show_and_a_short_alarm_is_seen(
+    series: list[Series], walks: list[WalkOutcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(plots, "_markdown", lambda _, axes, *__: drawn.append(list(axes)))
+    report = walks[0].report
+    assert report is not None
+    curve = symbol_curve(series[0], report)
+    names = ("calm", "wild")
+    plots.regime_picture(SYMBOL, curve.open_ms, np.ones(len(curve.open_ms)), report.posteriors, names=names)
+    plots.equity_picture("all", curve)
+    sums = np.zeros(5_000)
+    sums[3_333] = 30.0
+    opens = curve.open_ms[0] + np.arange(5_000) * STEP
+    since = DriftSince(open_ms=opens, sums=sums, threshold=20.0, since_ms=None, calibration_error=0.0)
+    plots.drift_picture({SYMBOL: since})
+    plots.parity_picture({"fee": 1.0})
+    plots.league_picture([])
+    assert all(axes[-1].get_xlabel() for axes in drawn)
+    assert all(each.get_ylabel() for axes in drawn[:3] for each in axes)
+    assert [text.get_text() for text in drawn[0][0].get_legend().get_texts()] == list(names)
+    assert drawn[2][0].lines[0].get_ydata().max() == 1.5
+    assert "2026" in drawn[1][0].xaxis.get_major_formatter().format_ticks(drawn[1][0].get_xticks())[0] + str(
+        drawn[1][0].xaxis.get_major_formatter().get_offset()
+    )
 
 
 def test_pictures_of_many_symbols_are_smaller(series: list[Series], walks: list[WalkOutcome]) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from assets.bandit import bandit, policy_improvement
 from assets.decision_tables import SITUATION_HITS
+from assets.drift import NothingToWatch, drift
 from assets.feature_table import build
 from assets.learning import learning
 from assets.plots import calibration_picture
@@ -29,6 +30,7 @@ from assets.training import training
 from governance.registry import ModelRegistry
 from orchestration.environment import load
 from orchestration.resources import LocalCompute, SystemClock
+from strategies.features import WARM_UP
 from tests.unit.assets.bars import DAY, START, STEP, SYMBOL, bars, stored
 from tests.unit.assets.pages import page_of, picture, rows
 from tests.unit.assets.registered import registered
@@ -102,9 +104,16 @@ def shown(asset: dg.AssetsDefinition, store: Warehouse, **changes: Any) -> Mappi
         **changes,
     }
     wanted = {name: resources[name] for name in asset.required_resource_keys if name in resources}
-    result = dg.materialize([asset], resources=wanted)
+    return shown_and_checked(asset, wanted)[0]
+
+
+def shown_and_checked(
+    asset: dg.AssetsDefinition, resources: dict[str, Any]
+) -> tuple[Mapping[str, dg.MetadataValue[Any]], list[dg.AssetCheckEvaluation]]:
+    """Materialise one asset and return its page and what its own checks say."""
+    result = dg.materialize([asset], resources=resources)
     assert result.success
-    return page_of(result, asset.key.to_user_string())
+    return page_of(result, asset.key.to_user_string()), list(result.get_asset_check_evaluations())
 
 
 @pytest.fixture(scope="module")
@@ -202,14 +211,44 @@ def test_learning_on_shows_how_far_it_moved_of_what_it_may(model: tuple[Warehous
     assert 0 < row["mean_shift"] <= 0.5
 
 
+def test_drift_is_shown_and_a_market_that_the_model_never_saw_fails_the_check(
+    model: tuple[Warehouse, Any, str], tmp_path: Path
+) -> None:
+    _, registry, version = model
+    registry.promote(version, at_ms=1, by="test", reason="test")
+    resources = {"settings": CONFIGURATION.research, "registry": registry}
+    for wider, passed in ((1.0, True), (8.0, False)):
+        store = stored(Warehouse(tmp_path / str(wider)), bars(1440))
+        known, _ = build(store, [DAY], market="spot", interval="1m", step_ms=STEP)
+        late = known.tail(300).with_columns(
+            pl.col("open_at") + pl.duration(milliseconds=300 * STEP), pl.col("log_return") * wider
+        )
+        late = late.with_columns(pl.col("open_at").dt.strftime("%Y-%m-%d").alias("day"))
+        store.writer(FEATURE_ROWS).upsert(pl.concat([known, late]))
+        page, (check,) = shown_and_checked(drift, {**resources, "warehouse": store})
+        assert picture(page, "sums")
+        (row,) = rows(page, "drift")
+        assert (row["symbol"], row["new_bars"], row["drifting_since"] == "") == (SYMBOL, 300, passed)
+        assert (check.check_name, check.passed) == ("no_drift", passed)
+    empty = shown(drift, Warehouse(tmp_path / "empty"), registry=registry)
+    assert str(rows(empty, "drift")[0]["reason"]).startswith("NO_BARS")
+    with pytest.raises(NothingToWatch):
+        shown(drift, store, registry=ModelRegistry(tmp_path / "none"))
+
+
 def test_training_shows_what_confidence_is_worth(tmp_path: Path) -> None:
 
-    store = active(stored(Warehouse(tmp_path / "w"), bars(1440)), SYMBOL)
+    store = active(stored(Warehouse(tmp_path / "w"), bars(1440, without=frozenset({700}))), SYMBOL)
     features, _ = build(store, [DAY], market="spot", interval="1m", step_ms=STEP)
     store.writer(FEATURE_ROWS).upsert(features)
     short = CONFIGURATION.research.training.model_copy(update={"min_bars": 1000})
     settings = replace(CONFIGURATION.research, training=short)
-    page = shown(training, store, registry=ModelRegistry(tmp_path / "r"), settings=settings)
+    registry = ModelRegistry(tmp_path / "r")
+    page = shown(training, store, registry=registry, settings=settings)
+    card = registry.newest()
+    assert card is not None
+    assert card.bars_dropped == {SYMBOL: {"gaps": 1, "bars_without_row": WARM_UP}}
+    assert rows(page, "bars dropped") == [{"symbol": SYMBOL, "gaps": 1, "bars_without_row": WARM_UP}]
     assert {row["symbol"] for row in rows(page, "regimes")} == {SYMBOL}
     (row, *_) = rows(page, "calibration")
     assert row["symbol"] == SYMBOL

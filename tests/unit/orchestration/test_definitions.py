@@ -53,11 +53,12 @@ def test_the_definitions_load_and_hold_every_asset_and_check(tmp_path: Path) -> 
     dg.Definitions.validate_loadable(defs)
     keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     trading = {"fills", "reconciliation", "allocation", "advice", "parity"}
-    assert keys == {*RESEARCH, *DECISIONS, *trading, "learning", "league"}
+    assert keys == {*RESEARCH, *DECISIONS, *trading, "learning", "league", "drift"}
     repository = defs.get_repository_def()
     checks = {key.to_user_string() for key in repository.asset_graph.asset_check_keys}
     assert checks == {
         "bars:bars_are_sound",
+        "drift:no_drift",
         "features:features_are_sound",
         "fills:fills_are_sound",
         "league:league_is_reproducible",
@@ -142,7 +143,18 @@ def test_a_wrong_variable_keeps_the_definitions_from_loading_and_names_itself() 
 # --- schedules -----------------------------------------------------------------------------------------------------
 
 
-NAMES = ("universe", "backfill", "training", "allocation", "reconcile", "league", "parity", "advice", "retention")
+NAMES = (
+    "universe",
+    "backfill",
+    "training",
+    "allocation",
+    "reconcile",
+    "league",
+    "drift",
+    "parity",
+    "advice",
+    "retention",
+)
 
 
 def tick(defs: dg.Definitions, name: str, at: datetime) -> dg.RunRequest:

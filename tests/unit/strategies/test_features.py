@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies.contracts import Bar
-from strategies.features import FEATURES, WARM_UP, FeatureStream, compute
+from strategies.features import FEATURES, WARM_UP, FeatureStream, KnownFeatures, compute
 from strategies.regimes.bar_table import PRICES, check_bars
 from strategies.research.lookahead import find_leaks
 from tests.unit.strategies.series import BAR_MS, regime_series
@@ -50,6 +50,28 @@ def test_after_a_gap_and_after_a_split_the_stream_begins_anew_as_the_batch_does(
         assert (row is None) == (not np.isfinite(expected).all())
         if row is not None:
             np.testing.assert_array_equal(row, expected)
+
+
+@pytest.mark.parametrize("closing", [0, 1])
+def test_rows_that_are_known_at_once_are_those_of_the_stream(closing: int) -> None:
+    series = regime_series(400, 6)
+    kept = np.delete(np.arange(400), [*range(100, 103), 250])
+    factor = np.where(np.arange(400) >= 200, 0.1, 1.0)[kept]
+    opens, closes = series.open_at_ms[kept], series.open_at_ms[kept] + BAR_MS - closing
+    prices = [getattr(series, name)[kept] * factor for name in PRICES]
+    known = KnownFeatures(opens, closes, (prices[0], prices[1], prices[2], prices[3], series.volume[kept]))
+    stream, answered = FeatureStream(), 0
+    for at, (open_ms, close_ms) in enumerate(zip(opens.tolist(), closes.tolist(), strict=True)):
+        values = dict(zip(PRICES, (float(column[at]) for column in prices), strict=True))
+        bar = Bar(symbol="X", open_at_ms=open_ms, close_at_ms=close_ms, **values, volume=float(series.volume[kept][at]))
+        live, row = stream.push(bar), known.push(bar)
+        assert (live is None) == (row is None)
+        if live is not None:
+            answered += 1
+            np.testing.assert_array_equal(row, live)
+    assert answered == 100 - 29 + (200 - 103) - 29 + (250 - 200) - 29 + (400 - 251) - 29
+    with pytest.raises(ValueError, match="not the next"):
+        known.push(bar)
 
 
 def test_rows_are_complete_exactly_after_warm_up() -> None:

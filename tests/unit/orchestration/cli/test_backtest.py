@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from orchestration.cli.app import main
+from strategies.times import told
 
 START, HOUR = 1_700_000_400_000, 3_600_000
 FIGURES = (
@@ -264,8 +265,8 @@ def test_odd_but_tradable_bars_are_named_and_nothing_is_filled_in(nhmm: Any) -> 
     for name in (
         "GAPS: BTCUSDT lacks 10",
         "ZERO_VOLUME: BTCUSDT has 1",
-        "ENDED_EARLY: ETHUSDT",
-        "LISTED_LATE: ETHUSDT",
+        "ENDED_EARLY: ETHUSDT ends 2.08 days before the others",
+        "LISTED_LATE: ETHUSDT begins 6.25 days after the others",
     ):
         assert any(name in note for note in notes)
     assert any("CONSTANT_PRICE: USDCUSDT" in note for note in notes)
@@ -279,7 +280,7 @@ def test_a_split_is_named_where_it_stands(nhmm: Any) -> None:
     split = whole.with_columns(pl.when(after).then(pl.col(name) / 10).otherwise(name).alias(name) for name in prices)
     code, out, _ = nhmm(split, "--json")
     assert code == 0
-    assert f"note: SPLIT: BTCUSDT jumps at {START + 200 * HOUR} ms" in out
+    assert f"note: SPLIT: BTCUSDT jumps at {told(START + 200 * HOUR)} as" in out
     assert "SPLIT" not in nhmm(whole, "--json")[1]
 
 

@@ -72,7 +72,7 @@ def said(model: Path, file: Path, home: Path) -> dict[str, Any]:
 def test_the_pictures_of_the_page_are_sharp(home: Path) -> None:
     text = (home / "page.html").read_text(encoding="utf-8")
     pictures = [base64.b64decode(data) for data in re.findall(r"base64,([A-Za-z0-9+/=]+)", text)]
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     widths = [int.from_bytes(picture[16:20], "big") for picture in pictures]
     assert min(widths) >= 1_000, "drawn for a screen, and not for a row of an event database"
 
@@ -82,6 +82,8 @@ def test_it_is_judged_on_folds_of_its_training_and_on_what_came_after(said: dict
     assert found["leaks"] == []
     assert found["walk_forward"]["folds"] == 3
     assert found["after_training"]["bars"] == BARS - TRAINED
+    # Half of what has rows is judged, but for the embargo at the beginning of each of the three folds.
+    assert found["walk_forward"]["bars"] == TRAINED - TRAINED // 2 - 3 * 20
     for way in ("walk_forward", "after_training"):
         assert found[way]["sharpe_se"] > 0
         assert found[way]["likelihood_gain"] > 0.1
@@ -89,9 +91,31 @@ def test_it_is_judged_on_folds_of_its_training_and_on_what_came_after(said: dict
     assert found["after_training"]["total_return"] > found["after_training"]["hold_return"]
 
 
+def test_it_says_how_late_the_model_is_and_whether_later_bars_drift_away(
+    said: dict[str, Any], model: Path, file: Path, tmp_path: Path
+) -> None:
+    found = said["symbols"][SYMBOL]
+    assert 0 <= found["lag"]["missed_frac"] < 0.5
+    assert found["lag"]["bars"] < found["after_training"]["dwell_bars"]
+    drift = found["after_training"]["drift"]
+    assert (drift["since"], drift["highest"] < drift["threshold"]) == (None, True)
+    assert drift["calibration_error"] < 0.1
+    # From bar 2,800 on everything moves eight times as far: a market that the model never saw.
+    rows = pl.read_parquet(file)
+    first = rows.row(2_800, named=True)
+    wild = pl.col("ts") >= first["ts"]
+    moved = [((pl.col(name) / first["open"]) ** 8 * first["open"]).alias(name) for name in PRICES]
+    pl.concat([rows.filter(~wild), rows.filter(wild).with_columns(moved)]).write_parquet(tmp_path / "wild.parquet")
+    result = evaluate(model, tmp_path / "wild.parquet", "--folds", "1", "--report", str(tmp_path / "page.html"))
+    later = json.loads(result.stdout.strip().splitlines()[-1])["symbols"][SYMBOL]["after_training"]["drift"]
+    assert first["ts"] <= later["since"] < first["ts"] + 120 * 60_000
+    assert "drift since 20" in result.stderr
+    assert "drift since 20" in (tmp_path / "page.html").read_text()
+
+
 def test_the_page_holds_a_picture_of_regimes_and_of_equity_for_both_ways(said: dict[str, Any], home: Path) -> None:
     page = (home / "page.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert "walk forward" in page
     assert "after training" in page
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.tables import EVALUATIONS
 from orchestration.cli.layout import Home, Refused
 from orchestration.cli.simulated import KEPT_MARKETS, fresh_market, refuse_simulated
 
@@ -63,6 +64,31 @@ def test_what_another_venue_left_is_not_moved(home: Home, belonging: str) -> Non
     with pytest.raises(Refused, match="--home DIR"):
         fresh_market(home)
     assert precious.exists()
+
+
+def test_candidates_of_files_that_no_market_has_met_stay(home: Home) -> None:
+    card = home.registry / "versions" / "rm-1" / "card.json"
+    figures = home.warehouse / EVALUATIONS.name / "manifest.json"
+    for path in (card, figures):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    fresh_market(home)
+    assert card.exists() and figures.exists()
+    assert archived(home) == []
+    trade(home)
+    fresh_market(home)
+    assert not card.exists(), "they are the market's by now"
+    assert (archived(home)[0] / card.relative_to(home.path)).exists()
+
+
+@pytest.mark.parametrize("belonging", ["registry/champion.json", "warehouse/bars/manifest.json"])
+def test_a_champion_or_bars_beside_them_are_of_a_market(home: Home, belonging: str) -> None:
+    for path in (home.registry / "versions" / "rm-1", home.warehouse / EVALUATIONS.name):
+        path.mkdir(parents=True)
+    (home.path / belonging).parent.mkdir(exist_ok=True)
+    (home.path / belonging).touch()
+    with pytest.raises(Refused, match="--home DIR"):
+        fresh_market(home)
 
 
 def test_tokens_of_an_engine_that_never_traded_are_in_nobodys_way(home: Home) -> None:

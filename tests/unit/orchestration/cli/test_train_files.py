@@ -18,6 +18,7 @@ from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
 from strategies.regimes.agreement import adjusted_rand
 from strategies.regimes.bar_table import PRICES
+from strategies.times import told
 from tests.unit.strategies.series import BAR_MS, regime_series
 
 BARS = 1_600
@@ -158,6 +159,25 @@ def test_too_few_bars_are_refused_by_name_and_nothing_is_written(bars: int, code
     assert not (tmp_path / "out").exists()
 
 
+def test_a_symbol_that_lists_late_or_dies_is_named_and_so_is_what_left_too_few(tmp_path: Path) -> None:
+    whole, first = frame(), pl.col("ts").min()
+    late = whole.filter(pl.col("ts") >= first + 300 * BAR_MS).with_columns(symbol=pl.lit("LATEUSDT"))
+    dead = whole.filter(pl.col("ts") < first + (BARS - 200) * BAR_MS).with_columns(symbol=pl.lit("DEADUSDT"))
+    third = pl.int_range(pl.len()) % 3 == 0
+    holes = whole.with_columns(
+        pl.lit("HOLEUSDT").alias("symbol"), pl.when(third).then(float("nan")).otherwise("close").alias("close")
+    )
+    pl.concat([whole, late, dead, holes]).write_parquet(tmp_path / "bars.parquet")
+    result = train(tmp_path / "bars.parquet", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    card = read_model_folder(tmp_path / "out")[1]
+    assert set(card.bars_dropped[SYMBOL]) == {"warm_up"}
+    assert card.bars_dropped["LATEUSDT"]["listed_late"] == 300
+    assert card.bars_dropped["DEADUSDT"]["ended_early"] == 200
+    assert f"{(BARS + 2) // 3} not_finite" in card.dropped["HOLEUSDT"]
+    assert "longer span" in card.dropped["HOLEUSDT"]
+
+
 def test_a_model_is_never_written_over_another(model: Path, file: Path) -> None:
     before = (model / "model.json").read_bytes()
     result = train(file, model, "--symbol", SYMBOL)
@@ -261,8 +281,8 @@ def test_a_backtest_says_on_how_many_bars_of_its_training_it_trades(model: Path,
     whole = notes("--strategy", "hmm_regime")
     learned = BARS - read_model_folder(model)[1].bars_dropped[SYMBOL]["warm_up"]
     assert f"IN_SAMPLE: the model of {SYMBOL} learned from {learned} of these {BARS + 300} bars" in whole
-    assert f"unseen ones begin at {end} ms" in whole
-    assert "IN_SAMPLE" not in notes("--strategy", "hmm_regime", "--from", str(end))
+    assert f"unseen ones begin at {told(end)} (--from)" in whole
+    assert "IN_SAMPLE" not in notes("--strategy", "hmm_regime", "--from", told(end))
     assert "IN_SAMPLE" not in notes("--strategy", "ma_cross")
     first = pl.col("ts").min()
     longer.with_columns(first + (pl.col("ts") - first) * 60).write_parquet(tmp_path / "bars.parquet")

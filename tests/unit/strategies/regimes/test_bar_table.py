@@ -100,6 +100,16 @@ def test_a_split_starts_the_windows_anew_and_is_counted() -> None:
     assert np.nanmax(np.abs(returns)) < 0.1
 
 
+def test_a_feed_that_froze_while_it_said_to_trade_is_counted() -> None:
+    columns = _columns()
+    assert _checked(columns)[1]["unmoved"] == 0
+    for name in PRICES:
+        columns[name][200:260] = columns["close"][199]
+        columns[name][300] = columns["close"][298]
+    _, counts = _checked(columns)
+    assert counts["unmoved"] == 60, "a bar without a range at another price moved"
+
+
 def test_a_symbol_that_died_ends_where_it_last_traded() -> None:
     columns = _columns()
     for name in PRICES:

@@ -116,6 +116,18 @@ def test_the_drift_alarm_rings_after_a_change_and_not_before() -> None:
     assert 500 <= rung < 650
 
 
+def test_what_training_itself_went_through_is_no_drift() -> None:
+    model = gaussian_model(3, separation=3.0)
+    # A training that is calm and wild by turns, as markets are: the model knows one of the two.
+    parts = [draw(replace(model, covars=model.covars * wide), 400, seed)[0] for seed, wide in enumerate((1.0, 4.0) * 4)]
+    train = np.vstack(parts)
+    alarm = DriftAlarm.of_training(model, train)
+    assert alarm.sums(one_step_log_likelihood(model, train)).max() > 2 * DriftAlarm(mean=0.0, spread=1.0).threshold
+    assert alarm.first_alarm(one_step_log_likelihood(model, train)) is None
+    wilder, _ = draw(replace(model, covars=model.covars * 16.0), 400, 110)
+    assert alarm.first_alarm(one_step_log_likelihood(model, np.vstack([train, wilder]))) is not None
+
+
 def test_a_chain_that_never_changes_has_no_lag_and_misses_nothing() -> None:
     found = lag(gaussian_model(2, stay=1.0 - 1e-12), paths=2, bars=200)
     assert np.isnan(found.bars)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,20 @@ def test_a_purge_longer_than_the_first_training_is_refused_and_never_trains_on_t
         list(folds(1_000, WalkForwardOptions(folds=1, train_share=0.05, purge=60)))
     (fold,) = folds(1_000, WalkForwardOptions(folds=1, train_share=0.1, purge=60))
     assert (fold.train_from, fold.train_to, fold.test_from) == (0, 40, 100)
+
+
+def test_the_first_bars_of_every_fold_are_under_embargo() -> None:
+    plan = list(folds(2_000, WalkForwardOptions(folds=4, purge=50, embargo=30)))
+    assert all(fold.test_from - fold.train_to == 80 for fold in plan)
+    assert [later.test_from - fold.test_to for fold, later in pairwise(plan)] == [30] * 3
+    with pytest.raises(FitRefused, match="too few"):
+        list(folds(2_000, WalkForwardOptions(folds=4, purge=50, embargo=200)))
+    series = regime_series(2_400, 4)
+    rows = compute(series.open, series.high, series.low, series.close, series.volume)
+    options = WalkForwardOptions(folds=2, purge=60, embargo=30)
+    report = walk_forward(rows, series.open_at_ms, BAR_MS, FIT, PolicyOptions(), options)
+    judged = set(report.index.tolist())
+    assert judged == {*range(1_230, 1_800), *range(1_830, 2_400)}
 
 
 def test_costs_are_paid_and_only_out_of_sample_bars_are_judged() -> None:
