@@ -367,6 +367,28 @@ async def test_flatten_closes_everything_while_halted_and_once_per_key() -> None
     assert core.state.portfolio.identity_error == 0
 
 
+async def test_flatten_closes_what_an_order_in_doubt_holds_back() -> None:
+    core = make_core()
+    await submit(core, market_order("0.002"), mark_of())
+    fake(core).scripts.append(Script(act=False, say=unknown()))
+    doubtful = await submit(core, limit_order("51000", "0.002", side=OrderSide.SELL), mark_of())
+    assert status_of(core, doubtful.order.client_order_id) is OrderStatus.IN_DOUBT
+    result = await flatten(core, idem=mark_of(), principal="me")
+    assert [found.status for found in result.orders] == [SubmitStatus.CREATED]
+    assert result.left == {}
+    assert core.state.portfolio.holding("BINANCE", Market.SPOT, "BTC") == 0
+    # What may still be at the venue goes on counting.
+    assert core.state.exposure.reserved["BINANCE|spot|BTC"] == D("0.002")
+
+
+async def test_flatten_names_what_it_could_not_close_and_why() -> None:
+    core = make_core()
+    await submit(core, market_order("0.002"), mark_of())
+    fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_INSUFFICIENT_FUNDS", reason="not enough")))
+    result = await flatten(core, idem=mark_of(), principal="me")
+    assert result.left == {"BTCUSDT.BINANCE": "VENUE_INSUFFICIENT_FUNDS"}
+
+
 async def test_a_report_that_contradicts_an_order_puts_it_aside() -> None:
     core = make_core()
     cid = await resting(core)
