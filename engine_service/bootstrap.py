@@ -39,11 +39,10 @@ from engine_service.runtime.supervisor import Job, Supervisor
 from engine_service.settings import EngineSettings
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.journal import SqliteJournal
-from engine_service.storage.keys import load_key
 from engine_service.storage.known_keys import KnownKeys
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease
-from engine_service.storage.opening import Opened, examine, open_journal
+from engine_service.storage.opening import Opened, examine, instance_key, open_journal
 from engine_service.storage.restore import restore
 from engine_service.storage.schema import has_wal_race
 from engine_service.venues.factory import PaperOptions, VenueOptions, make_venue
@@ -113,7 +112,7 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
     known_keys = KnownKeys(journal.answer)
     core = EngineCore(
         account=ACCOUNT,
-        instance_key=load_key(files.instance_key),
+        instance_key=instance_key(files, journal.last_seq),
         clock=clock,
         state=restored.state,
         journal=journal,
