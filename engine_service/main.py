@@ -145,6 +145,9 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     except EngineError as error:
         _say(str(error))
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
+    except OSError as error:
+        _say(f"{error.strerror or error}: {error.filename or settings.home}")
+        return EXIT_FAILED
     server = server_of(create_app(engine, tokens, VERSION))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

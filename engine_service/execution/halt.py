@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, EngineError, InvalidRequest
+from engine_service.domain.errors import Conflict, EngineError, InvalidRequest, Unavailable
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import asset_symbol
 from engine_service.domain.money import exactly
@@ -27,9 +28,13 @@ NOTHING_CLOSED: Final = frozenset({SubmitStatus.DENIED, SubmitStatus.REJECTED, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaltResult:
-    """``already`` tells that trading was halted before; cancels are reported as far as the venue answered."""
+    """``already`` tells that trading was halted before; cancels are reported as far as the venue answered.
+
+    ``kept``: the halt is on the disk. Where the journal failed nothing leaves either, but a restart would not know of it.
+    """
 
     already: bool
+    kept: bool
     canceled: tuple[CancelResult, ...] = ()
 
 
@@ -53,11 +58,14 @@ async def halt(core: EngineCore, *, reason: str, principal: str, cancel_orders: 
         durable = core.record(
             e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason or "halted by a person", principal=principal)
         )
-        await durable
+        with suppress(Unavailable):
+            # The halt may be the very write that finds the disk full: what works is cancelled all the same.
+            await durable
+    kept = not core.journal.failed
     if not cancel_orders:
-        return HaltResult(already=already)
+        return HaltResult(already=already, kept=kept)
     canceled = await cancel_all(core, principal=principal, reason="trading was halted", keep_reduce_only=True)
-    return HaltResult(already=already, canceled=tuple(canceled))
+    return HaltResult(already=already, kept=kept, canceled=tuple(canceled))
 
 
 async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
