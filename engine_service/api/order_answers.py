@@ -63,7 +63,8 @@ def answered(request: Request, result: SubmitResult, mark: IdempotencyMark, more
             doubtful: DoubtfulOrder = {**_body(result, mark), "status": "IN_DOUBT", "poll": location}
             return json_response({**doubtful, **more} if more else doubtful, 202, headers)
         case SubmitStatus.DENIED:
-            error: EngineError = Refused(result.code, result.reason, numbers=result.numbers, retry_after_s=_wait_s(result))
+            wait_s = _wait_s(result)
+            error: EngineError = Refused(result.code, result.reason, numbers=result.numbers, retry_after_s=wait_s)
         case SubmitStatus.REJECTED:
             code = result.code if result.code in CODES else "VENUE_REJECTED"
             error = VenueRefused(code, result.reason)

@@ -21,7 +21,6 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import IdempotencyContext, submit
 from engine_service.risk.breakers import TokenBucket
 
-
 #: Closing orders of which certainly nothing reached the market.
 NOTHING_CLOSED: Final = frozenset({SubmitStatus.DENIED, SubmitStatus.REJECTED, SubmitStatus.NOT_PLACED})
 
@@ -30,7 +29,7 @@ NOTHING_CLOSED: Final = frozenset({SubmitStatus.DENIED, SubmitStatus.REJECTED, S
 class HaltResult:
     """``already`` tells that trading was halted before; cancels are reported as far as the venue answered.
 
-    ``kept``: the halt is on the disk. Where the journal failed nothing leaves either, but a restart would not know of it.
+    ``kept``: the halt is on the disk. Where the journal failed nothing leaves either, but a restart would not know it.
     """
 
     already: bool

@@ -142,7 +142,6 @@ class EquityBreaker:
         opened = self.opened_at_s
         return opened is not None and now_s - opened < float(policy.equity_breaker_open_s)
 
-
     def opens_in_s(self, now_s: float, policy: RiskPolicy) -> float:
         """Return the seconds until new risk is taken again."""
         opened = self.opened_at_s

@@ -169,8 +169,7 @@ def changed(policy: RiskPolicy, changes: Mapping[str, object]) -> RiskPolicy:
         InvalidRequest: a key is unknown or a value out of range; the policy in force stays.
     """
     parsed, errors = _parse_fields(changes)
-    known = {error.field for error in errors}
-    errors += [FieldError(key, "RAIL_RANGE") for key in parsed if key not in known and _badly_written(key, changes[key])]
+    errors += [FieldError(key, "RAIL_RANGE") for key in parsed if _badly_written(key, changes[key])]
     _raise_if(errors)
     return replace(policy, version=policy.version + 1, **parsed)
 

@@ -24,7 +24,9 @@ def disagreements(reader: SqliteReader, state: EngineState) -> list[str]:
 def _orders(reader: SqliteReader, state: EngineState) -> str:
     for client_order_id, order in state.image.orders.items():
         columns = reader.order_columns(client_order_id)
-        if reader.order(client_order_id) != order or not _same(columns, order_row(columns[1], order, _encoded(columns))):
+        if reader.order(client_order_id) != order or not _same(
+            columns, order_row(columns[1], order, _encoded(columns))
+        ):
             return f"the table of orders has another {client_order_id}"
     return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -28,9 +29,12 @@ class Countdowns:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
         self.fails: set[str] = set()
+        self.called_off = asyncio.Event()
 
     async def set_dead_man(self, symbol: str, after_ms: int) -> ReadFailed | None:
         self.asked.append((symbol, after_ms))
+        if not after_ms:
+            self.called_off.set()
         await asyncio.sleep(0)
         return ReadFailed(reason="no") if symbol in self.fails else None
 
@@ -42,7 +46,12 @@ def futures_core() -> EngineCore:
 def watched(core: EngineCore) -> tuple[DeadManSwitch, Countdowns]:
     venue = Countdowns()
     switch = DeadManSwitch(core, cast(DeadManVenue, venue), 6.0)
-    core.journal.on_commit(lambda rows: [switch.on_event(row) for row in cast(list[Recorded], rows)])
+
+    def tell(rows: Sequence[Recorded]) -> None:
+        for row in rows:
+            switch.on_event(row)
+
+    core.journal.on_commit(tell)
     return switch, venue
 
 
@@ -77,8 +86,7 @@ async def test_an_order_that_comes_while_a_countdown_is_called_off_is_covered_ag
     await flatten(core, idem=mark_of(), principal="me")
     calling_off = asyncio.create_task(switch.refresh())
     async with asyncio.timeout(5):
-        while (BTC, 0) not in venue.asked:
-            await asyncio.sleep(0)
+        await venue.called_off.wait()
     await submit(core, limit_order("49000", "0.003", market=Market.FUTURES), mark_of())
     await calling_off
     assert await wanted_at_once(switch)

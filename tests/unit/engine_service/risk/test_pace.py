@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import math
+from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
@@ -85,8 +84,12 @@ async def test_an_open_breaker_says_when_to_ask_again() -> None:
     ctx, pace = context(core_with({"breaker_open_s": "30", "equity_breaker_open_s": "300"})), Pace()
     pace.venue(ctx.venue).opened_at_s = pace.equity.opened_at_s = 100.0
     late = at(ctx, 110.5)
-    assert said(permissions.venue_breaker(late, pace)) == says("open", "50 % of a minute's calls", retry_after_ms="19500")
-    assert said(permissions.equity_breaker(late, pace)) == says("open", "10 % within the window", retry_after_ms="289500")
+    assert said(permissions.venue_breaker(late, pace)) == says(
+        "open", "50 % of a minute's calls", retry_after_ms="19500"
+    )
+    assert said(permissions.equity_breaker(late, pace)) == says(
+        "open", "10 % within the window", retry_after_ms="289500"
+    )
 
 
 async def test_reducing_orders_use_up_no_rate_and_are_no_repeats() -> None:
@@ -106,7 +109,9 @@ async def test_an_equal_order_is_a_repeat_until_its_window_has_passed() -> None:
     assert said(permissions.duplicate_order(at(ctx, 10.499), pace)) == says("499", "500", "500", retry_after_ms="1")
     assert permissions.duplicate_order(at(ctx, 10.5), pace) is None
     assert permissions.duplicate_order(at(ctx, 10.1, duplicate_window_ms="0"), pace) is None
-    assert said(permissions.duplicate_order(at(ctx, 10.0, duplicate_window_ms="1"), pace)) == says("0", "1", "1", retry_after_ms="1")
+    assert said(permissions.duplicate_order(at(ctx, 10.0, duplicate_window_ms="1"), pace)) == says(
+        "0", "1", "1", retry_after_ms="1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tests.unit.engine_service.risk.contexts import (
     hold,
     numbers,
     says,
+    with_book,
 )
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +72,7 @@ async def test_what_a_short_sale_is_told_to_sell_instead_is_free_to_be_sold() ->
 @pytest.mark.parametrize("asked", ["40000", "60000"])
 async def test_the_price_that_the_band_names_passes_the_band(asked: str) -> None:
     core = core_with({"price_band_bps": "333"})
-    ctx = context(core, limit_order(asked), mark=replace(context(core).mark, bid=D("50000.03"), ask=D("50000.08")))
+    ctx = with_book(context(core, limit_order(asked)), "50000.03", "50000.08")
     told = numbers(checks.price_band, ctx)["acceptable"]
     assert numbers(checks.price_band, replace(ctx, limit_price=D(told))) == {}
     further = D(told) + (D("0.01") if asked == "60000" else D("-0.01"))
