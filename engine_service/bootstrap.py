@@ -39,13 +39,13 @@ from engine_service.runtime.supervisor import Job, Supervisor
 from engine_service.settings import EngineSettings
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.journal import SqliteJournal
-from engine_service.storage.keys import load_key
 from engine_service.storage.known_keys import KnownKeys
 from engine_service.storage.layout import EngineFiles
 from engine_service.storage.lease import Lease
-from engine_service.storage.opening import Opened, examine, open_journal
+from engine_service.storage.opening import Opened, examine, instance_key, open_journal
 from engine_service.storage.restore import restore
 from engine_service.storage.schema import has_wal_race
+from engine_service.venues.binance.sign import signer_for
 from engine_service.venues.factory import PaperOptions, VenueOptions, make_venue
 from engine_service.venues.paper.venue import PaperState, PaperVenue
 from engine_service.venues.port import SubmitOutcome, Venue
@@ -78,7 +78,7 @@ def check_configuration(config_dir: Path) -> None:
 
 
 def check_home(settings: EngineSettings) -> None:
-    """Look at the data folder as a start would, and change nothing.
+    """Look at the data folder and at the venue's keys as a start would, and change nothing.
 
     Raises:
         ConfigurationError, EngineError: what a start would be refused for.
@@ -86,6 +86,8 @@ def check_home(settings: EngineSettings) -> None:
     files = EngineFiles(settings.home)
     if files.journal.exists() or files.key_state.exists():
         examine(files)
+    if settings.venue != "paper":
+        signer_for(settings.api_key.get_secret_value(), settings.api_secret.get_secret_value())
 
 
 async def build(settings: EngineSettings, config_dir: Path) -> Engine:
@@ -113,7 +115,7 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
     known_keys = KnownKeys(journal.answer)
     core = EngineCore(
         account=ACCOUNT,
-        instance_key=load_key(files.instance_key),
+        instance_key=instance_key(files, journal.last_seq),
         clock=clock,
         state=restored.state,
         journal=journal,

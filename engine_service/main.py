@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(error))
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
     except OSError as error:
-        _say(f"{error.strerror or error}: {error.filename or settings.port}")
+        _say(": ".join(str(part) for part in (error.strerror or error, error.filename) if part))
         return EXIT_FAILED
     _leave_no_core()
     # Every sum here is exact; where the thread's own context is, nothing has to enter it again and again.
@@ -145,6 +145,9 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
     except EngineError as error:
         _say(str(error))
         return EXIT_BY_CODE.get(error.code, EXIT_CONFIGURATION)
+    except OSError as error:
+        _say(f"{error.strerror or error}: {error.filename or settings.home}")
+        return EXIT_FAILED
     server = server_of(create_app(engine, tokens, VERSION))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -163,7 +166,8 @@ async def _serve(settings: EngineSettings, config_dir: Path, tokens: TokenBook, 
             starting.result()
             _calm_collector()
             _share_the_interpreter()
-            print(f"ready http://{settings.host}:{settings.port}", flush=True)
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            print(f"ready http://{host}:{settings.port}", flush=True)
             failed = loop.create_task(engine.failed.wait(), name="failed")
             await asyncio.wait({stopped, serving, failed}, return_when=asyncio.FIRST_COMPLETED)
             code = EXIT_FAILED if engine.failed.is_set() or (serving.done() and not stopped.done()) else 0

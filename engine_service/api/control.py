@@ -36,10 +36,12 @@ class CanceledOrder(TypedDict):
 
 
 class HaltAnswer(TypedDict):
-    """Trading is halted; `already` says that it was before."""
+    """Trading is halted; `already` says that it was before, `kept` that a restart will know of it: not with a dead
+    journal."""
 
     halted: bool
     already: bool
+    kept: bool
     canceled: list[CanceledOrder]
 
 
@@ -62,7 +64,8 @@ async def post_halt(request: Request) -> Response:
     """Stop all new risk now and cancel working orders. Stopping must be easy: any token may, and a broken body does."""
     engine = engine_of(request)
     result = await halt(engine.core, reason=_forgiving_reason(request), principal=principal_of(request).name)
-    body: HaltAnswer = {"halted": True, "already": result.already, "canceled": _canceled(result.canceled)}
+    canceled = _canceled(result.canceled)
+    body: HaltAnswer = {"halted": True, "already": result.already, "kept": result.kept, "canceled": canceled}
     return json_response(body)
 
 

@@ -83,7 +83,7 @@ class Fields:
         if len(value) > 256:
             raise wrong(name, "STRING_TOO_LONG", "A text may have 256 characters.")
         if pattern is not None and not pattern.fullmatch(value):
-            raise wrong(name, "STRING_INVALID", "The text has the wrong form.")
+            raise wrong(name, "STRING_INVALID", f"Allowed here: {pattern.pattern.strip('^$')}.")
         return value
 
     def take_flag(self, name: str, *, default: bool | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Literal, TypedDict, assert_never
 
 import orjson
@@ -62,7 +63,8 @@ def answered(request: Request, result: SubmitResult, mark: IdempotencyMark, more
             doubtful: DoubtfulOrder = {**_body(result, mark), "status": "IN_DOUBT", "poll": location}
             return json_response({**doubtful, **more} if more else doubtful, 202, headers)
         case SubmitStatus.DENIED:
-            error: EngineError = Refused(result.code, result.reason, numbers=result.numbers)
+            wait_s = _wait_s(result)
+            error: EngineError = Refused(result.code, result.reason, numbers=result.numbers, retry_after_s=wait_s)
         case SubmitStatus.REJECTED:
             code = result.code if result.code in CODES else "VENUE_REJECTED"
             error = VenueRefused(code, result.reason)
@@ -71,6 +73,12 @@ def answered(request: Request, result: SubmitResult, mark: IdempotencyMark, more
         case _:
             assert_never(result.status)
     return problem(error, request_id_of(request), instance=location, more=headers)
+
+
+def _wait_s(result: SubmitResult) -> int | None:
+    """Return the seconds after which such an order may pass, where a rail about pace or a breaker refused it."""
+    wait_ms = result.numbers.get("retry_after_ms")
+    return None if wait_ms is None else max(1, ceil(int(wait_ms) / 1000))
 
 
 def _body(result: SubmitResult, mark: IdempotencyMark) -> PlacedOrder:

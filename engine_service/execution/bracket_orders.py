@@ -91,14 +91,8 @@ def _judge(
     core: EngineCore, request: OrderRequest, cid: str, instead_of: Sequence[Order], *, reserves: bool = True
 ) -> tuple[Order, Approved] | RiskRefused:
     ctx = risk_context(core, request)
-    counted = [order for order in instead_of if order.is_open]
-    for order in counted:
-        core.state.exposure.release(order)
-    try:
+    with core.state.exposure.without(instead_of):
         verdict = core.gate.check(ctx)
-    finally:
-        for order in counted:
-            core.state.exposure.reserve(order)
     if isinstance(verdict, RiskRefused):
         return verdict
     held = verdict.reservation

@@ -230,7 +230,7 @@ class EngineCore:
         """
         venue = self.venues.get(name)
         if venue is None:
-            raise InvalidRequest("VENUE_UNKNOWN", "this engine has no such venue")
+            raise InvalidRequest("VENUE_UNKNOWN", f"This engine trades on {', '.join(sorted(self.venues))} alone.")
         return venue
 
     def venue_for(self, symbol: str) -> Venue:

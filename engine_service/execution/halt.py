@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, EngineError, InvalidRequest
+from engine_service.domain.errors import Conflict, EngineError, InvalidRequest, Unavailable
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import asset_symbol
 from engine_service.domain.money import exactly
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
-from engine_service.execution.answers import SubmitResult
+from engine_service.execution.answers import SubmitResult, SubmitStatus
 from engine_service.execution.cancel import CancelResult, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import IdempotencyContext, submit
 from engine_service.risk.breakers import TokenBucket
 
+#: Closing orders of which certainly nothing reached the market.
+NOTHING_CLOSED: Final = frozenset({SubmitStatus.DENIED, SubmitStatus.REJECTED, SubmitStatus.NOT_PLACED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaltResult:
-    """``already`` tells that trading was halted before; cancels are reported as far as the venue answered."""
+    """``already`` tells that trading was halted before; cancels are reported as far as the venue answered.
+
+    ``kept``: the halt is on the disk. Where the journal failed nothing leaves either, but a restart would not know it.
+    """
 
     already: bool
+    kept: bool
     canceled: tuple[CancelResult, ...] = ()
 
 
@@ -48,11 +57,14 @@ async def halt(core: EngineCore, *, reason: str, principal: str, cancel_orders: 
         durable = core.record(
             e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason or "halted by a person", principal=principal)
         )
-        await durable
+        with suppress(Unavailable):
+            # The halt may be the very write that finds the disk full: what works is cancelled all the same.
+            await durable
+    kept = not core.journal.failed
     if not cancel_orders:
-        return HaltResult(already=already)
+        return HaltResult(already=already, kept=kept)
     canceled = await cancel_all(core, principal=principal, reason="trading was halted", keep_reduce_only=True)
-    return HaltResult(already=already, canceled=tuple(canceled))
+    return HaltResult(already=already, kept=kept, canceled=tuple(canceled))
 
 
 async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
@@ -92,7 +104,8 @@ async def flatten(core: EngineCore, *, idem: IdempotencyContext, principal: str,
     """Cancel what works, then close positions by reduce-only market orders. Works while halted.
 
     ``symbol`` limits it to one instrument. Each closing order has a key of its own derived from ``idem``, so that
-    asking twice closes once.
+    asking twice closes once. What still hangs after the cancels (in doubt, put aside) does not stand in the way of a
+    close: on spot the venue has the asset once, and on futures a close only reduces.
     """
     canceled = await cancel_all(core, principal=principal, reason="flatten", symbol=symbol)
     orders: list[SubmitResult] = []
@@ -117,10 +130,15 @@ async def flatten(core: EngineCore, *, idem: IdempotencyContext, principal: str,
             fingerprint=idem.fingerprint,
             principal=principal,
         )
+        hanging = [order for order in core.state.orders_of_line(target, market) if order.side is request.side]
         try:
-            orders.append(await submit(core, request, key))
+            closing = await submit(core, request, key, instead_of=hanging)
         except EngineError as error:
             left[target] = error.code
+            continue
+        orders.append(closing)
+        if closing.status in NOTHING_CLOSED:
+            left[target] = closing.code or closing.status.value.upper()
     return FlattenResult(canceled=tuple(canceled), orders=tuple(orders), left=left)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future, Task
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine_service.domain import events as e
@@ -33,11 +33,17 @@ SAME_REQUEST_WAIT_S = 2.0
 
 
 async def submit(
-    core: EngineCore, request: OrderRequest, idem: IdempotencyContext, *, as_written: bool = False
+    core: EngineCore,
+    request: OrderRequest,
+    idem: IdempotencyContext,
+    *,
+    as_written: bool = False,
+    instead_of: Sequence[Order] = (),
 ) -> SubmitResult:
     """Judge, journal, send and settle one order.
 
     ``as_written``: the figures are a caller's own, and refused where the instrument's grid would have them rounded.
+    ``instead_of``: orders whose reservation must not stand in its way.
 
     Raises:
         InvalidRequest: the request is no order, or the key was used with another body. The key stays free
@@ -50,13 +56,13 @@ async def submit(
     if isinstance(claimed, Future):
         claimed = await _other_answer(core, idem, claimed)
         if claimed is None:
-            return await submit(core, request, idem, as_written=as_written)
+            return await submit(core, request, idem, as_written=as_written, instead_of=instead_of)
     if isinstance(claimed, StoredAnswer):
         return replayed(core, claimed)
     try:
         if lacks_price(core, request.symbol, request.market):
             await read_price(core, request)
-        walk, stored = _begin_together(core, request, idem, as_written)
+        walk, stored = _begin_together(core, request, idem, as_written, instead_of)
     except BaseException:
         core.idempotency.abandon(idem)
         raise
@@ -97,7 +103,7 @@ class _Walk:
 
 
 def _begin_together(
-    core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_written: bool
+    core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_written: bool, instead_of: Sequence[Order]
 ) -> tuple[_Walk, StoredAnswer | None]:
     """Begin an order; where nobody else has a say in it any more, also end and answer it in the same commit.
 
@@ -108,7 +114,7 @@ def _begin_together(
     answers: list[StoredAnswer] = []
 
     def work() -> None:
-        walk = _begin(core, request, idem, as_written)
+        walk = _begin(core, request, idem, as_written, instead_of)
         walks.append(walk)
         if walk.approved is None or walk.order.venue in core.at_once:
             answers.append(_record_answer(core, walk)[1])
@@ -134,7 +140,9 @@ async def _told(core: EngineCore, walk: _Walk, stored: StoredAnswer) -> SubmitRe
     return result(order, stored)
 
 
-def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_written: bool) -> _Walk:
+def _begin(
+    core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_written: bool, instead_of: Sequence[Order]
+) -> _Walk:
     """Everything up to the intent's place in the journal's queue, in one event loop turn."""
     if not core.ready:
         reasons = "; ".join(core.not_ready_because) or core.phase.value
@@ -153,7 +161,8 @@ def _begin(core: EngineCore, request: OrderRequest, idem: IdempotencyMark, as_wr
     old = core.journal.order(client_order_id) if request.client_order_id else None
     if core.state.order(client_order_id) is not None or old is not None:
         raise Conflict("CLIENT_ORDER_ID_EXISTS", "an order with this client order id exists")
-    verdict = core.gate.check(ctx)
+    with core.state.exposure.without(instead_of):
+        verdict = core.gate.check(ctx)
     answer: Future[SubmitResult] = asyncio.get_running_loop().create_future()
     if isinstance(verdict, RiskRefused):
         refuse_unpriced(ctx, verdict)

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from math import inf
 
 from msgspec import Struct
 
@@ -104,6 +105,11 @@ class VenueBreaker:
             return BreakerState.OPEN
         return BreakerState.OPEN if self.probing else BreakerState.HALF_OPEN
 
+    def opens_in_s(self, now_s: float, policy: RiskPolicy) -> float:
+        """Return the seconds until an order may pass again; infinite where a person has to say so."""
+        opened = now_s if self.opened_at_s is None else self.opened_at_s + float(policy.breaker_open_s)
+        return max(0.0, opened - now_s, self.stopped_until_s - now_s)
+
     def admit(self) -> None:
         """Take the one probe of a half-open breaker; call it for an order that all rails passed."""
         if self.opened_at_s is not None:
@@ -136,6 +142,11 @@ class EquityBreaker:
         opened = self.opened_at_s
         return opened is not None and now_s - opened < float(policy.equity_breaker_open_s)
 
+    def opens_in_s(self, now_s: float, policy: RiskPolicy) -> float:
+        """Return the seconds until new risk is taken again."""
+        opened = self.opened_at_s
+        return 0.0 if opened is None else max(0.0, opened + float(policy.equity_breaker_open_s) - now_s)
+
 
 @dataclass(slots=True)
 class TokenBucket:
@@ -157,6 +168,13 @@ class TokenBucket:
             self.used = used = used if used > 0.0 else 0.0
         self.seen_at_s = now_s
         return rate - used
+
+    def next_in_s(self, per_min: Decimal, now_s: float) -> float:
+        """Return the seconds until one order may leave; infinite where none may."""
+        missing = 1.0 - self.available(per_min, now_s)
+        if missing <= 0.0:
+            return 0.0
+        return missing * 60.0 / self._rate if self._rate >= 1.0 else inf
 
     def take(self) -> None:
         """Use one."""

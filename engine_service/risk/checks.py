@@ -8,7 +8,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from engine_service.domain.ids import Market
-from engine_service.domain.money import BPS, EXACT, ZERO, multiple_down, plain
+from engine_service.domain.money import BPS, EXACT, ZERO, multiple_down, multiple_up, plain
+from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
 from engine_service.risk import margin
 from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
@@ -18,9 +19,11 @@ from engine_service.risk.grid import order_off_grid
 SHOWN = Decimal("1e-8")
 
 
-def refused(code: str, reason: str, measured: object, limit: object, acceptable: object = "") -> RiskRefused:
-    """Build a refusal; decimals are written plainly."""
-    named = {"measured": measured, "limit": limit, "acceptable": acceptable}
+def refused(
+    code: str, reason: str, measured: object, limit: object, acceptable: object = "", **more: object
+) -> RiskRefused:
+    """Build a refusal; decimals are written plainly. ``more`` are further numbers, empty ones left out."""
+    named = {"measured": measured, "limit": limit, "acceptable": acceptable, **more}
     numbers = {
         name: plain(value.quantize(SHOWN, rounding=ROUND_HALF_EVEN, context=EXACT) if _long(value) else value)
         if isinstance(value, Decimal)
@@ -112,8 +115,10 @@ def price_band(ctx: RiskContext) -> RiskRefused | None:
             continue
         distance = abs(price - mark) * BPS
         if distance > band * mark:
-            edge = mark * (1 + band / BPS) if price > mark else mark * (1 - band / BPS)
-            acceptable = multiple_down(edge, ctx.instrument.tick)
+            # Rounded towards the mark: what is named has to pass.
+            above, tick = price > mark, ctx.instrument.tick
+            edge = mark * (1 + band / BPS) if above else mark * (1 - band / BPS)
+            acceptable = multiple_down(edge, tick) if above else multiple_up(edge, tick)
             return refused("PRICE_BAND", "too far from the mark, basis points", distance / mark, band, acceptable)
     return None
 
@@ -190,7 +195,8 @@ def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
     held = ctx.signed_position
     if ctx.quantity <= held:
         return None
-    acceptable = ctx.instrument.round_quantity(max(ZERO, held))
+    free = ctx.state.exposure.available(ctx.state.portfolio, ctx.venue, ctx.market, ctx.instrument.base)
+    acceptable = ctx.instrument.round_quantity(max(ZERO, min(held, free)))
     return refused("SHORT_NOT_ALLOWED", "spot sells only what is held", ctx.quantity, held, acceptable)
 
 
@@ -288,8 +294,17 @@ def self_trade(ctx: RiskContext) -> RiskRefused | None:
         if order.side is ctx.side or order.type in CONDITIONAL:
             continue
         if _would_meet(ctx, order.limit_price):
-            return refused("SELF_TRADE", "it would trade with an own order", ctx.side.value, order.client_order_id)
+            return _self_trade(ctx, order)
     return None
+
+
+def _self_trade(ctx: RiskContext, resting: Order) -> RiskRefused:
+    """Name the order in the way, and the nearest limit price that would not meet it."""
+    asked, tick = ctx.limit_price or ctx.request.type.value, ctx.instrument.tick
+    price = resting.limit_price
+    acceptable = "" if price is None else price - tick if ctx.side is OrderSide.BUY else price + tick
+    reason, limit = "it would trade with an own order", price or resting.type.value
+    return refused("SELF_TRADE", reason, asked, limit, acceptable, own_order=resting.client_order_id)
 
 
 def _would_meet(ctx: RiskContext, resting: Decimal | None) -> bool:

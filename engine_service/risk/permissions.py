@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import ceil, isinf
 from typing import Final
 
 from engine_service.risk import checks
@@ -111,16 +112,18 @@ def venue_breaker(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     breaker = pace.venue(ctx.venue)
     if breaker.state(ctx.now_s, ctx.policy) is not BreakerState.OPEN:
         return None
-    limit = ctx.policy.breaker_error_share_pct
-    return refused("VENUE_BREAKER_OPEN", "the venue failed too often", "open", f"{limit} % of a minute's calls")
+    limit, wait_s = ctx.policy.breaker_error_share_pct, breaker.opens_in_s(ctx.now_s, ctx.policy)
+    share, reason = f"{limit} % of a minute's calls", "the venue failed too often"
+    return refused("VENUE_BREAKER_OPEN", reason, "open", share, retry_after_ms=_wait(wait_s))
 
 
 def equity_breaker(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     """EQUITY_BREAKER_OPEN: equity fell too fast a moment ago."""
     if not pace.equity.is_open(ctx.now_s, ctx.policy):
         return None
-    limit = ctx.policy.equity_breaker_drop_pct
-    return refused("EQUITY_BREAKER_OPEN", "equity fell too fast", "open", f"{limit} % within the window")
+    limit, wait_s = ctx.policy.equity_breaker_drop_pct, pace.equity.opens_in_s(ctx.now_s, ctx.policy)
+    fall, reason = f"{limit} % within the window", "equity fell too fast"
+    return refused("EQUITY_BREAKER_OPEN", reason, "open", fall, retry_after_ms=_wait(wait_s))
 
 
 def trading_disabled(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
@@ -153,11 +156,21 @@ def order_rate(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     """ORDER_RATE_EXCEEDED: all strategies together, then this one."""
     limit = ctx.policy.order_rate_per_min
     if pace.everyone.available(limit, ctx.now_s) < 1:
-        return refused("ORDER_RATE_EXCEEDED", "too many orders per minute", f"more than {limit}", limit, limit)
-    limit = ctx.policy.strategy_order_rate_per_min or limit
-    if pace.strategy(ctx.request.strategy).available(limit, ctx.now_s) < 1:
-        return refused("ORDER_RATE_EXCEEDED", "too many orders of this strategy", f"more than {limit}", limit, limit)
+        return _too_fast(ctx, "too many orders per minute", pace.everyone, limit)
+    limit, own = ctx.policy.strategy_order_rate_per_min or limit, pace.strategy(ctx.request.strategy)
+    if own.available(limit, ctx.now_s) < 1:
+        return _too_fast(ctx, "too many orders of this strategy", own, limit)
     return None
+
+
+def _too_fast(ctx: RiskContext, reason: str, bucket: TokenBucket, limit: Decimal) -> RiskRefused:
+    wait = _wait(bucket.next_in_s(limit, ctx.now_s))
+    return refused("ORDER_RATE_EXCEEDED", reason, f"more than {limit}", limit, limit, retry_after_ms=wait)
+
+
+def _wait(seconds: float) -> int | str:
+    """Return how long to wait in milliseconds, empty where waiting does not help."""
+    return "" if isinf(seconds) else ceil(seconds * 1000)
 
 
 def duplicate_order(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
@@ -169,7 +182,9 @@ def duplicate_order(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     age_ms = round((ctx.now_s - seen_at) * 1000)
     if age_ms >= window:
         return None
-    return refused("DUPLICATE_ORDER", "the same order was sent a moment ago, ms", age_ms, window, window)
+    left_ms = int(window) - age_ms
+    reason = "the same order was sent a moment ago, ms"
+    return refused("DUPLICATE_ORDER", reason, age_ms, window, window, retry_after_ms=left_ms)
 
 
 @dataclass(frozen=True, slots=True)

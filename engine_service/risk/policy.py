@@ -6,15 +6,18 @@ that the journal keeps with who and why.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from engine_service.domain.errors import FieldError, InvalidRequest
+from engine_service.domain.ids import instrument_id
 from engine_service.domain.money import plain
 
 ANY_SYMBOL: Final = "*"
+_NUMBER: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ def changed(policy: RiskPolicy, changes: Mapping[str, object]) -> RiskPolicy:
         InvalidRequest: a key is unknown or a value out of range; the policy in force stays.
     """
     parsed, errors = _parse_fields(changes)
+    errors += [FieldError(key, "RAIL_RANGE") for key in parsed if _badly_written(key, changes[key])]
     _raise_if(errors)
     return replace(policy, version=policy.version + 1, **parsed)
 
@@ -209,6 +213,21 @@ def _parse_value(key: str, value: object) -> Any:
     if limit.whole and number != number.to_integral_value():
         raise ValueError(key)
     return number
+
+
+def _badly_written(key: str, value: object) -> bool:
+    """Tell whether a caller's value is written as no caller may write: a figure with an exponent, a sign or digits of
+    other scripts; a symbol that names no instrument, which would shut out every order, closing ones too."""
+    if key in LIMITS:
+        return not _NUMBER.fullmatch(str(value))
+    if key != "allowed_symbols":
+        return False
+    try:
+        for symbol in _symbols(value):
+            _ = symbol == ANY_SYMBOL or instrument_id(symbol)
+    except ValueError:
+        return True
+    return False
 
 
 def _flag(value: object) -> bool:

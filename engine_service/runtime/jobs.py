@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -148,10 +148,24 @@ async def keep_instruments_fresh(engine: Engine) -> None:
 
 async def keep_dead_man_armed(engine: Engine, switch: DeadManSwitch) -> None:
     """Tell the venue that the engine lives. A stop leaves the countdown running: nobody watches the orders then."""
+    loop = asyncio.get_running_loop()
     while True:
-        for symbol, reason in (await switch.refresh()).items():
-            _log.warning("dead-man switch not set", symbol=symbol, reason=reason)
-        await asyncio.sleep(switch.refresh_s)
+        next_s = loop.time() + switch.refresh_s
+        failed = await switch.refresh()
+        _not_set(failed)
+        # Where the venue does not take it, orders do not make a storm of it: the next round asks again.
+        while not failed and (left_s := next_s - loop.time()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await switch.wait_for_uncovered()
+                failed = await switch.cover()
+                _not_set(failed)
+        await asyncio.sleep(max(0.0, next_s - loop.time()))
+
+
+def _not_set(failed: Mapping[str, str]) -> None:
+    for symbol, reason in failed.items():
+        _log.warning("dead-man switch not set", symbol=symbol, reason=reason)
 
 
 async def last_words(engine: Engine) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from engine_service.domain import events as e
 from engine_service.execution.dead_man import DeadManSwitch
 from engine_service.execution.equity import record_equity
 from engine_service.execution.recover import start_up
@@ -60,6 +61,7 @@ async def start(engine: Engine, version: str) -> None:
     supervisor.start(Job("audit-log", lambda: jobs.keep_audit_log(engine, committed)))
     if engine.settings.dead_man_s and isinstance(venue, DeadManVenue):
         switch = DeadManSwitch(core, venue, engine.settings.dead_man_s)
+        engine.bus.subscribe("dead-man", switch.on_event, kinds=(e.OrderSubmitted,))
         supervisor.start(Job("dead-man", lambda: jobs.keep_dead_man_armed(engine, switch)))
     supervisor.start(Job("journal-check", lambda: _keep_checking(engine)))
     supervisor.start(Job("instruments", lambda: jobs.keep_instruments_fresh(engine)))

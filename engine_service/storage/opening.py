@@ -104,11 +104,24 @@ def examine(files: EngineFiles) -> None:
         connection = open_reader(files.journal)
         try:
             known_version(connection, files.journal)
+            if newest_seq(connection):
+                read_key(files.instance_key)
         finally:
             connection.close()
         _checked(files, state, read_key(files.root_key) if files.root_key.exists() else None)
     except sqlite3.Error as error:
         raise EngineError("JOURNAL_CORRUPT", f"{files.journal} cannot be opened: {error}") from error
+
+
+def instance_key(files: EngineFiles, last_seq: int) -> bytes:
+    """Return the key that order ids are made of; a journal that has events has one already.
+
+    With another key the engine would take its own orders for somebody else's, and place the legs of a bracket again.
+
+    Raises:
+        ConfigurationError: as ``read_key``.
+    """
+    return read_key(files.instance_key) if last_seq else load_key(files.instance_key)
 
 
 def _refuse_if_gone(files: EngineFiles, state: KeyState | None) -> None:

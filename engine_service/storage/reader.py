@@ -139,6 +139,14 @@ class SqliteReader:
         rows = self._all(text, (*values, query.limit))
         return [FillRow(seq=row[0], fill=decode(Fill, row[1]), strategy=row[2]) for row in rows]
 
+    def order_columns(self, client_order_id: str) -> tuple[Any, ...]:
+        """Return the row of an order column by column, as other programs read it."""
+        return self._one("SELECT * FROM orders WHERE client_order_id = ?", (client_order_id,)) or ()
+
+    def fill_columns(self, seq: int) -> tuple[Any, ...]:
+        """Return the row of a fill column by column, as other programs read it."""
+        return self._one("SELECT * FROM fills WHERE seq = ?", (seq,)) or ()
+
     def balances(self) -> dict[str, str]:
         """Return every stored balance: quantity as text, by ``venue|market|asset``."""
         rows = self._all("SELECT venue, market, asset, quantity FROM balances", ())

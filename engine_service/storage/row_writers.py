@@ -110,7 +110,8 @@ def answer_text(answer: StoredAnswer, encoded: Encoded) -> bytes:
     )
 
 
-def _order(seq: int, order: Order, encoded: Encoded) -> tuple[Any, ...]:
+def order_row(seq: int, order: Order, encoded: Encoded) -> tuple[Any, ...]:
+    """Return an order as its table holds it; the last column is its JSON."""
     return (
         order.client_order_id,
         seq,
@@ -134,7 +135,8 @@ def _order(seq: int, order: Order, encoded: Encoded) -> tuple[Any, ...]:
     )
 
 
-def _fill(seq: int, value: FillValue, encoded: Encoded) -> tuple[Any, ...]:
+def fill_row(seq: int, value: FillValue, encoded: Encoded) -> tuple[Any, ...]:
+    """Return a fill as its table holds it; the last column is its JSON."""
     fill = value.fill
     return (
         seq,
@@ -193,8 +195,8 @@ def _answer(seq: int, value: StoredAnswer, encoded: Encoded) -> tuple[Any, ...]:
 
 
 _WRITERS: Final[Mapping[str, tuple[str, Callable[[int, Any, Encoded], tuple[Any, ...]]]]] = {
-    "orders": (_ORDERS, _order),
-    "fills": (_FILLS, _fill),
+    "orders": (_ORDERS, order_row),
+    "fills": (_FILLS, fill_row),
     "balances": (_BALANCES, _balance),
     "positions": (_POSITIONS, _position),
     "equity_snapshots": (_EQUITY, _equity),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine_service.domain.money import plain
 from engine_service.domain.state import EngineState
 from engine_service.storage.port import FillFilter
+from engine_service.storage.projections import FillValue
 from engine_service.storage.reader import MAX_ROWS, SqliteReader
+from engine_service.storage.row_writers import Encoded, fill_row, order_row
 
 
 def disagreements(reader: SqliteReader, state: EngineState) -> list[str]:
@@ -19,17 +23,34 @@ def disagreements(reader: SqliteReader, state: EngineState) -> list[str]:
 
 def _orders(reader: SqliteReader, state: EngineState) -> str:
     for client_order_id, order in state.image.orders.items():
-        if reader.order(client_order_id) != order:
+        columns = reader.order_columns(client_order_id)
+        if reader.order(client_order_id) != order or not _same(
+            columns, order_row(columns[1], order, _encoded(columns))
+        ):
             return f"the table of orders has another {client_order_id}"
     return ""
 
 
 def _fills(reader: SqliteReader, state: EngineState) -> str:
-    for client_order_id in state.image.orders:
+    for client_order_id, order in state.image.orders.items():
         stored = reader.fills(FillFilter(client_order_id=client_order_id, limit=MAX_ROWS))
-        if {row.fill.key: row.fill for row in stored} != {fill.key: fill for fill in state.fills_of(client_order_id)}:
+        differs = {row.fill.key: row.fill for row in stored} != {f.key: f for f in state.fills_of(client_order_id)}
+        for row in stored:
+            columns = reader.fill_columns(row.seq)
+            value = FillValue(seq=row.seq, account=columns[3], strategy=order.strategy, fill=row.fill)
+            differs = differs or not _same(columns, fill_row(row.seq, value, _encoded(columns)))
+        if differs:
             return f"the table of fills has others of {client_order_id}"
     return ""
+
+
+def _encoded(columns: tuple[Any, ...]) -> Encoded:
+    return Encoded(columns[3] if columns else "")
+
+
+def _same(stored: tuple[Any, ...], written: tuple[Any, ...]) -> bool:
+    """Compare column by column what other programs read; the JSON at the end is compared as a value."""
+    return stored[:-1] == written[:-1]
 
 
 def _balances(reader: SqliteReader, state: EngineState) -> str:

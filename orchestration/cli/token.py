@@ -11,6 +11,7 @@ import typer
 
 from orchestration.cli.layout import Home
 from orchestration.cli.operate import ENGINE_MODULE, HomeOption
+from orchestration.cli.processes import child_environment
 
 app = typer.Typer(help="Issue and revoke tokens of named callers.", no_args_is_help=True)
 
@@ -36,5 +37,7 @@ def revoke(
 
 
 def _ask(home: Path, *words: str) -> None:
-    done = subprocess.run([sys.executable, *ENGINE_MODULE, "--home", str(home), *words], check=False)
+    # A token is revoked in a hurry, from wherever one stands: the engine's code is found from any folder.
+    command = [sys.executable, *ENGINE_MODULE, "--home", str(home), *words]
+    done = subprocess.run(command, env=child_environment(), check=False)
     raise typer.Exit(done.returncode)

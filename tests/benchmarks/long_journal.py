@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
-from engine_service.domain.money import ONE
+from engine_service.domain.money import ONE, plain
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.storage.anchors import Anchors, Position
@@ -65,6 +65,7 @@ class LongJournal:
         self.files = files = EngineFiles(home)
         files.folder.mkdir(parents=True)
         root = load_key(files.root_key)
+        load_key(files.instance_key)
         write_private(files.audit_key, audit_key_of(root).hex().encode())
         self._ratchet, self._head = Ratchet.from_root(root), GENESIS
         state = KeyState(seq=0, checkpoint=0, secret=self._ratchet.secret.hex())
@@ -113,15 +114,15 @@ class LongJournal:
             return text.replace(TRADE, trade).replace(KEY, key).replace(PAID, paid)
 
         rows += [(kind, cid if named else None, fill_in(text)) for kind, named, text in texts.events]
-        when, quantity = int(at), str(texts.quantity)
+        when, quantity = int(at), plain(texts.quantity)
         return (
             (
                 *(cid, seq, VENUE, "main", texts.symbol, "spot", texts.side, "MARKET", "FILLED", 0, "manual", trade),
-                *(quantity, None, quantity, paid, when, when, fill_in(texts.order)),
+                *(quantity, None, quantity, plain(Decimal(paid)), when, when, fill_in(texts.order)),
             ),
             (
-                *(seq + 3, cid, VENUE, "main", "spot", texts.symbol, trade, texts.side, "manual", price, quantity),
-                *("0.01", "USDT", when, fill_in(texts.fill)),
+                *(seq + 3, cid, VENUE, "main", "spot", texts.symbol, trade, texts.side, "manual"),
+                *(plain(Decimal(price)), quantity, "0.01", "USDT", when, fill_in(texts.fill)),
             ),
             ("bench|/orders/market", key, "f" * 64, "bench", cid, "created", when, fill_in(texts.answer)),
         )

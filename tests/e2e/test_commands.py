@@ -246,6 +246,13 @@ def test_doctor_says_how_to_mend_open_tokens(tmp_path: Path) -> None:
     assert f"Run: chmod 600 {tokens}" in done.stdout
 
 
+def test_doctor_knows_that_a_venue_without_keys_would_not_be_traded_on(tmp_path: Path) -> None:
+    no_keys = {"NHMM_VENUE": "binance", "BINANCE_API_KEY": "", "BINANCE_API_SECRET": ""}
+    done = run(tmp_path, "doctor", "--home", str(tmp_path), env=no_keys)
+    assert done.returncode == Exit.FAILED
+    assert "fail  start: VENUE_KEYS_MISSING: " in done.stdout
+
+
 def test_doctor_names_the_wrong_key(tmp_path: Path, config: Path) -> None:
     spoil(config, "universe.yaml", "max_active", "0")
     done = run(tmp_path, "doctor", "--home", str(tmp_path), env={"NHMM_CONFIG": str(config)})

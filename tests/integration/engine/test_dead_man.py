@@ -77,3 +77,15 @@ def test_a_killed_engines_orders_are_taken_away_and_its_stop_stays(
     flat = engine.call("POST", "/control/flatten", json={"reason": "the drill is over"})
     assert flat.status_code == 200, flat.text
     assert engine.call("POST", "/reconcile").json()["ok"]
+
+
+def test_an_order_is_taken_away_however_soon_after_it_the_engine_dies(
+    engine: EngineProcess, exchange: SimulatedExchange
+) -> None:
+    for round_ in range(2):
+        # The second time the countdown of the first has just been called off.
+        limit = resting(engine, f"dead-man-young-{round_}")
+        time.sleep(0.5)
+        assert engine.stop(signal.SIGKILL) == -signal.SIGKILL
+        wait_for(lambda cid=limit: venue_status(exchange, cid) == "CANCELED", AFTER_S * CROWDED)
+        engine.start()

@@ -367,6 +367,46 @@ async def test_flatten_closes_everything_while_halted_and_once_per_key() -> None
     assert core.state.portfolio.identity_error == 0
 
 
+async def test_a_halt_that_finds_the_disk_full_cancels_all_the_same_and_says_that_it_is_not_kept(
+    tmp_path: Path,
+) -> None:
+    journal = open_journal(tmp_path)
+    core = make_core(journal=journal)
+    cid = await resting(core)
+    await journal.flush()
+    journal._connection.close()
+    found = await halt(core, reason="now", principal="me")
+    assert (found.already, found.kept) == (False, False)
+    assert core.state.halted
+    assert fake(core).cancels == [cid]
+
+
+async def test_a_halt_is_kept() -> None:
+    assert (await halt(make_core(), reason="now", principal="me")).kept
+
+
+async def test_flatten_closes_what_an_order_in_doubt_holds_back() -> None:
+    core = make_core()
+    await submit(core, market_order("0.002"), mark_of())
+    fake(core).scripts.append(Script(act=False, say=unknown()))
+    doubtful = await submit(core, limit_order("51000", "0.002", side=OrderSide.SELL), mark_of())
+    assert status_of(core, doubtful.order.client_order_id) is OrderStatus.IN_DOUBT
+    result = await flatten(core, idem=mark_of(), principal="me")
+    assert [found.status for found in result.orders] == [SubmitStatus.CREATED]
+    assert result.left == {}
+    assert core.state.portfolio.holding("BINANCE", Market.SPOT, "BTC") == 0
+    # What may still be at the venue goes on counting.
+    assert core.state.exposure.reserved["BINANCE|spot|BTC"] == D("0.002")
+
+
+async def test_flatten_names_what_it_could_not_close_and_why() -> None:
+    core = make_core()
+    await submit(core, market_order("0.002"), mark_of())
+    fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_INSUFFICIENT_FUNDS", reason="not enough")))
+    result = await flatten(core, idem=mark_of(), principal="me")
+    assert result.left == {"BTCUSDT.BINANCE": "VENUE_INSUFFICIENT_FUNDS"}
+
+
 async def test_a_report_that_contradicts_an_order_puts_it_aside() -> None:
     core = make_core()
     cid = await resting(core)

@@ -48,8 +48,8 @@ def numbers(rail: Rail, ctx: RiskContext) -> dict[str, str]:
     return {} if found is None else dict(found.numbers)
 
 
-def says(measured: str, limit: str, acceptable: str = "") -> dict[str, str]:
-    return {"measured": measured, "limit": limit} | ({"acceptable": acceptable} if acceptable else {})
+def says(measured: str, limit: str, acceptable: str = "", **more: str) -> dict[str, str]:
+    return {"measured": measured, "limit": limit} | ({"acceptable": acceptable} if acceptable else {}) | more
 
 
 def hold(core: EngineCore, asset: str, amount: str, rate: str, market: Market = Market.SPOT) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import pytest
@@ -51,7 +52,7 @@ async def test_a_rail_of_the_gate_asks_what_the_gate_remembers() -> None:
     assert isinstance(gate.check(ctx), Approved)
     verdicts = {v.code: v for v in gate.explain(ctx)}
     assert [code for code, verdict in verdicts.items() if not verdict.passed] == ["ORDER_RATE_EXCEEDED"]
-    assert verdicts["ORDER_RATE_EXCEEDED"].numbers == says("more than 1", "1", "1")
+    assert verdicts["ORDER_RATE_EXCEEDED"].numbers == says("more than 1", "1", "1", retry_after_ms="60000")
     assert verdicts["ORDER_RATE_EXCEEDED"].reason == "too many orders per minute"
     assert all(verdict.asked for verdict in verdicts.values())
 
@@ -67,7 +68,28 @@ async def test_all_strategies_share_one_rate_and_each_has_its_own() -> None:
     wide = at(mine, 40.0, order_rate_per_min="9", strategy_order_rate_per_min="1")
     refused = permissions.order_rate(wide, gate.pace)
     assert refused is not None
-    assert (refused.reason, said(refused)) == ("too many orders of this strategy", says("more than 1", "1", "1"))
+    assert refused.reason == "too many orders of this strategy"
+    # Two and two thirds of an order are on it: 5/3 of a minute until one fits again.
+    assert said(refused) == says("more than 1", "1", "1", retry_after_ms="100000")
+
+
+async def test_a_rate_of_none_and_a_person_s_stop_name_no_time_to_wait_for() -> None:
+    ctx, pace = context(core_with({"order_rate_per_min": "0"})), Pace()
+    assert said(permissions.order_rate(ctx, pace)) == says("more than 0", "0", "0")
+    pace.venue(ctx.venue).stop(math.inf)
+    assert said(permissions.venue_breaker(ctx, pace)) == says("open", "50 % of a minute's calls")
+
+
+async def test_an_open_breaker_says_when_to_ask_again() -> None:
+    ctx, pace = context(core_with({"breaker_open_s": "30", "equity_breaker_open_s": "300"})), Pace()
+    pace.venue(ctx.venue).opened_at_s = pace.equity.opened_at_s = 100.0
+    late = at(ctx, 110.5)
+    assert said(permissions.venue_breaker(late, pace)) == says(
+        "open", "50 % of a minute's calls", retry_after_ms="19500"
+    )
+    assert said(permissions.equity_breaker(late, pace)) == says(
+        "open", "10 % within the window", retry_after_ms="289500"
+    )
 
 
 async def test_reducing_orders_use_up_no_rate_and_are_no_repeats() -> None:
@@ -83,11 +105,13 @@ async def test_an_equal_order_is_a_repeat_until_its_window_has_passed() -> None:
     first = at(ctx, 10.0)
     assert permissions.duplicate_order(first, pace) is None
     pace.passed(first)
-    assert said(permissions.duplicate_order(at(ctx, 10.1), pace)) == says("100", "500", "500")
-    assert said(permissions.duplicate_order(at(ctx, 10.499), pace)) == says("499", "500", "500")
+    assert said(permissions.duplicate_order(at(ctx, 10.1), pace)) == says("100", "500", "500", retry_after_ms="400")
+    assert said(permissions.duplicate_order(at(ctx, 10.499), pace)) == says("499", "500", "500", retry_after_ms="1")
     assert permissions.duplicate_order(at(ctx, 10.5), pace) is None
     assert permissions.duplicate_order(at(ctx, 10.1, duplicate_window_ms="0"), pace) is None
-    assert said(permissions.duplicate_order(at(ctx, 10.0, duplicate_window_ms="1"), pace)) == says("0", "1", "1")
+    assert said(permissions.duplicate_order(at(ctx, 10.0, duplicate_window_ms="1"), pace)) == says(
+        "0", "1", "1", retry_after_ms="1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tests.unit.engine_service.risk.contexts import (
     hold,
     numbers,
     says,
+    with_book,
 )
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,27 @@ async def test_coins_are_short_of_what_other_orders_hold_back_and_an_uncovered_s
         "0.01", "0.004", "0.004"
     )
     assert numbers(checks.insufficient_funds, context(core, replace(sale, quantity=D("0.01001")))) == {}
+
+
+async def test_what_a_short_sale_is_told_to_sell_instead_is_free_to_be_sold() -> None:
+    core = core_with()
+    hold(core, "BTC", "0.01", "50000")
+    await submit(core, limit_order("50500", "0.006", side=SELL), mark_of())
+    sale = limit_order("50600", "0.02", side=SELL)
+    told = numbers(checks.short_not_allowed, context(core, sale))
+    assert told == says("0.02", "0.01", "0.004")
+    accepted = context(core, replace(sale, quantity=D(told["acceptable"])))
+    assert numbers(checks.short_not_allowed, accepted) == numbers(checks.insufficient_funds, accepted) == {}
+
+
+@pytest.mark.parametrize("asked", ["40000", "60000"])
+async def test_the_price_that_the_band_names_passes_the_band(asked: str) -> None:
+    core = core_with({"price_band_bps": "333"})
+    ctx = with_book(context(core, limit_order(asked)), "50000.03", "50000.08")
+    told = numbers(checks.price_band, ctx)["acceptable"]
+    assert numbers(checks.price_band, replace(ctx, limit_price=D(told))) == {}
+    further = D(told) + (D("0.01") if asked == "60000" else D("-0.01"))
+    assert numbers(checks.price_band, replace(ctx, limit_price=further)) != {}
 
 
 async def test_margin_is_the_wallet_less_what_positions_and_orders_take_at_the_leverage_limit() -> None:
@@ -248,7 +270,11 @@ async def test_an_order_never_meets_an_own_one(
     found = checks.self_trade(context(core, asked))
     assert (found is not None) is meets
     if found is not None:
-        assert found.numbers == says(asked.side.value, made.client_order_id)
+        own, nearest = made.client_order_id, D(price) - D("0.01") * asked.side.sign
+        written = "MARKET" if asked.limit_price is None else str(asked.limit_price)
+        assert found.numbers == says(written, price, str(nearest), own_order=own)
+        there = limit_order(str(nearest), side=asked.side)
+        assert checks.self_trade(context(core, there)) is None
 
 
 async def test_a_stop_that_sleeps_and_a_market_order_under_way_hide_no_order_behind_them() -> None:

@@ -119,6 +119,8 @@ def test_a_live_state_that_the_events_do_not_explain_is_found(
     [
         ('UPDATE orders SET body = replace(body, \'"strategy":"manual"\', \'"strategy":"other"\')', "orders"),
         ("DELETE FROM fills WHERE seq = (SELECT MAX(seq) FROM fills)", "fills"),
+        ("UPDATE orders SET status = 'CANCELED', open = 0", "orders"),
+        ("UPDATE fills SET price = '1'", "fills"),
         ("UPDATE balances SET quantity = '12345' WHERE asset = 'BTC'", "balances"),
         ("INSERT INTO positions VALUES ('BTCUSDT.BINANCE', '1', '1', '0', 1)", "positions"),
     ],

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from engine_service.domain import events as e
+from engine_service.domain.errors import ConfigurationError
 from engine_service.execution.submit import submit
 from engine_service.storage.audit_log import AuditLog
 from engine_service.storage.chain import ROW_VERSION, Ratchet, Row, link_first_version
 from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.keys import read_key, read_state
 from engine_service.storage.layout import EngineFiles
-from engine_service.storage.opening import open_journal
+from engine_service.storage.opening import examine, instance_key, open_journal
 from engine_service.storage.rows import rows_after
 from engine_service.storage.schema import open_reader, open_writer
 from engine_service.storage.verify import Verdict, verify_home
@@ -296,6 +297,19 @@ def test_an_engine_without_the_root_key_goes_on_and_checks_what_follows_the_chec
     home.key_state.unlink()
     with pytest.raises(Exception, match="KEY_MISSING"):
         reopen(home)
+
+
+def test_the_key_of_the_order_ids_is_not_made_anew_for_a_journal_with_events(home: EngineFiles) -> None:
+    with pytest.raises(ConfigurationError, match="KEY_MISSING"):
+        instance_key(home, ROWS)
+    with pytest.raises(ConfigurationError, match="KEY_MISSING"):
+        examine(home)
+    made = instance_key(home, 0)
+    examine(home)
+    assert instance_key(home, ROWS) == made
+    home.instance_key.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="KEY_EXPOSED"):
+        examine(home)
 
 
 async def append(journal: SqliteJournal, count: int) -> None:
