@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 from engine_service.api.http_exchange import EXCHANGE, Exchange
 from engine_service.api.problems import problem
 from engine_service.api.request_target import target_of
-from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown
+from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown, Unavailable
 
 HEAD_DEADLINE_S = 10.0
 #: For so long somebody may take in nothing of what is sent.
@@ -104,6 +104,8 @@ class DeadlineProtocol(asyncio.Protocol):
         while data:
             try:
                 self._parser.feed_data(data)
+            except httptools.HttpParserCallbackError as failed:
+                self._failed(failed)
             except httptools.HttpParserError:
                 self._refuse()
             except httptools.HttpParserUpgrade as found:
@@ -269,6 +271,12 @@ class DeadlineProtocol(asyncio.Protocol):
         _log.warning("bytes that are no HTTP request")
         code = "URI_TOO_LONG" if len(self._url) > _LONGEST_TARGET else "REQUEST_INVALID"
         self.write_last(InvalidRequest(code, "The bytes received are no HTTP request."))
+        self._transport.close()
+
+    def _failed(self, error: httptools.HttpParserCallbackError) -> None:
+        """Say that what takes a request in failed, for want of memory for instance: no fault of who sent it."""
+        _log.error("a request was not taken in", exc_info=error.__context__ or error)
+        self.write_last(Unavailable("INTERNAL", "The engine failed on this request; its log says how."))
         self._transport.close()
 
     def _become_socket(self) -> None:

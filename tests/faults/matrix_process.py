@@ -120,8 +120,9 @@ async def out_of_memory(folder: Path, seed: int) -> list[str]:
         await orders(on, BEFORE)
         size = _address_space(on.engine.pid)
         resource.prlimit(on.engine.pid, resource.RLIMIT_AS, (size, size))
-        asked = [order(on) for _ in range(CROWD)]
-        flood = asyncio.gather(*asked, *(_large_request(on.engine) for _ in range(LARGE)), return_exceptions=True)
+        # The large ones come first: behind a crowd they may find no connection left.
+        asked = [*(_large_request(on.engine) for _ in range(LARGE)), *(order(on) for _ in range(CROWD))]
+        flood = asyncio.gather(*asked, return_exceptions=True)
         await asyncio.wait({flood}, timeout=FLOOD_S)
         flood.cancel()
         await asyncio.gather(flood, return_exceptions=True)
