@@ -55,6 +55,8 @@ SLIPPAGE_FITS = TableSpec(
         Column("baseline_pinball_bps", pl.Float64, "the same of a constant", "bps", nullable=True),
         Column("penalty", pl.Float64, "ridge penalty, by generalised cross-validation", nullable=True),
         Column("run_id", pl.String, "the Dagster run"),
+        Column("left_out_brackets", pl.Int64, "orders of take-profits and stop-losses", nullable=True),
+        Column("left_out_other", pl.Int64, "orders that no strategy decided on at a bar's close", nullable=True),
     ),
     keys=("fitted_at",),
 )

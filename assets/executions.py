@@ -17,6 +17,13 @@ from warehouse.store import Warehouse
 
 Array = NDArray[np.float64]
 HOUR_MS = 3_600_000
+#: Sent by a strategy at a bar's close, for what the market gave: these are what slippage is learned from.
+DECIDED = "decided"
+#: Take-profit, stop-loss, and what closes an entry that could not be protected.
+BRACKET = "bracket"
+#: Resting and conditional orders, those of persons and of signals from outside, and what is not known of a fill.
+OTHER = "other"
+BRACKET_LEGS = ("take_profit", "stop_loss", "unprotected")
 #: A close older than this many bars is not the price an order was decided at.
 FRESH_BARS = 2
 
@@ -46,13 +53,12 @@ class History:
     turnover: Array
 
 
-def executions(warehouse: Warehouse, settings: ResearchSettings, *, window: int, max_orders: int) -> Executions:
-    """Return the newest filled orders with their slippage and conditions.
+def executions(warehouse: Warehouse, settings: ResearchSettings, orders: pl.DataFrame, *, window: int) -> Executions:
+    """Return filled orders, rows of ``filled_orders``, with their slippage and conditions.
 
     Slippage is the average fill against the last close before the first fill, positive where it cost money. Conditions
     come from the ``window`` bars up to that close and from nothing later.
     """
-    orders = filled_orders(warehouse.reader(FILLS).read(where=pl.col("market") == settings.market)).tail(max_orders)
     if orders.is_empty():
         return _assemble([], 0)
     times = orders["at_ms"].to_numpy()
@@ -69,8 +75,9 @@ def executions(warehouse: Warehouse, settings: ResearchSettings, *, window: int,
     return _assemble(found, len(rows) - len(found))
 
 
-def filled_orders(fills: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per order: symbol, side, strategy, first fill's time (ms), notional and average price."""
+def filled_orders(warehouse: Warehouse, settings: ResearchSettings) -> pl.DataFrame:
+    """Return a row per filled order: symbol, side, strategy, kind, first fill's time (ms), notional, average price."""
+    fills = warehouse.reader(FILLS).read(where=pl.col("market") == settings.market)
     value = (pl.col("price").cast(pl.Float64) * pl.col("quantity").cast(pl.Float64)).sum()
     quantity = pl.col("quantity").cast(pl.Float64).sum()
     return (
@@ -78,6 +85,7 @@ def filled_orders(fills: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.col("side").first(),
             pl.col("strategy").first().fill_null(""),
+            _kind().first().alias("kind"),
             pl.col("filled_at").dt.epoch("ms").min().alias("at_ms"),
             value.alias("notional"),
             (value / quantity).alias("price"),
@@ -147,6 +155,15 @@ def conditions_now(past: History, *, notional: Decimal, buy: bool, now_ms: int) 
         buy=np.array([float(buy)]),
         hour=np.array([now_ms % DAY_MS / HOUR_MS]),
     )
+
+
+def _kind() -> pl.Expr:
+    """Return why a fill's order went out. Only one decided at a close can be held against that close: a bracket's price
+    was fixed by its entry, a resting order's by its limit, and a person decides between two closes."""
+    taken = (pl.col("order_type") == "MARKET") | pl.col("time_in_force").is_in(["IOC", "FOK"])
+    decided = pl.col("bar_open_at").is_not_null() & pl.col("leg").is_in(["entry", "exit"]) & taken
+    in_bracket = pl.col("leg").is_in(BRACKET_LEGS)
+    return pl.when(decided).then(pl.lit(DECIDED)).when(in_bracket).then(pl.lit(BRACKET)).otherwise(pl.lit(OTHER))
 
 
 def _row(order: Mapping[str, Any], past: History | None, step_ms: int) -> dict[str, Any] | None:

@@ -28,8 +28,11 @@ def fills(warehouse: dg.ResourceParam[Warehouse], engine: dg.ResourceParam[Engin
 
 
 def stored_seq(warehouse: Warehouse, engine: Engine) -> int:
-    """Return the journal sequence up to which fills are stored, 0 where the engine's journal is a younger one."""
-    newest = newest_seq(warehouse.reader(FILLS).read(columns=["journal_seq"]))
+    """Return the journal sequence up to which fills are stored, 0 where the engine's journal is a younger one.
+
+    Rows stored before a fill told its order's leg do not count: they are read again.
+    """
+    newest = newest_seq(warehouse.reader(FILLS).read(where=pl.col("leg").is_not_null(), columns=["journal_seq"]))
     return newest if newest <= int(engine.get_portfolio()["seq"]) else 0
 
 
@@ -55,6 +58,10 @@ def fill_frame(fills_seen: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
             "fee": Decimal(fill["fee"]),
             "fee_asset": fill["fee_asset"],
             "journal_seq": fill["seq"],
+            "leg": fill["leg"],
+            "order_type": fill["type"],
+            "time_in_force": fill["time_in_force"],
+            "bar_open_at": None if fill["bar_open_ms"] is None else utc(fill["bar_open_ms"]),
         }
         for fill in fills_seen
         if not fill["provisional"]

@@ -1,6 +1,6 @@
 """The slippage asset: what our own orders cost, by ``strategies/slippage.py``, and the tactic it suggests now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,17 @@ from assets.decision_plots import scatter_picture
 from assets.decision_settings import DecisionSettings, SlippageSettings
 from assets.decision_tables import SLIPPAGE_COEFFICIENTS, SLIPPAGE_FITS
 from assets.describe import OWNERS, Stopwatch, as_table, columns_of, table_facts
-from assets.executions import Array, Executions, conditions_now, executions, histories
+from assets.executions import (
+    BRACKET,
+    DECIDED,
+    OTHER,
+    Array,
+    Executions,
+    conditions_now,
+    executions,
+    filled_orders,
+    histories,
+)
 from assets.intervals import utc
 from assets.ports import Clock
 from assets.settings import ResearchSettings
@@ -53,15 +63,16 @@ def slippage_model(
     watch = Stopwatch()
     now_ms = clock.now_ms()
     rules = decision_settings.slippage
-    found = executions(warehouse, settings, window=rules.window_bars, max_orders=rules.max_orders)
+    orders = filled_orders(warehouse, settings)
+    found = learnable(warehouse, settings, orders, rules)
     at = utc(now_ms)
     pages: dict[str, Any] = {"paid": dg.MetadataValue.md(orders_picture(found))} if found.order_ids else {}
     try:
         model, report = fit_slippage(found.conditions, found.slippage_bps, rules.options())
     except TooFewFills as refusal:
-        row = refused_row(str(refusal), found)
+        row = refused_row(str(refusal), found, orders)
     else:
-        row = fitted_row(report, found)
+        row = fitted_row(report, found, orders)
         warehouse.writer(SLIPPAGE_COEFFICIENTS).upsert(coefficient_rows(model, at))
         pages |= {
             "coefficients": as_table(coefficient_rows(model, at).drop("fitted_at").to_dicts()),
@@ -82,14 +93,22 @@ def slippage_model(
     )
 
 
-def refused_row(reason: str, found: Executions) -> dict[str, Any]:
+def learnable(
+    warehouse: Warehouse, settings: ResearchSettings, orders: pl.DataFrame, rules: SlippageSettings
+) -> Executions:
+    """Return the newest orders that slippage can be learned from: those that a strategy decided on at a bar's close."""
+    decided = orders.filter(pl.col("kind") == DECIDED).tail(rules.max_orders)
+    return executions(warehouse, settings, decided, window=rules.window_bars)
+
+
+def refused_row(reason: str, found: Executions, orders: pl.DataFrame) -> dict[str, Any]:
     """Return the record of an attempt that learned nothing."""
     missing = ("held_out", "rmse_bps", "baseline_rmse_bps", "pinball_bps", "baseline_pinball_bps", "penalty")
-    counts = {"orders": len(found.order_ids), "left_out": found.left_out}
+    counts = {"orders": len(found.order_ids), **_left_out(found, orders)}
     return {"verdict": REFUSED, "reason": reason, **counts, **dict.fromkeys(missing)}
 
 
-def fitted_row(report: SlippageReport, found: Executions) -> dict[str, Any]:
+def fitted_row(report: SlippageReport, found: Executions, orders: pl.DataFrame) -> dict[str, Any]:
     """Return the record of a fit, with which of regression and constant is used."""
     reason = (
         f"mean by {report.kind} (off by {report.rmse_bps:.2f} bps with the regression, {report.baseline_rmse_bps:.2f} "
@@ -97,7 +116,16 @@ def fitted_row(report: SlippageReport, found: Executions) -> dict[str, Any]:
     )
     figures = asdict(report)
     kept = {name: figures[name] for name in SLIPPAGE_FITS.schema if name in figures}
-    return {"verdict": FITTED, "reason": reason, **kept, "left_out": found.left_out}
+    return {"verdict": FITTED, "reason": reason, **kept, **_left_out(found, orders)}
+
+
+def _left_out(found: Executions, orders: pl.DataFrame) -> Mapping[str, int]:
+    kinds = orders["kind"].to_list()
+    return {
+        "left_out": found.left_out,
+        "left_out_brackets": kinds.count(BRACKET),
+        "left_out_other": kinds.count(OTHER),
+    }
 
 
 def coefficient_rows(model: SlippageModel, at: datetime) -> pl.DataFrame:

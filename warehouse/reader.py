@@ -49,7 +49,7 @@ class TableReader:
         ]
         if not files:
             return self._spec.empty().lazy()
-        return pl.scan_parquet(files, hive_partitioning=False, schema=self._spec.schema)
+        return scan_parts(files, self._spec)
 
     def read(
         self,
@@ -73,14 +73,21 @@ class TableReader:
         return found if columns is None else found.select(columns)
 
 
+def scan_parts(files: list[Path], spec: TableSpec) -> pl.LazyFrame:
+    """Return the rows of part files; a column that came after a part was written is null in its rows."""
+    return pl.scan_parquet(files, hive_partitioning=False, schema=spec.schema, missing_columns="insert")
+
+
 def check_columns(manifest: Manifest, spec: TableSpec, folder: Path) -> None:
-    """Refuse a stored table whose columns are not the ones this code knows.
+    """Refuse a stored table whose columns are not the ones this code knows; nullable ones may have come since.
 
     Raises:
         SchemaMismatch: they differ; the message names them.
     """
-    if manifest.columns and manifest.columns != spec.stored_columns:
-        differing = sorted({name for name, _ in set(manifest.columns) ^ set(spec.stored_columns)})
+    optional = {column.name for column in spec.columns if column.nullable}
+    expected = tuple(one for one in spec.stored_columns if one in manifest.columns or one[0] not in optional)
+    if manifest.columns and manifest.columns != expected:
+        differing = sorted({name for name, _ in set(manifest.columns) ^ set(expected)})
         raise SchemaMismatch(
             f"table {spec.name} in {folder} was written with other columns ({', '.join(differing)}); "
             "move the folder away and build the table again"

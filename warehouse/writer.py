@@ -17,7 +17,7 @@ import polars as pl
 
 from warehouse.lock import table_lock
 from warehouse.manifest import Manifest, PartFile, Partition, read_manifest, sync_folder, write_manifest
-from warehouse.reader import check_columns
+from warehouse.reader import check_columns, scan_parts
 from warehouse.snapshots import frame_hash
 from warehouse.table_spec import TableSpec
 
@@ -135,7 +135,7 @@ class TableWriter:
         return pl.concat(frames).unique(self._spec.keys, keep="last", maintain_order=True)
 
     def _read_part(self, part: PartFile) -> pl.DataFrame:
-        return pl.read_parquet(self._folder / part.path, hive_partitioning=False)
+        return scan_parts([self._folder / part.path], self._spec).collect()
 
     def _write_part(self, key: str, rows: pl.DataFrame, content: str) -> PartFile:
         place = self._folder / f"{self._spec.partition_by or 'part'}={key}"

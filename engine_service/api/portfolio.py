@@ -15,9 +15,12 @@ from engine_service.api.queries import Cursors, Query
 from engine_service.api.shapes import FillView, Ms, PositionView, Signed
 from engine_service.api.views import fill_view, portfolio_view, position_views
 from engine_service.domain.errors import Unavailable
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderType, TimeInForce
 from engine_service.runtime import account_snapshot as accounts
 from engine_service.runtime.engine import Engine
-from engine_service.storage.port import EquityFilter, EquityPoint, FillFilter
+from engine_service.storage.port import EquityFilter, EquityPoint, FillFilter, JournalReader
+from engine_service.storage.port import FillRow as StoredFill
 from engine_service.venues.port import VenueUnavailable
 
 router = APIRouter(tags=["portfolio"])
@@ -30,10 +33,17 @@ class Positions(TypedDict):
 
 
 class FillRow(FillView):
-    """A fill with its place in the journal and the strategy it was for."""
+    """A fill with its place in the journal, the strategy it was for and what kind of order it is of.
+
+    `bar_open_ms` is the bar at whose close the strategy decided on the order; `null` where no bar's close did.
+    """
 
     seq: int
     strategy: str
+    leg: str
+    type: OrderType
+    time_in_force: TimeInForce
+    bar_open_ms: Ms | None
 
 
 class FillPage(TypedDict):
@@ -98,9 +108,8 @@ async def fills(request: Request) -> Response:
         after_seq=after,
         limit=query.limit(),
     )
-    rows = await engine.core.journal.aside(lambda journal: journal.fills(wanted))
-    found: list[FillRow] = [{**fill_view(row.fill), "seq": row.seq, "strategy": row.strategy} for row in rows]
-    cursor = cursors.make("fills", filters, rows[-1].seq) if len(rows) == query.limit() else None
+    found = await engine.core.journal.aside(lambda journal: fill_rows(journal, wanted))
+    cursor = cursors.make("fills", filters, found[-1]["seq"]) if len(found) == query.limit() else None
     body: FillPage = {"fills": found, "cursor": cursor}
     return json_response(body)
 
@@ -144,6 +153,28 @@ async def _snapshot(engine: Engine, *, force: bool) -> Response:
         return json_response(account_view(await accounts.account_snapshot(engine, force=force)))
     except VenueUnavailable as error:
         raise Unavailable("VENUE_UNREACHABLE", "The venue did not answer; nothing was changed.") from error
+
+
+def fill_rows(journal: JournalReader, wanted: FillFilter) -> list[FillRow]:
+    """Return fills with what kind of order each is of; the journal holds no fill without its order."""
+    rows = journal.fills(wanted)
+    found = [journal.order(cid) for cid in {row.fill.client_order_id for row in rows}]
+    orders = {order.client_order_id: order for order in found if order is not None}
+    return [_fill_row(row, orders[row.fill.client_order_id]) for row in rows]
+
+
+def _fill_row(row: StoredFill, order: Order) -> FillRow:
+    # A wish from outside names the newest bar, but nothing was decided at its close.
+    bar = None if order.why.get("source") == "external" else order.why.get("bar_open_ms")
+    return {
+        **fill_view(row.fill),
+        "seq": row.seq,
+        "strategy": row.strategy,
+        "leg": order.leg,
+        "type": order.type,
+        "time_in_force": order.time_in_force,
+        "bar_open_ms": None if bar is None else int(bar),
+    }
 
 
 def _equity(point: EquityPoint) -> EquityView:

@@ -28,6 +28,10 @@ def fill(seq: int, **changes: Any) -> dict[str, Any]:
         "fee": "0.05005",
         "fee_asset": "USDT",
         "provisional": False,
+        "leg": "entry",
+        "type": "MARKET",
+        "time_in_force": "GTC",
+        "bar_open_ms": None,
         **changes,
     }
 

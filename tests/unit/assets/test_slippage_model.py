@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,18 @@ import pytest
 
 from assets.decision_settings import SlippageSettings
 from assets.decision_tables import SLIPPAGE_COEFFICIENTS
-from assets.executions import Executions, executions
-from assets.fills import fill_frame
-from assets.slippage_model import REFUSED, coefficient_rows, paid_picture, refused_row, stored_model, tactics
+from assets.executions import Executions, filled_orders
+from assets.fills import fill_frame, stored_seq
+from assets.slippage_model import (
+    REFUSED,
+    coefficient_rows,
+    fitted_row,
+    learnable,
+    paid_picture,
+    refused_row,
+    stored_model,
+    tactics,
+)
 from assets.tables import FILLS, UNIVERSE
 from orchestration.environment import load
 from strategies.slippage import SlippageOptions, TooFewFills, choose_tactic, fit_slippage
@@ -23,6 +33,7 @@ from warehouse.store import Warehouse
 
 WINDOW = 20
 RULES: SlippageSettings = load({}).decisions.slippage
+RESEARCH = load({}).research
 
 
 def fill(seq: int, minute: float, price: float, **changes: Any) -> dict[str, Any]:
@@ -40,6 +51,10 @@ def fill(seq: int, minute: float, price: float, **changes: Any) -> dict[str, Any
         "fee": "0.05",
         "fee_asset": "USDT",
         "provisional": False,
+        "leg": "entry",
+        "type": "MARKET",
+        "time_in_force": "GTC",
+        "bar_open_ms": START + (int(minute) - 1) * STEP,
         **changes,
     }
 
@@ -50,7 +65,7 @@ def filled(store: Warehouse, *fills: dict[str, Any]) -> Warehouse:
 
 
 def found(store: Warehouse) -> Executions:
-    return executions(store, load({}).research, window=WINDOW, max_orders=10_000)
+    return learnable(store, RESEARCH, filled_orders(store, RESEARCH), RULES.model_copy(update={"window_bars": WINDOW}))
 
 
 def test_slippage_is_the_average_fill_against_the_last_close_before_it(tmp_path: Path) -> None:
@@ -129,7 +144,7 @@ def test_a_planted_cost_of_volatility_is_learned_from_the_warehouse_and_comes_ba
         "scanned_at": datetime(2026, 3, 1, tzinfo=UTC), "turnover_24h": 1.0, "last_price": 1.0,
     }  # fmt: skip
     store.writer(UNIVERSE).upsert(pl.DataFrame([place], schema=UNIVERSE.schema))
-    shown = tactics(store, load({}).research, RULES, model, START + 650 * STEP)
+    shown = tactics(store, RESEARCH, RULES, model, START + 650 * STEP)
     assert [row["side"] for row in shown] == ["BUY", "SELL"]
     assert [row["tactic"] for row in shown] == [
         choose_tactic(row["expected_bps"], RULES.options()).tactic.value for row in shown
@@ -140,10 +155,79 @@ def test_too_few_fills_are_a_refusal_with_its_figures_and_no_model(tmp_path: Pat
     orders = found(many(Warehouse(tmp_path), 30))
     with pytest.raises(TooFewFills) as refused:
         fit_slippage(orders.conditions, orders.slippage_bps, SlippageOptions())
-    row = refused_row(str(refused.value), orders)
+    row = refused_row(str(refused.value), orders, filled_orders(Warehouse(tmp_path), RESEARCH))
     assert row["verdict"] == REFUSED
     assert row["reason"] == "TOO_FEW_FILLS: 30 orders of at least 200"
     assert row["rmse_bps"] is None
+
+
+#: What is no decision of a strategy at a bar's close that took what the market gave: what the wire says differently.
+NOT_DECIDED: dict[str, dict[str, Any]] = {
+    "take_profit": {"leg": "take_profit", "type": "LIMIT", "bar_open_ms": None},
+    "stop_loss": {"leg": "stop_loss"},
+    "unprotected": {"leg": "unprotected", "bar_open_ms": None},
+    "resting": {"type": "LIMIT"},
+    "conditional": {"type": "STOP_MARKET"},
+    "person": {"strategy": "manual", "bar_open_ms": None},
+    "signal from outside": {"bar_open_ms": None},
+    "flatten": {"strategy": "manual", "leg": "flatten", "bar_open_ms": None},
+}
+
+
+@pytest.mark.parametrize("changes", NOT_DECIDED.values(), ids=NOT_DECIDED)
+def test_an_order_whose_price_no_close_decided_is_not_learned_from_and_counted(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    store = stored(Warehouse(tmp_path), bars(200))
+    ioc = fill(2, 101.5, 100.0, type="LIMIT", time_in_force="IOC")
+    filled(
+        store, fill(1, 100.5, 100.0), ioc, fill(3, 110.5, 108.0, leg="exit", side="SELL"), fill(4, 120.5, 90, **changes)
+    )
+    orders = found(store)
+    assert orders.order_ids == ("order1", "order2", "order3")
+    row = refused_row("", orders, filled_orders(store, RESEARCH))
+    in_bracket = changes.get("leg") in ("take_profit", "stop_loss", "unprotected")
+    assert (row["left_out_brackets"], row["left_out_other"]) == (int(in_bracket), int(not in_bracket))
+
+
+def test_brackets_at_their_distance_do_not_change_what_is_learned(tmp_path: Path) -> None:
+    store = many(Warehouse(tmp_path), 300)
+    orders = found(store)
+    model, _ = fit_slippage(orders.conditions, orders.slippage_bps, RULES.options())
+    close = bars(350)["close"].to_list()
+    exits = [
+        fill(1000 + at, at + 0.6, close[at - 1] * (1.008 if at % 2 else 0.992), side="SELL", **NOT_DECIDED[leg])
+        for at, leg in zip(range(50, 300), ["take_profit", "stop_loss"] * 125, strict=True)
+    ]
+    orders = found(filled(store, *exits))
+    again, report = fit_slippage(orders.conditions, orders.slippage_bps, RULES.options())
+    assert again == model
+    row = fitted_row(report, orders, filled_orders(store, RESEARCH))
+    assert (row["orders"], row["left_out_brackets"], row["left_out_other"]) == (300, 250, 0)
+
+
+def stored_before_legs_were(folder: Path, *fills: dict[str, Any]) -> Warehouse:
+    """Fills as a build wrote them that knew no legs."""
+    gone = ("leg", "order_type", "time_in_force", "bar_open_at")
+    older = replace(FILLS, columns=tuple(column for column in FILLS.columns if column.name not in gone))
+    store = Warehouse(folder)
+    store.writer(older).upsert(fill_frame(fills).drop(gone))
+    return store
+
+
+def test_fills_stored_before_legs_were_are_left_out_and_read_from_the_engine_again(tmp_path: Path) -> None:
+    class Engine:
+        def get_portfolio(self) -> dict[str, Any]:
+            return {"seq": 9}
+
+    fills = [fill(1, 100.5, 100.0), fill(2, 101.5, 100.0)]
+    store = stored(stored_before_legs_were(tmp_path, *fills), bars(200))
+    assert found(store).order_ids == ()
+    assert filled_orders(store, RESEARCH)["kind"].to_list() == ["other", "other"]
+    engine: Any = Engine()
+    assert stored_seq(store, engine) == 0
+    assert found(filled(store, *fills)).order_ids == ("order1", "order2")
+    assert stored_seq(store, engine) == 2
 
 
 def test_without_fills_there_are_no_orders(tmp_path: Path) -> None:

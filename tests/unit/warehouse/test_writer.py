@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ from warehouse.lock import TableLocked, table_lock
 from warehouse.manifest import MANIFEST, ManifestDamaged, read_manifest
 from warehouse.reader import count_rows
 from warehouse.store import UnsupportedRoot, Warehouse
-from warehouse.table_spec import SchemaMismatch
+from warehouse.table_spec import EXACT, Column, SchemaMismatch
 from warehouse.writer import TableWriter
 
 
@@ -129,6 +130,27 @@ def test_a_table_stored_with_other_columns_is_refused_by_name(tmp_path: Path) ->
     path.write_text(path.read_text().replace("Float64", "Int64"))
     with pytest.raises(SchemaMismatch, match="value"):
         store.reader(READINGS).read()
+
+
+def test_rows_written_before_a_nullable_column_came_are_read_with_nulls_and_kept(tmp_path: Path) -> None:
+    older = replace(READINGS, columns=READINGS.columns[:-1])
+    store = Warehouse(tmp_path)
+    before = pl.concat([readings(2, day=1), readings(2, day=2)])
+    store.writer(older).upsert(before.drop("price"))
+    assert store.reader(READINGS).read().equals(before.sort(READINGS.keys))
+
+    priced = readings(3, day=2).with_columns(pl.lit(5).cast(EXACT).alias("price"))
+    report = store.writer(READINGS).upsert(priced[1:])
+    assert (report.rows_added, report.partitions) == (1, ("2026-01-02",))
+    assert store.reader(READINGS).read()["price"].to_list() == [None, None, None, 5, 5]
+
+
+def test_a_stored_table_without_a_column_that_must_have_a_value_is_refused_by_name(tmp_path: Path) -> None:
+    columns = (*READINGS.columns, Column("place", pl.String, "where"))
+    store = Warehouse(tmp_path)
+    store.writer(READINGS).upsert(readings(1))
+    with pytest.raises(SchemaMismatch, match=r"\(place\)"):
+        store.reader(replace(READINGS, columns=columns)).read()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 9}', '{"format": 1, "table": "x"}'])
