@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from assets.decision_tables import BANDIT_PRIORITIES
-from assets.executions import executions, filled_orders, histories
+from assets.executions import DECIDED, executions, filled_orders, histories
 from assets.settings import ResearchSettings
 from assets.situation_table import DONE, NO_ADVICE, TAKE, Advice, our_hits
 from strategies.bandit import Outcome
@@ -33,8 +33,12 @@ def strategy_outcomes(
     cost_bps: float,
     max_orders: int,
 ) -> list[Outcome]:
-    """Return what each strategy's filled orders earned ``horizon`` bars later, where that bar is stored."""
-    found = executions(warehouse, settings, filled_orders(warehouse, settings).tail(max_orders), window=window)
+    """Return what each strategy's orders earned ``horizon`` bars later, where that bar is stored.
+
+    Those alone that it decided at a close: how a bracket ends is no choice of a strategy, and a person is none.
+    """
+    orders = filled_orders(warehouse, settings).filter(pl.col("kind") == DECIDED).tail(max_orders)
+    found = executions(warehouse, settings, orders, window=window)
     if not found.order_ids:
         return []
     step = settings.bar_ms

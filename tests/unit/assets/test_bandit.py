@@ -67,7 +67,7 @@ def test_a_hit_is_drawn_by_its_advice_and_its_propensity_is_logged() -> None:
     assert set(elsewhere["action"]) == {"TAKE"}
 
 
-def test_a_strategys_outcome_is_what_its_fill_earned_after_the_horizon(tmp_path: Path) -> None:
+def test_a_strategys_outcome_is_what_its_own_decision_earned_after_the_horizon(tmp_path: Path) -> None:
     made = bars(200)
     close = made["close"].to_list()
     store = stored(Warehouse(tmp_path), made)
@@ -76,6 +76,8 @@ def test_a_strategys_outcome_is_what_its_fill_earned_after_the_horizon(tmp_path:
         fill(2, 120.5, 99.0, side="SELL", strategy="hmm_regime"),
         fill(3, 190.5, 100.0),
         fill(4, 110.5, 100.0, strategy=""),
+        fill(5, 105.5, 102.0, side="SELL", leg="take_profit"),
+        fill(6, 107.5, 103.0, strategy="manual", bar_open_ms=None),
     ]
     store.writer(FILLS).upsert(fill_frame(orders))
     found = strategy_outcomes(store, RESEARCH, window=20, horizon=15, cost_bps=10.0, max_orders=100)
