@@ -18,10 +18,6 @@ from warehouse.store import Warehouse
 NO_DRIFT = "no_drift"
 
 
-class NothingToWatch(Exception):
-    """No model is registered."""
-
-
 @dg.asset(
     deps=["features", "promotion"],
     group_name="models",
@@ -41,7 +37,8 @@ def drift(
     newest = registry.newest()
     version = registry.champion() or (newest.version if newest else None)
     if version is None:
-        raise NothingToWatch("no model is registered; materialise training first")
+        # Nothing has failed before the first training, and every hour would tell that something has.
+        return _page([], {"model_version": "none: training has not run"}, watch)
     models = registry.bundle(version)["symbols"]
     series, data_hash = newest_series(
         warehouse,
@@ -52,17 +49,19 @@ def drift(
         bars=2 * settings.training.window_bars,
     )
     found = {one.symbol: since_training(one, models[one.symbol]) for one in series}
-    rows = drift_rows(list(models), found)
-    drifting = [row["symbol"] for row in rows if row["drifting_since"]]
     curves = {name: one for name, one in found.items() if one is not None}
     pictures = {"sums": dg.MetadataValue.md(drift_picture(curves))} if curves else {}
+    facts = {"model_version": version, "content_hash": data_hash, **pictures}
+    return _page(drift_rows(list(models), found), facts, watch)
+
+
+def _page(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], watch: Stopwatch) -> dg.MaterializeResult[None]:
+    drifting = [row["symbol"] for row in rows if row["drifting_since"]]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": sum(row["new_bars"] for row in rows),
-            "model_version": version,
-            "content_hash": data_hash,
             "drift": as_table(rows),
-            **pictures,
+            **facts,
             "seconds": round(watch.seconds, 3),
         },
         check_results=[

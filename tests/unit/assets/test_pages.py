@@ -15,7 +15,7 @@ import pytest
 
 from assets.bandit import bandit, policy_improvement
 from assets.decision_tables import SITUATION_HITS
-from assets.drift import NothingToWatch, drift
+from assets.drift import drift
 from assets.feature_table import build
 from assets.learning import learning
 from assets.plots import calibration_picture
@@ -232,12 +232,13 @@ def test_drift_is_shown_and_a_market_that_the_model_never_saw_fails_the_check(
         assert (check.check_name, check.passed) == ("no_drift", passed)
     empty = shown(drift, Warehouse(tmp_path / "empty"), registry=registry)
     assert str(rows(empty, "drift")[0]["reason"]).startswith("NO_BARS")
-    with pytest.raises(NothingToWatch):
-        shown(drift, store, registry=ModelRegistry(tmp_path / "none"))
+    resources |= {"warehouse": store, "registry": ModelRegistry(tmp_path / "none")}
+    untrained, (check,) = shown_and_checked(drift, resources)
+    assert untrained["drift"] == dg.MetadataValue.text("none")
+    assert check.passed
 
 
 def test_training_shows_what_confidence_is_worth(tmp_path: Path) -> None:
-
     store = active(stored(Warehouse(tmp_path / "w"), bars(1440, without=frozenset({700}))), SYMBOL)
     features, _ = build(store, [DAY], market="spot", interval="1m", step_ms=STEP)
     store.writer(FEATURE_ROWS).upsert(features)
