@@ -104,10 +104,8 @@ class DeadlineProtocol(asyncio.Protocol):
         while data:
             try:
                 self._parser.feed_data(data)
-            except httptools.HttpParserCallbackError as failed:
-                self._failed(failed)
-            except httptools.HttpParserError:
-                self._refuse()
+            except httptools.HttpParserError as error:
+                self._refuse(error)
             except httptools.HttpParserUpgrade as found:
                 if not self._socket_request:
                     # An offer that is not taken up (Java's client makes one): the parser has left out the body.
@@ -267,16 +265,17 @@ class DeadlineProtocol(asyncio.Protocol):
         self.tasks.add(task)
         task.add_done_callback(exchange.application_ended)
 
-    def _refuse(self) -> None:
-        _log.warning("bytes that are no HTTP request")
-        code = "URI_TOO_LONG" if len(self._url) > _LONGEST_TARGET else "REQUEST_INVALID"
-        self.write_last(InvalidRequest(code, "The bytes received are no HTTP request."))
-        self._transport.close()
-
-    def _failed(self, error: httptools.HttpParserCallbackError) -> None:
-        """Say that what takes a request in failed, for want of memory for instance: no fault of who sent it."""
-        _log.error("a request was not taken in", exc_info=error.__context__ or error)
-        self.write_last(Unavailable("INTERNAL", "The engine failed on this request; its log says how."))
+    def _refuse(self, error: httptools.HttpParserError) -> None:
+        # What was raised while a part was taken in is its context. A target that is none is raised there as well.
+        cause = error.__context__ or error
+        if isinstance(cause, httptools.HttpParserError):
+            _log.warning("bytes that are no HTTP request")
+            code = "URI_TOO_LONG" if len(self._url) > _LONGEST_TARGET else "REQUEST_INVALID"
+            self.write_last(InvalidRequest(code, "The bytes received are no HTTP request."))
+        else:
+            # No fault of who sent it: for want of memory, for instance.
+            _log.error("a request was not taken in", exc_info=cause)
+            self.write_last(Unavailable("INTERNAL", "The engine failed on this request; its log says how."))
         self._transport.close()
 
     def _become_socket(self) -> None:

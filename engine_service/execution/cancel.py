@@ -111,8 +111,14 @@ async def cancel_all(
     return [result for result in results if result is not None]
 
 
-async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", principal: str = ENGINE) -> None:
-    """Ask the venue once and settle what comes of it."""
+async def cancel_now(
+    core: EngineCore, client_order_id: str, reason: str = "", principal: str = ENGINE, *, unattended: bool = False
+) -> None:
+    """Ask the venue once and settle what comes of it.
+
+    ``unattended``: nobody waits to hear that it could not be asked; then it is as after a lost answer: the order is
+    looked at, and asked again.
+    """
     order = core.state.order(client_order_id)
     if order is None or not order.is_open or order.status is OrderStatus.PENDING_CANCEL:
         return
@@ -140,7 +146,7 @@ async def cancel_now(core: EngineCore, client_order_id: str, reason: str = "", p
     try:
         outcome = await _asked(core, order)
     finally:
-        await _settle(core, order, outcome)
+        await _settle(core, order, outcome, unattended=unattended)
 
 
 async def _wish(core: EngineCore, order: Order, reason: str, principal: str) -> None:
@@ -178,7 +184,7 @@ async def _asked(core: EngineCore, order: Order) -> SubmitOutcome:
         return OutcomeUnknown(reason=type(error).__name__)
 
 
-async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None:
+async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome, *, unattended: bool) -> None:
     feed_breaker(core, sent.venue, outcome)
     order = core.state.order(sent.client_order_id) or sent
     match outcome:
@@ -186,6 +192,8 @@ async def _settle(core: EngineCore, sent: Order, outcome: SubmitOutcome) -> None
             done = apply_words(core, order, from_accepted(outcome))
             if done is not None:
                 await done
+        case Rejected() if outcome.not_sent and unattended:
+            await _doubt(core, sent.client_order_id, outcome.reason)
         case Rejected() if outcome.not_sent:
             await _refused(core, sent.client_order_id, outcome.code, outcome.reason)
         case Rejected():

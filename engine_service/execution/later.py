@@ -10,4 +10,4 @@ def cancel_later(core: EngineCore, client_order_id: str, reason: str) -> None:
     # Cancelling reads and applies reports, and those lead here: imported when used, or the modules would be a ring.
     from engine_service.execution.cancel import cancel_now  # noqa: PLC0415
 
-    core.spawn(f"cancel:{client_order_id}", cancel_now(core, client_order_id, reason))
+    core.spawn(f"cancel:{client_order_id}", cancel_now(core, client_order_id, reason, unattended=True))

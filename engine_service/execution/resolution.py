@@ -4,8 +4,10 @@ No I/O, clock or chance in here: the shell (``execution.resolve``) reads, waits 
 restart and in simulation alike.
 
 The venue may act on a request until the fence (validity window + its own engine's time-out + margin). Before it,
-"not found" proves nothing. After it, two successful negative reads from two endpoints at least two seconds apart do.
-Reads that fail prove nothing at any time; the order then stays in doubt and keeps its reservation.
+"not found" proves nothing. After it, two successful negative reads from two endpoints at least two seconds apart do,
+with no trade between them and the first asked once more: an order may have come after that read and ended before the
+other, which knows open orders alone. Reads that fail prove nothing at any time; the order then stays in doubt and keeps
+its reservation.
 
 The fence is a moment of the venue's clock, and that clock may be set: it also has to pass by our own clocks.
 """
@@ -108,6 +110,7 @@ class Stage(StrEnum):
     ORDER = "order"
     OPEN_ORDER = "open_order"
     FILLS = "fills"
+    ORDER_AGAIN = "order_again"
     TAKEN = "taken"
     REST = "rest"
 
@@ -163,7 +166,7 @@ def _next(case: Case, order: Order, heard: Heard, now: Now) -> tuple[Case, tuple
         case Stage.WAKE:
             past = now.venue_ms > order.fence_at_ms and now.monotonic_s >= case.not_before_s
             return replace(case, stage=Stage.ORDER, past_fence=past, report=None), (Ask(Endpoint.ORDER),)
-        case Stage.ORDER:
+        case Stage.ORDER | Stage.ORDER_AGAIN:
             return _order_heard(case, order, heard, now)
         case Stage.OPEN_ORDER:
             return _open_order_heard(case, order, heard, now)
@@ -188,6 +191,8 @@ def _time_left_ms(order: Order, now: Now) -> int:
 
 
 def _order_heard(case: Case, order: Order, heard: Heard, now: Now) -> tuple[Case, tuple[Command, ...]]:
+    if isinstance(heard, NotFoundReport) and case.stage is Stage.ORDER_AGAIN:
+        return replace(case, stage=Stage.REST), (Record((_absent(case, order, now.wall_ms),)),)
     if isinstance(heard, NotFoundReport) and case.past_fence:
         known = case.without(heard.endpoint, now.monotonic_s)
         return replace(known, stage=Stage.OPEN_ORDER), (Wait(PACE_S), Ask(Endpoint.OPEN_ORDER))
@@ -206,7 +211,7 @@ def _fills_heard(case: Case, order: Order, heard: Heard, now: Now) -> tuple[Case
         # It traded, so it exists; the next pass hears how it stands.
         return replace(case, stage=Stage.REST, absent=()), (Book(heard),)
     if heard == () and case.proves_absence:
-        return replace(case, stage=Stage.REST), (Record((_absent(case, order, now.wall_ms),)),)
+        return replace(case, stage=Stage.ORDER_AGAIN), (Ask(Endpoint.ORDER),)
     return _seen_or_not(case, order, heard, now)
 
 

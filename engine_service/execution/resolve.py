@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from engine_service.domain import events as e
 from engine_service.domain.ids import ENGINE
@@ -30,6 +30,10 @@ from engine_service.execution.venue_words import from_report
 from engine_service.venues.port import ReadFailed
 
 ACK_WAIT_S = 2.0
+#: What may end in PENDING_ACK again: of a cancel or a change that is not done, that order is left as it was.
+UNACKNOWLEDGED: Final = frozenset(
+    {OrderStatus.PENDING_ACK, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE, OrderStatus.IN_DOUBT}
+)
 
 
 def resolve_later(core: EngineCore, client_order_id: str, *, at_once: bool = False) -> None:
@@ -43,10 +47,13 @@ def await_acknowledgement(core: EngineCore, client_order_id: str) -> None:
 
 
 async def _acknowledged(core: EngineCore, client_order_id: str) -> None:
-    await core.sleep(ACK_WAIT_S)
-    order = core.state.order(client_order_id)
-    if order is None or order.status is not OrderStatus.PENDING_ACK:
-        return
+    status = None
+    while status is not OrderStatus.PENDING_ACK:
+        await core.sleep(ACK_WAIT_S)
+        order = core.state.order(client_order_id)
+        status = None if order is None else order.status
+        if status not in UNACKNOWLEDGED:
+            return
     reason = "the venue's engine did not confirm in time"
     now = core.clock.now_ms()
     await core.commit(e.OrderInDoubt(at_ms=now, client_order_id=client_order_id, doubt=Doubt.SUBMIT, reason=reason))

@@ -17,9 +17,10 @@ from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.recover import start_up
+from engine_service.execution.resolve import ACK_WAIT_S
 from engine_service.execution.submit import submit
 from engine_service.execution.user_stream import take
-from engine_service.venues.port import Accepted, BalanceReport
+from engine_service.venues.port import Accepted, BalanceReport, QueryOutcome, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, restart
 from tests.fakes.venue import FakeVenue, Script, unknown
 
@@ -227,3 +228,67 @@ async def test_an_order_canceled_after_it_traded_its_old_size_is_canceled() -> N
     fake(core).orders[cid].status = OrderStatus.CANCELED  # of 0.012, as the venue has it
     take(core, "BINANCE", fake(core).report(cid, with_fill=fill))
     assert order_of(core, cid).status is OrderStatus.CANCELED
+
+
+async def test_an_order_that_came_after_one_read_and_ended_before_the_other_is_not_called_absent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core()
+    venue = fake(core)
+    look_among_the_open = venue.query_open_order
+
+    async def comes_and_ends(order: Order) -> QueryOutcome:
+        if order.client_order_id not in venue.orders:
+            venue.place(order, Script(rest=True)).status = OrderStatus.EXPIRED
+        return await look_among_the_open(order)
+
+    monkeypatch.setattr(venue, "query_open_order", comes_and_ends)
+    venue.scripts.append(Script(act=False, say=unknown()))
+    cid = (await submit(core, limit_order("49000"), mark_of())).order.client_order_id
+    await core.settle()
+    assert order_of(core, cid).status is OrderStatus.EXPIRED
+    assert "OrderNotPlaced" not in [recorded.kind for recorded in core.journal.order_history(cid)]
+
+
+async def test_a_wish_to_cancel_that_could_not_be_sent_is_found_out_and_asked_again() -> None:
+    core = make_core()
+    venue = fake(core)
+
+    async def slow(venue: FakeVenue, order: Order) -> None:
+        await core.sleep(2 * ACK_WAIT_S)
+
+    async def ended(venue: FakeVenue, order: Order) -> None:
+        # And no word of it comes.
+        venue.orders[order.client_order_id].status = OrderStatus.EXPIRED
+
+    gateway = Accepted(venue_order_id="1", status=OrderStatus.PENDING_ACK)
+    unsent = Rejected(code="VENUE_UNREACHABLE", reason="connection refused", not_sent=True)
+    venue.scripts.append(Script(say=gateway))
+    venue.cancel_scripts.append(Script(act=False, say=unknown(), during=slow))
+    venue.cancel_scripts.append(Script(act=False, say=unsent, during=ended))
+    cid = (await submit(core, limit_order("49000"), mark_of())).order.client_order_id
+    await cancel(core, cid, principal="tester")
+    await core.settle()
+    assert order_of(core, cid).status is OrderStatus.EXPIRED
+
+
+async def test_an_order_whose_cancel_could_not_be_sent_is_still_waited_for() -> None:
+    core = make_core()
+    venue = fake(core)
+
+    async def slow(venue: FakeVenue, order: Order) -> None:
+        await core.sleep(2 * ACK_WAIT_S)
+        venue.orders[order.client_order_id].status = OrderStatus.EXPIRED
+
+    gateway = Accepted(venue_order_id="1", status=OrderStatus.PENDING_ACK)
+    unsent = Rejected(code="VENUE_UNREACHABLE", reason="connection refused", not_sent=True)
+    venue.scripts.append(Script(say=gateway))
+    venue.cancel_scripts.append(Script(act=False, say=unsent, during=slow))
+    asking = asyncio.ensure_future(submit(core, limit_order("49000"), mark_of()))
+    while not any(order.status is OrderStatus.PENDING_ACK for order in core.state.open_orders.values()):
+        await turn()
+    (cid,) = core.state.open_orders
+    await cancel(core, cid, principal="tester")
+    await asking
+    await core.settle()
+    assert order_of(core, cid).status is OrderStatus.EXPIRED
