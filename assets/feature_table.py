@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from assets.intervals import DAY_MS, day_of
 from assets.tables import BARS, FEATURE_ROWS
-from strategies.features import FEATURE_SCHEMA, FEATURES, WARM_UP, breaks, compute
+from strategies.features import FEATURE_SCHEMA, FEATURES, WARM_UP, breaks, compute, stretches
 from warehouse.snapshots import frame_hash
 from warehouse.store import Warehouse
 
@@ -45,8 +44,7 @@ def build(
         missing, jumped = breaks(opens, _floats(ordered, "open"), _floats(ordered, "close"), step_ms)
         gaps += int(missing.sum())
         splits += int((jumped & ~missing).sum())
-        edges = [0, *(np.flatnonzero(missing | jumped) + 1).tolist(), len(opens)]
-        frames += list(_stretch_rows(ordered, [slice(first, last) for first, last in pairwise(edges)]))
+        frames += list(_stretch_rows(ordered, stretches(missing | jumped)))
     rows = pl.concat(frames) if frames else FEATURE_ROWS.empty()
     wanted = rows.filter(pl.col("day").is_in(list(days)))
     return wanted, FeatureReport(
@@ -61,8 +59,8 @@ def _before(warehouse: Warehouse, day: str, ours: pl.Expr) -> pl.DataFrame:
     return bars.sort("symbol", "open_at").group_by("symbol", maintain_order=True).tail(WARM_UP).select(bars.columns)
 
 
-def _stretch_rows(series: pl.DataFrame, stretches: Sequence[slice]) -> Iterator[pl.DataFrame]:
-    for stretch in stretches:
+def _stretch_rows(series: pl.DataFrame, parts: Sequence[slice]) -> Iterator[pl.DataFrame]:
+    for stretch in parts:
         part = series[stretch]
         if part.height < WARM_UP:
             continue

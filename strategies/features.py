@@ -162,13 +162,11 @@ class KnownFeatures:
         self._opens = open_ms.tolist()
         self._next = 0
         missing = 2 * (open_ms[1:] - close_ms[:-1]) > (close_ms - open_ms)[1:]
-        apart = missing | (np.abs(np.log(open_[1:] / close[:-1])) > SPLIT_JUMP)
-        edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(open_ms)]
         self._rows = np.full((len(open_ms), len(FEATURES)), np.nan)
         self._whole = np.zeros(len(open_ms), dtype=np.bool_)
-        for first, last in pairwise(edges):
-            self._rows[first:last] = compute(*(column[first:last] for column in columns))
-            self._whole[first + WARM_UP - 1 : last] = True
+        for part in stretches(missing | jumps(open_, close)):
+            self._rows[part] = compute(*(column[part] for column in columns))
+            self._whole[part.start + WARM_UP - 1 : part.stop] = True
 
     def push(self, bar: Bar) -> Array | None:
         """Return the next bar's feature row, shape (7,), or ``None`` during warm-up.
@@ -192,8 +190,19 @@ def breaks(
     Bars stand in time order, arrays (T,). The batch form of where ``FeatureStream`` begins anew.
     """
     gaps: NDArray[np.bool_] = np.diff(open_ms) != bar_ms
-    jumps: NDArray[np.bool_] = np.abs(np.log(open_[1:] / close[:-1])) > SPLIT_JUMP
-    return gaps, jumps
+    return gaps, jumps(open_, close)
+
+
+def jumps(open_: Array, close: Array) -> NDArray[np.bool_]:
+    """Return between which neighbours, (T - 1,), the price jumped as no trade moves it. Prices are (T,)."""
+    jumped: NDArray[np.bool_] = np.abs(np.log(open_[1:] / close[:-1])) > SPLIT_JUMP
+    return jumped
+
+
+def stretches(apart: NDArray[np.bool_]) -> list[slice]:
+    """Return the runs of bars that windows may reach across; ``apart``, (T - 1,), says where they may not."""
+    edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(apart) + 1]
+    return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def _is_apart(before: Bar, bar: Bar) -> bool:

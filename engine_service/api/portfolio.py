@@ -15,6 +15,7 @@ from engine_service.api.queries import Cursors, Query
 from engine_service.api.shapes import FillView, Ms, PositionView, Signed
 from engine_service.api.views import fill_view, portfolio_view, position_views
 from engine_service.domain.errors import Unavailable
+from engine_service.domain.ids import OUTSIDE
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderType, TimeInForce
 from engine_service.runtime import account_snapshot as accounts
@@ -165,7 +166,7 @@ def fill_rows(journal: JournalReader, wanted: FillFilter) -> list[FillRow]:
 
 def _fill_row(row: StoredFill, order: Order) -> FillRow:
     # A wish from outside names the newest bar, but nothing was decided at its close.
-    bar = None if order.why.get("source") == "external" else order.why.get("bar_open_ms")
+    bar = None if order.why.get("source") == OUTSIDE else order.why.get("bar_open_ms")
     return {
         **fill_view(row.fill),
         "seq": row.seq,

@@ -18,6 +18,7 @@ from engine_service.api.queries import Query
 from engine_service.api.shapes import Amount, RegimeView, Signed
 from engine_service.api.views import regime_view
 from engine_service.domain.errors import NotFound
+from engine_service.domain.ids import OUTSIDE
 from engine_service.domain.money import plain
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.strategy_config import StrategyConfig
@@ -138,7 +139,7 @@ async def signal(request: Request) -> Response:
         at_ms=engine.core.clock.now_ms(),
         target=_share(fields, "target", lowest=-1.0),
         confidence=_share(fields, "confidence", lowest=0.0),
-        why={"source": "external", "principal": principal_of(request).name},
+        why={"source": OUTSIDE, "principal": principal_of(request).name},
     )
     fields.finish()
     if wish.symbol not in engine.feed.symbols:

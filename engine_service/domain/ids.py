@@ -14,6 +14,8 @@ _SYMBOL = re.compile(r"^[A-Z0-9_\-]{2,32}\.[A-Z]{2,16}$")
 INSTANCE_TAG_LENGTH = 4
 #: Who acts where no caller asked for it.
 ENGINE: Final = "engine"
+#: The source, in a signal's why, of one that came from outside: no bar's close decided it.
+OUTSIDE: Final = "external"
 #: Names are few and asked for with every order; strangers cannot make the engine remember more than these.
 REMEMBERED: Final = 4_096
 

@@ -161,14 +161,18 @@ def _begin(
     old = core.journal.order(client_order_id) if request.client_order_id else None
     if core.state.order(client_order_id) is not None or old is not None:
         raise Conflict("CLIENT_ORDER_ID_EXISTS", "an order with this client order id exists")
-    with core.state.exposure.without(instead_of):
-        verdict = core.gate.check(ctx)
+    verdict = core.gate.check(ctx) if not instead_of else _judged_without(core, ctx, instead_of)
     answer: Future[SubmitResult] = asyncio.get_running_loop().create_future()
     if isinstance(verdict, RiskRefused):
         refuse_unpriced(ctx, verdict)
         return _deny(core, ctx, idem, client_order_id, verdict, answer)
     order = order_of(core, ctx, client_order_id, verdict.reservation)
     return _Walk(idem=idem, order=order, durable=_sent(core, order, idem, ctx.now_ms), answer=answer, approved=verdict)
+
+
+def _judged_without(core: EngineCore, ctx: RiskContext, orders: Sequence[Order]) -> Approved | RiskRefused:
+    with core.state.exposure.without(orders):
+        return core.gate.check(ctx)
 
 
 def _sent(core: EngineCore, order: Order, idem: IdempotencyMark, now_ms: int) -> Future[int]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine_service.backtest.series import BarSeries
-from strategies.features import SPLIT_JUMP
+from strategies.features import jumps
 from strategies.ma_cross import UNITS
 from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import WITH_MODEL, StrategyChoice
@@ -70,6 +70,5 @@ def _is_finer(prices: NDArray[np.float64]) -> bool:
 
 def _first_jump(columns: BarSeries) -> int | None:
     """Return the open, ms, of the first bar that opens far from the close right before it."""
-    jumps = np.abs(np.log(columns.open[1:] / columns.close[:-1])) > SPLIT_JUMP
-    jumps &= columns.open_at[1:] == columns.close_at[:-1]
-    return int(columns.open_at[1 + int(np.argmax(jumps))]) if jumps.any() else None
+    jumped = jumps(columns.open, columns.close) & (columns.open_at[1:] == columns.close_at[:-1])
+    return int(columns.open_at[1 + int(np.argmax(jumped))]) if jumped.any() else None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.features import FEATURES, WARM_UP, breaks, compute
+from strategies.features import FEATURES, WARM_UP, breaks, compute, stretches
 from strategies.regimes.options import FitRefused
 from strategies.times import told
 
@@ -84,7 +83,6 @@ def check_bars(
     gaps, splits = breaks(open_ms, values[:, 0], values[:, 3], bar_ms)
     counts |= {"gaps": int(gaps.sum()), "splits": int(splits.sum()), "zero_volume": int((values[:, 4] == 0).sum())}
     counts["unmoved"] = int(((values[1:, 1] == values[1:, 2]) & (values[1:, 3] == values[:-1, 3])).sum())
-    edges = [0, *(np.flatnonzero(gaps | splits) + 1).tolist(), len(open_ms)]
     table = BarTable(
         open_ms=open_ms,
         open=values[:, 0],
@@ -93,7 +91,7 @@ def check_bars(
         close=values[:, 3],
         volume=values[:, 4],
         bar_ms=bar_ms,
-        stretches=tuple(slice(first, last) for first, last in pairwise(edges)),
+        stretches=tuple(stretches(gaps | splits)),
     )
     return table, counts
 
