@@ -197,10 +197,13 @@ def _leave_no_core() -> None:
 
 
 def _calm_collector() -> None:
-    """Spare orders the pauses of the garbage collector: what is loaded now stays, and orders make few cycles."""
+    """Spare orders the pauses of the garbage collector: what is loaded now stays, and orders make few cycles.
+
+    A look at 20,000 young objects is a pause of 10 ms, so it comes more often and is shorter.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    gc.set_threshold(5_000, 20, 100)
 
 
 def _share_the_interpreter() -> None:

@@ -18,7 +18,7 @@ class Tactic(StrEnum):
     SKIP = "SKIP"
 
 
-class AdvisedTactic(Struct, frozen=True, kw_only=True):
+class AdvisedTactic(Struct, frozen=True, kw_only=True, gc=False):
     """For entries in one symbol and direction; ``limit_bps`` is how far from the mark an IOC limit may pay."""
 
     symbol: str
@@ -28,7 +28,7 @@ class AdvisedTactic(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class AdvisedSize(Struct, frozen=True, kw_only=True):
+class AdvisedSize(Struct, frozen=True, kw_only=True, gc=False):
     """The share of full size, 0 to 1, for one strategy in one symbol."""
 
     strategy: str

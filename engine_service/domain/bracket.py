@@ -14,7 +14,7 @@ DEFAULT_TAKE_PROFIT_BPS = Decimal(20)
 DEFAULT_STOP_LOSS_BPS = Decimal(30)
 
 
-class BracketPlan(Struct, frozen=True, kw_only=True):
+class BracketPlan(Struct, frozen=True, kw_only=True, gc=False):
     """What was asked for with the entry. Of each pair the price counts where both are given; quote per base."""
 
     take_profit: Decimal | None = None
@@ -32,7 +32,7 @@ class BracketPlan(Struct, frozen=True, kw_only=True):
         )
 
 
-class BracketPrices(Struct, frozen=True, kw_only=True):
+class BracketPrices(Struct, frozen=True, kw_only=True, gc=False):
     """Prices in quote per base, not yet rounded to the tick."""
 
     take_profit: Decimal

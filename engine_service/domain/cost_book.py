@@ -18,7 +18,7 @@ MAX_LOTS = 256
 ROUNDED, ROUNDED_EACH = Decimal("1e-7"), Decimal("1e-8")
 
 
-class Lot(Struct, kw_only=True):
+class Lot(Struct, kw_only=True, gc=False):
     """One purchase (or short sale) that is not closed yet; both figures are signed alike."""
 
     quantity: Decimal

@@ -15,7 +15,7 @@ from engine_service.domain.order_status import OrderSide
 REVERSED = ".reversed"
 
 
-class Fill(Struct, frozen=True, kw_only=True):
+class Fill(Struct, frozen=True, kw_only=True, gc=False):
     """One trade of one order.
 
     ``price`` is in quote per base, ``quantity`` in base (or contracts). ``fee`` is in units of ``fee_asset`` and

@@ -11,7 +11,7 @@ from engine_service.domain.money import ZERO, multiple_down, multiple_up
 from engine_service.domain.order_status import OrderSide
 
 
-class Instrument(Struct, frozen=True, kw_only=True):
+class Instrument(Struct, frozen=True, kw_only=True, gc=False):
     """One tradable thing on one market of one venue.
 
     ``tick`` is the price increment in quote units, ``step`` the quantity increment in base units (or contracts),

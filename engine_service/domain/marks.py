@@ -21,7 +21,7 @@ BRIDGES = ("BTC", "ETH", "BNB", "USDC")
 TWO = Decimal(2)
 
 
-class Mark(Struct, frozen=True, kw_only=True):
+class Mark(Struct, frozen=True, kw_only=True, gc=False):
     """Best bid and ask of one instrument in quote per base; ``at_ms`` is when this machine received it.
 
     ``is_valid`` is false for an empty, crossed or non-finite book; ``price`` is the middle, at most 18 decimals, and 0

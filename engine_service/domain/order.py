@@ -13,7 +13,7 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order_status import TERMINAL, Doubt, OrderSide, OrderStatus, OrderType, TimeInForce
 
 
-class OrderRequest(Struct, frozen=True, kw_only=True):
+class OrderRequest(Struct, frozen=True, kw_only=True, gc=False):
     """One intent, already shaped by the caller's door (API, strategy loop, bracket watcher).
 
     Exactly one of ``quantity`` (base) and ``quote_quantity`` (quote) is given. ``why`` is the evidence behind the
@@ -39,7 +39,7 @@ class OrderRequest(Struct, frozen=True, kw_only=True):
     bracket: BracketPlan | None = None
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class Order(Struct, frozen=True, kw_only=True, gc=False):
     """A promise with a life. Every field but the identity changes only by applying a journal event.
 
     ``quantity`` is in base units, rounded to the instrument's step; ``None`` until known for an order sized in

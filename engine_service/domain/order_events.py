@@ -20,7 +20,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
     client_order_id: str
 
 
-class IdempotencyMark(Struct, frozen=True, kw_only=True):
+class IdempotencyMark(Struct, frozen=True, kw_only=True, gc=False):
     """Under which key an answer is remembered: scope is ``principal|route``, fingerprint the body's hash."""
 
     scope: str

@@ -25,7 +25,7 @@ class SubmitStatus(StrEnum):
     NOT_PLACED = "not_placed"
 
 
-class SubmitResult(Struct, frozen=True, kw_only=True):
+class SubmitResult(Struct, frozen=True, kw_only=True, gc=False):
     """The answer to a request. ``replayed`` tells that it was answered before, word for word.
 
     ``code``, ``reason`` and ``numbers`` explain a refusal by us (denied), by the venue (rejected) or by the way

@@ -42,7 +42,7 @@ _TAKEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderSta
 _fill_events = within_exact(fill_events)
 
 
-class Words(Struct, frozen=True, kw_only=True):
+class Words(Struct, frozen=True, kw_only=True, gc=False):
     """What was said: ``executed`` is the venue's cumulative filled quantity, ``fills`` the trades named with it."""
 
     status: OrderStatus
@@ -56,7 +56,7 @@ class Words(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Facts(Struct, frozen=True):
+class Facts(Struct, frozen=True, gc=False):
     """Events to record, and whether the venue knows of trades that were not named (``gap``).
 
     ``conflicts`` tell of trades that are booked already and come again with another price or size.

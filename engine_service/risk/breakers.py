@@ -22,7 +22,7 @@ class BreakerState(StrEnum):
     HALF_OPEN = "HALF_OPEN"
 
 
-class _Second(Struct):
+class _Second(Struct, gc=False):
     at: int
     calls: int = 0
     errors: int = 0

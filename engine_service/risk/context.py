@@ -23,7 +23,7 @@ CONDITIONAL = frozenset(
 LIMIT_TYPES = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
-class RiskContext(Struct, frozen=True, kw_only=True):
+class RiskContext(Struct, frozen=True, kw_only=True, gc=False):
     """One order to be judged.
 
     ``quantity`` is base units after rounding, ``limit_price`` and ``stop_price`` quote per base after rounding,
@@ -88,7 +88,7 @@ class RiskContext(Struct, frozen=True, kw_only=True):
         return self.state.portfolio.position(self.symbol)
 
 
-class RiskRefused(Struct, frozen=True, kw_only=True):
+class RiskRefused(Struct, frozen=True, kw_only=True, gc=False):
     """A rail said no. ``numbers`` always has ``measured``, ``limit`` and ``acceptable`` where there are such."""
 
     code: str

@@ -35,7 +35,7 @@ _EVERY: Final = _stretches(RAILS)
 _REDUCING: Final = _stretches(rail for rail in RAILS if not rail.reducing_passes)
 
 
-class Approved(Struct, frozen=True, kw_only=True):
+class Approved(Struct, frozen=True, kw_only=True, gc=False):
     """Every rail passed; the reservation has to be applied in the same event loop turn."""
 
     context: RiskContext

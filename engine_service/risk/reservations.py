@@ -17,7 +17,7 @@ from engine_service.domain.order_status import OrderSide
 from engine_service.risk.context import RiskContext
 
 
-class Reservation(Struct, frozen=True, kw_only=True):
+class Reservation(Struct, frozen=True, kw_only=True, gc=False):
     """``unit_value``: reporting currency per base unit. ``per_unit``: units of ``asset`` per base unit."""
 
     unit_value: Decimal

@@ -18,7 +18,7 @@ from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 # --- what a request can come to: three truths, no fourth --------------------------------------------------------
 
 
-class Accepted(Struct, frozen=True, kw_only=True):
+class Accepted(Struct, frozen=True, kw_only=True, gc=False):
     """The venue has the order. ``status`` and ``fills`` are what it said in the same answer.
 
     ``quantity`` is its size where that was only known on the way: what a cancelled order had left to trade.
@@ -64,7 +64,7 @@ SubmitOutcome = Accepted | Rejected | OutcomeUnknown
 # --- reports: the venue's words about an order, a balance, a bar -----------------------------------------------
 
 
-class OrderReport(Struct, frozen=True, kw_only=True):
+class OrderReport(Struct, frozen=True, kw_only=True, gc=False):
     """The venue's view of one order, from the stream or from a query."""
 
     symbol: str
@@ -99,7 +99,7 @@ class ReadFailed(Struct, frozen=True, kw_only=True):
 QueryOutcome = OrderReport | NotFoundReport | ReadFailed
 
 
-class Balance(Struct, frozen=True, kw_only=True):
+class Balance(Struct, frozen=True, kw_only=True, gc=False):
     """One asset of the account, in units of the asset."""
 
     asset: str
@@ -111,7 +111,7 @@ class Balance(Struct, frozen=True, kw_only=True):
         return self.free + self.locked
 
 
-class VenuePosition(Struct, frozen=True, kw_only=True):
+class VenuePosition(Struct, frozen=True, kw_only=True, gc=False):
     """One derivative position; ``signed_quantity`` is negative for a short."""
 
     symbol: str
@@ -133,7 +133,7 @@ class AccountSnapshot(Struct, frozen=True, kw_only=True):
     can_withdraw: bool | None = None
 
 
-class Quote(Struct, frozen=True, kw_only=True):
+class Quote(Struct, frozen=True, kw_only=True, gc=False):
     """Best bid and ask with sizes; ``received_at_ms`` is this machine's time, for staleness."""
 
     symbol: str
@@ -153,7 +153,7 @@ class Quote(Struct, frozen=True, kw_only=True):
 PriceLevel = tuple[Decimal, Decimal]
 
 
-class BookReport(Struct, frozen=True, kw_only=True):
+class BookReport(Struct, frozen=True, kw_only=True, gc=False):
     """Displayed (price, quantity) levels, best first, as the venue gave them."""
 
     symbol: str
@@ -162,7 +162,7 @@ class BookReport(Struct, frozen=True, kw_only=True):
     asks: tuple[PriceLevel, ...]
 
 
-class BarReport(Struct, frozen=True, kw_only=True):
+class BarReport(Struct, frozen=True, kw_only=True, gc=False):
     """One bar of the market stream; half-open, usable as a fact only when ``closed``."""
 
     symbol: str
@@ -178,7 +178,7 @@ class BarReport(Struct, frozen=True, kw_only=True):
     closed: bool = True
 
 
-class BalanceReport(Struct, frozen=True, kw_only=True):
+class BalanceReport(Struct, frozen=True, kw_only=True, gc=False):
     """A pushed change of balances: absolute totals by asset, or a ``transfer`` delta of one asset."""
 
     venue: str
@@ -190,7 +190,7 @@ class BalanceReport(Struct, frozen=True, kw_only=True):
     kind: str = "snapshot"
 
 
-class FundingReport(Struct, frozen=True, kw_only=True):
+class FundingReport(Struct, frozen=True, kw_only=True, gc=False):
     """A funding payment on a derivative position, signed (negative is paid by us)."""
 
     symbol: str
@@ -200,7 +200,7 @@ class FundingReport(Struct, frozen=True, kw_only=True):
     income_id: str
 
 
-class TradeBust(Struct, frozen=True, kw_only=True):
+class TradeBust(Struct, frozen=True, kw_only=True, gc=False):
     """The venue has taken a trade back; ``trade_id`` is the one it was reported under."""
 
     symbol: str

@@ -28,14 +28,14 @@ CONDITIONAL = STOPS | TAKE_PROFITS
 WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
-class Level(Struct, frozen=True):
+class Level(Struct, frozen=True, gc=False):
     """A price in quote and the base quantity displayed or traded there."""
 
     price: Decimal
     quantity: Decimal
 
 
-class Book(Struct, frozen=True):
+class Book(Struct, frozen=True, gc=False):
     """Displayed levels, best first. ``at_ms`` is when it was true."""
 
     bids: tuple[Level, ...]
@@ -57,7 +57,7 @@ class Book(Struct, frozen=True):
         return Book(without(self.bids, traded), self.asks, self.at_ms)
 
 
-class Costs(Struct, frozen=True):
+class Costs(Struct, frozen=True, gc=False):
     """What trading costs.
 
     ``half_spread_bps`` lies between a bar's price and either side of the book assumed around it; it is not used
@@ -73,7 +73,7 @@ class Costs(Struct, frozen=True):
         return level.price * level.quantity * (self.maker_fee_bps if maker else self.taker_fee_bps) / BPS
 
 
-class PriceBar(Struct, frozen=True):
+class PriceBar(Struct, frozen=True, gc=False):
     """The part of a bar that fills depend on, in exact decimals; ``volume`` in base."""
 
     open: Decimal

@@ -14,7 +14,7 @@ from engine_service.venues.paper.fill_model import Queue
 from engine_service.venues.port import OrderReport
 
 
-class PaperOrder(Struct):
+class PaperOrder(Struct, gc=False):
     """An order as the paper exchange keeps it."""
 
     order: Order

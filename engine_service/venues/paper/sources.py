@@ -19,14 +19,14 @@ from engine_service.venues.paper.fill_model import UNLIMITED, Book, Level, Price
 from engine_service.venues.port import BarReport, MarketEvent, Quote
 
 
-class BookUpdate(Struct, frozen=True):
+class BookUpdate(Struct, frozen=True, gc=False):
     """The displayed book of a symbol, whole."""
 
     symbol: str
     book: Book
 
 
-class Print(Struct, frozen=True):
+class Print(Struct, frozen=True, gc=False):
     """One public trade."""
 
     symbol: str
@@ -34,7 +34,7 @@ class Print(Struct, frozen=True):
     at_ms: int
 
 
-class BarTick(Struct, frozen=True):
+class BarTick(Struct, frozen=True, gc=False):
     """A recorded bar that moves the market, before it is told as a closed bar."""
 
     symbol: str
