@@ -1,8 +1,8 @@
 """What a venue's answer means for the request: certainly not done, unknown, duplicate, or stop the venue.
 
-The table is RELIABILITY's: unknown unless listed. ``CODES`` gives each venue code a stable name for callers; the
-class never depends on an error's wording, except for the one text that the venue itself documents as the
-duplicate-id answer, where the wording is the only difference to an ordinary refusal.
+Unknown unless listed. The tables give each venue code a stable name for callers; the class never depends on an error's
+wording, except for the one text that the venue itself documents as the duplicate-id answer, where the wording is the
+only difference to an ordinary refusal.
 """
 
 from __future__ import annotations
