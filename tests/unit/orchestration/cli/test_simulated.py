@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from assets.tables import EVALUATIONS
+from orchestration.cli.demo_run import MOST_SYMBOLS, Progress, watched
 from orchestration.cli.layout import Home, Refused
 from orchestration.cli.simulated import KEPT_MARKETS, fresh_market, refuse_simulated
 
@@ -105,3 +106,14 @@ def test_another_venue_does_not_go_on_with_a_simulated_journal(home: Home) -> No
     trade(home)
     with pytest.raises(Refused, match="--home DIR"):
         refuse_simulated(home)
+
+
+def test_the_demo_watches_every_symbol_of_a_recorded_market_and_names_what_it_leaves_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    thirteen = [f"C{at}USDT" for at in range(13)]
+    assert watched(thirteen, Progress()).split(",") == thirteen
+    assert capsys.readouterr().err == ""
+    many = [f"C{at}USDT" for at in range(MOST_SYMBOLS + 2)]
+    assert len(watched(many, Progress()).split(",")) == MOST_SYMBOLS
+    assert f"without C{MOST_SYMBOLS}USDT, C{MOST_SYMBOLS + 1}USDT" in capsys.readouterr().err
