@@ -113,6 +113,7 @@ EVALUATIONS = TableSpec(
         Column("exposure_frac", pl.Float64, "mean absolute exposure", "0-1"),
         Column("min_occupancy_frac", pl.Float64, "share of bars in the rarest regime", "0-1"),
         Column("min_dwell_bars", pl.Float64, "expected stay in the shortest regime", "bars"),
+        Column("trades", pl.Int64, "changes of exposure out of sample", nullable=True),
     ),
     keys=("version", "symbol"),
 )

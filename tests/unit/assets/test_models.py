@@ -170,6 +170,7 @@ def test_the_row_over_all_symbols_adds_counts_and_takes_the_weakest_floor(
     assert total["symbols"] == 2
     assert total["bars"] == single["bars"].sum()
     assert total["folds"] == 4
+    assert total["trades"] == single["trades"].sum() > 0
     assert total["min_dwell_bars"] == single["min_dwell_bars"].min()
     scores = scores_of(total)
     assert scores.sharpe_low == pytest.approx(total["sharpe"] - 1.96 * total["sharpe_se"])

@@ -81,6 +81,7 @@ def test_it_is_judged_on_folds_of_its_training_and_on_what_came_after(said: dict
     found = said["symbols"][SYMBOL]
     assert found["leaks"] == []
     assert found["walk_forward"]["folds"] == 3
+    assert found["walk_forward"]["trades"] >= 10
     assert found["after_training"]["bars"] == BARS - TRAINED
     # Half of what has rows is judged, but for the embargo at the beginning of each of the three folds.
     assert found["walk_forward"]["bars"] == TRAINED - TRAINED // 2 - 3 * 20
@@ -134,6 +135,17 @@ def test_the_candidate_is_registered_under_the_engines_name_and_the_gates_can_ju
     check_interval(registry, settings, decision.candidate)
     with pytest.raises(WrongInterval, match="1m"):
         check_interval(registry, replace(settings, interval="1h"), decision.candidate)
+
+
+def test_a_model_that_never_traded_is_not_promoted(model: Path, file: Path, tmp_path: Path) -> None:
+    result = evaluate(model, file, "--cost-bps", "1000", "--register", "--home", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    walked = json.loads(result.stdout.strip().splitlines()[-1])["symbols"][SYMBOL]["walk_forward"]
+    assert (walked["trades"], walked["turnover_per_day"]) == (0, 0.0)
+    where, settings = Home.resolve(tmp_path), load({}).research
+    decision = judge(Warehouse(where.warehouse), ModelRegistry(where.registry), settings, approved=False)
+    assert [gate.name for gate in decision.refusals] == ["trades"]
+    assert f"trades is 0, at least {settings.gates.min_trades} is asked for" in decision.summary
 
 
 def test_bars_of_another_length_and_a_missing_half_are_refused(model: Path, file: Path, tmp_path: Path) -> None:
