@@ -161,7 +161,12 @@ def _walk(
         bars_per_year=YEAR_MS / trained.bar_ms,
     )
     states = AUTO_STATES if model.count in AUTO_STATES else (model.count,)
-    fit_options = FitOptions(candidates=states, seed=card.seed)
+    fit_options = FitOptions(
+        candidates=states,
+        seed=card.seed,
+        covariance="full" if isinstance(model, RegimeModel) and model.full_covariance else "diag",
+        starts=int(card.fits.get(symbol, {}).get("starts", FitOptions().starts)),
+    )
     rows = trained.features()
     try:
         report = walk_forward(rows, trained.open_ms, trained.bar_ms, fit_options, policy, walk, FITTERS[card.kind])
