@@ -117,8 +117,8 @@ def test_the_covariances_and_the_starts_are_those_asked_for(file: Path, tmp_path
     assert np.array(bundle["symbols"][SYMBOL]["covars"]).shape == (3, 2, 2)
     assert card.fits[SYMBOL]["starts"] == told["symbols"][SYMBOL]["starts"] == 3.0
     # The tries of the evaluation are fitted the same way, and nothing in the proof knows its future.
-    words = ("--model", str(tmp_path / "full"), "--bars", str(file), "--folds", "1", "--json")
-    judged = last_line(CliRunner().invoke(app, ["evaluate", *words]))
+    asked = ["evaluate", "--model", str(tmp_path / "full"), "--bars", str(file), "--folds", "1", "--json"]
+    judged = last_line(CliRunner().invoke(app, asked))
     assert judged["symbols"][SYMBOL]["leaks"] == []
 
 
