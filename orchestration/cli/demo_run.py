@@ -32,7 +32,7 @@ from orchestration.cli.up import engine_arguments, log_file_sink, prepare_dagste
 
 #: The limits that count bars by the clock, for bars that are sixty times shorter than usual.
 ONE_SECOND_LIMITS = {"quarantine_window_min": "1", "quarantine_min": "1", "order_rate_per_min": "120"}
-RUN_TIMEOUT_S = 240.0
+RUN_TIMEOUT_S = 480.0
 READY_TIMEOUT_S = 90.0
 #: Each symbol takes seconds to fit and to walk forward; more of them than this take longer than a demo should.
 MOST_SYMBOLS = 20

@@ -112,7 +112,8 @@ def test_a_symbol_that_cannot_be_fitted_is_left_out_with_its_reason(
 ) -> None:
     thin = fit_symbol(fit_task(series[0], min_bars=10_000))
     dead = fit_symbol(fit_task(replace(series[1], rows=np.zeros_like(series[1].rows))))
-    dropped = refusals([SYMBOL, OTHER, "XUSDT.BINANCE"], [thin, dead])
+    dropped = refusals([SYMBOL, OTHER, "XUSDT.BINANCE"], [thin, dead], "1m")
+    assert "1m bars" in dropped["XUSDT.BINANCE"] and "NHMM_BAR_INTERVAL" in dropped["XUSDT.BINANCE"]
     assert {symbol: reason.split(":")[0] for symbol, reason in dropped.items()} == {
         "XUSDT.BINANCE": "NO_FEATURES",
         SYMBOL: "TOO_FEW_BARS",
