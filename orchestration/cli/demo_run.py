@@ -17,7 +17,7 @@ from engine_service.client.errors import EngineClientError
 from governance.dagster_runs import DagsterRefused, DagsterUnreachable
 from orchestration.cli.dagster_stack import Dagster, StepNews, start_dagster
 from orchestration.cli.demo_engine import DemoEngine, Sample
-from orchestration.cli.demo_result import DemoResult, collect, write_report
+from orchestration.cli.demo_result import DemoResult, collect, promotion_told, write_report
 from orchestration.cli.layout import DAGSTER_PORT, Exit, Home, Ports, url
 from orchestration.cli.preflight import require_configuration, require_home
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
@@ -122,7 +122,8 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     _dagster_job(dagster, group, progress, "research_job", _history_days(engine))
     version = engine.model_version()
     engine.client.put_risk_config(ONE_SECOND_LIMITS, reason="bars of one second: an hour of bars passes in a minute")
-    progress.say(f"model {version or 'none'} is live; trading for {options.seconds} s")
+    progress.say(f"model {version} is live" if version else f"no model is live: {promotion_told(home)}")
+    progress.say(f"trading for {options.seconds} s")
     samples = _trade(engine, group, options.seconds, progress)
     engine.pause_strategies()
     _dagster_job(dagster, group, progress, "reconcile_job")
