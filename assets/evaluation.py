@@ -19,9 +19,11 @@ from assets.ports import Clock, Compute
 from assets.scoring import ALL, evaluation_rows, portfolio_curve, symbol_curve
 from assets.settings import ResearchSettings
 from assets.tables import BARS, EVALUATIONS
+from assets.universe import stored_places
 from governance.model_card import ModelCard
 from governance.registry import ModelRegistry
 from strategies.regime_policy import PolicyOptions
+from strategies.universe import Bucket, Membership
 from warehouse.store import Warehouse
 
 #: All pictures together, in bytes of Markdown: more would weigh on the UI's database.
@@ -83,7 +85,7 @@ def evaluation(
             **{name: float(total[name]) for name in ("sharpe", "sharpe_se", "total_return", "hold_return")},
             "likelihood_gain": float(total["likelihood_gain"]),
             "figures": as_table([_shortened(row) for row in rows.iter_rows(named=True)]),
-            "refused": as_table([{"symbol": w.symbol, "reason": w.refused} for w in walks if w.refused]),
+            "symbols without a plot": as_table(without_plot(card, walks, stored_places(warehouse, settings.market))),
             "kinds of model, on the same unseen bars": as_table(kind_rows(kinds, bars_per_year)),
             "kinds refused": as_table([{"symbol": k.symbol, "reason": k.refused} for k in kinds if k.refused]),
             **_pictures(warehouse, settings, walks, series),
@@ -106,6 +108,28 @@ def _training_series(
         until_ms=card.training_to_ms - settings.bar_ms,
     )
     return {one.symbol: one for one in series if one.symbol in card.fits}, data_hash
+
+
+def without_plot(
+    card: ModelCard, walks: Sequence[WalkOutcome], places: Mapping[str, Membership]
+) -> list[dict[str, str]]:
+    """Return every symbol of the universe that could not be judged, where it was left out and why."""
+    judged = {walk.symbol for walk in walks if walk.report is not None}
+    found = {symbol: _not_in_version(place) for symbol, place in places.items()}
+    found |= dict.fromkeys(card.symbols, ("evaluation", "NO_FEATURES: its rows are no longer stored"))
+    found |= {symbol: ("training", reason) for symbol, reason in card.dropped.items()}
+    found |= {walk.symbol: ("evaluation", walk.refused) for walk in walks}
+    return [
+        {"symbol": symbol, "left_out_by": where, "reason": reason}
+        for symbol, (where, reason) in sorted(found.items())
+        if symbol not in judged
+    ]
+
+
+def _not_in_version(place: Membership) -> tuple[str, str]:
+    if place.bucket is Bucket.ACTIVE:
+        return "training", "NOT_IN_VERSION: active only since this version was trained; the next one has it"
+    return "universe", f"{place.bucket.value}: {place.reason}"
 
 
 def _tasks(series: Sequence[Series], settings: ResearchSettings) -> list[WalkTask]:

@@ -148,7 +148,11 @@ def league_picture(ranked: Sequence[Standing]) -> str:
     )
     axes.axvline(0, color=GREY, linewidth=0.6)
     axes.set_xlabel("Sharpe ratio per bar", fontsize=8)
-    axes.set_title("unfunded on live bars, net of costs, with two standard errors", fontsize=9, loc="left")
+    axes.set_title(
+        "unfunded on the live bars that all were judged on, net of costs, with two standard errors",
+        fontsize=9,
+        loc="left",
+    )
     return _markdown(figure, [axes], "shadow league")
 
 

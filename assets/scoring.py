@@ -115,12 +115,13 @@ def _overall(rows: Sequence[Mapping[str, Any]], curve: Curve, bar_ms: int, bars_
         "min_occupancy_frac": min(row["min_occupancy_frac"] for row in rows),
         "min_dwell_bars": min(row["min_dwell_bars"] for row in rows),
         **_figures(ours, hold, bar_ms),
-        # The mean of absolute positions hides trades that cancel; turnover is what the symbols really traded.
+        # The mean of absolute positions hides trades that cancel; these are what the symbols really traded.
         "turnover_per_day": turnover,
+        "trades": sum(row["trades"] for row in rows),
     }
 
 
-def _figures(ours: Performance, hold: Performance, bar_ms: int) -> dict[str, float]:
+def _figures(ours: Performance, hold: Performance, bar_ms: int) -> dict[str, float | int]:
     return {
         "sharpe": ours.sharpe,
         "sharpe_se": ours.sharpe_se,
@@ -129,6 +130,7 @@ def _figures(ours: Performance, hold: Performance, bar_ms: int) -> dict[str, flo
         "max_drawdown_frac": ours.max_drawdown,
         "turnover_per_day": ours.turnover * DAY_MS / bar_ms,
         "exposure_frac": ours.exposure,
+        "trades": ours.trades,
     }
 
 
@@ -171,4 +173,5 @@ def scores_of(row: Mapping[str, Any]) -> Scores:
         turnover_per_day=row["turnover_per_day"],
         min_occupancy_frac=row["min_occupancy_frac"],
         min_dwell_bars=row["min_dwell_bars"],
+        trades=row["trades"],
     )

@@ -26,6 +26,7 @@ def _empty_is_none(value: Any) -> Any:
 
 
 MaybeFloat = Annotated[float | None, BeforeValidator(_empty_is_none)]
+MaybeCount = Annotated[int | None, BeforeValidator(_empty_is_none), Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -125,6 +126,7 @@ class PromotionGates(_File):
     min_symbols: int = Field(ge=1, description="Symbols with a model.")
     min_folds: int = Field(ge=1, description="Walk-forward folds over all symbols.")
     min_bars: int = Field(ge=1, description="Out-of-sample bars over all symbols.")
+    min_trades: MaybeCount = Field(description="Changes of exposure on those bars, over all symbols.")
     min_converged_frac: Share = Field(description="Share of the fits that converged.")
     min_likelihood_gain: float = Field(description="Held-out nats per bar above one Gaussian.")
     min_occupancy_frac: Share = Field(description="Share of bars in the rarest regime.")

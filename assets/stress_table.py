@@ -48,7 +48,7 @@ def stress_symbol(task: StressTask) -> list[StressOutcome]:
     for source in SOURCES:
         found, refused = None, ""
         if task.recorded is None:
-            refused = "NO_FEATURES: no recorded bars of this symbol"
+            refused = "NO_FEATURES: no bars of this symbol are stored in the length that NHMM_BAR_INTERVAL says"
         else:
             try:
                 found = stress(model, task.recorded.rows, task.policy, task.options, source)

@@ -113,6 +113,7 @@ EVALUATIONS = TableSpec(
         Column("exposure_frac", pl.Float64, "mean absolute exposure", "0-1"),
         Column("min_occupancy_frac", pl.Float64, "share of bars in the rarest regime", "0-1"),
         Column("min_dwell_bars", pl.Float64, "expected stay in the shortest regime", "bars"),
+        Column("trades", pl.Int64, "changes of exposure out of sample", nullable=True),
     ),
     keys=("version", "symbol"),
 )
@@ -156,7 +157,7 @@ ALLOCATIONS = TableSpec(
 
 LEAGUE = TableSpec(
     name="league",
-    meaning="Standings of the shadow league, one row per version and symbol, ALL for the rank.",
+    meaning="Shadow league on the bars common to all versions, one row per version and symbol, ALL for the rank.",
     columns=(
         Column("judged_at", UTC_MS, "when it was read", "UTC"),
         Column("version", pl.String, "model version"),
@@ -169,6 +170,13 @@ LEAGUE = TableSpec(
         Column("sharpe_se", pl.Float64, "its standard error"),
         Column("recomputed", pl.String, "equal, different, or why it could not be recomputed"),
         Column("run_id", pl.String, "the Dagster run"),
+        Column("place", pl.Int64, "place of the version, 1 is best; of ALL alone", nullable=True),
+        Column("warm_from_at", UTC_MS, "first bar that warmed the filter", "UTC", nullable=True),
+        Column("judged_from_at", UTC_MS, "first bar the version was judged on", "UTC", nullable=True),
+        Column("first_open_at", UTC_MS, "first bar that counts, common to all versions", "UTC", nullable=True),
+        Column("last_open_at", UTC_MS, "last bar that counts", "UTC", nullable=True),
+        Column("cost_bps", pl.Float64, "paid per unit of turnover", "bps", nullable=True),
+        Column("policy", pl.String, "options of the policy, as JSON", nullable=True),
     ),
     keys=("judged_at", "version", "symbol"),
 )

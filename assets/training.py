@@ -68,7 +68,7 @@ def training(
     )
     parent = registry.champion()
     outcomes = compute.map(fit_symbol, _tasks(series, settings, previous_models(registry, parent, settings.interval)))
-    dropped = refusals(symbols, outcomes)
+    dropped = refusals(symbols, outcomes, settings.interval)
     bars_dropped = {one.symbol: one.left_out(settings.bar_ms) for one in series}
     bundle, card = assemble(
         outcomes,
@@ -114,10 +114,14 @@ def previous_models(registry: ModelRegistry, champion: str | None, interval: str
     return dict(bundle["symbols"]) if same else {}
 
 
-def refusals(symbols: Sequence[str], outcomes: Sequence[FitOutcome]) -> dict[str, str]:
-    """Return every symbol without a model and why."""
+def refusals(symbols: Sequence[str], outcomes: Sequence[FitOutcome], interval: str) -> dict[str, str]:
+    """Return every symbol without a model and why; ``interval`` is the bar length that was asked for."""
     answered = {outcome.symbol for outcome in outcomes}
-    silent = {symbol: "NO_FEATURES: nothing is stored for it" for symbol in symbols if symbol not in answered}
+    nothing = (
+        f"NO_FEATURES: nothing of {interval} bars is stored for it; NHMM_BAR_INTERVAL says which bars are read, "
+        "nhmm backfill stores them"
+    )
+    silent = {symbol: nothing for symbol in symbols if symbol not in answered}
     return silent | {outcome.symbol: outcome.refused for outcome in outcomes if outcome.model is None}
 
 

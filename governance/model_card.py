@@ -26,7 +26,7 @@ class ModelCard:
         code_commit: git commit of the code, empty where there is none.
         seed: of every random start.
         run_id: the Dagster run that trained it.
-        parent: the champion at the time, empty where there was none.
+        parent: the champion at the time, or the version whose order of regimes was kept; empty where there was none.
         fits: figures of the final fit by symbol, then by name.
         dropped: symbols left out, with the reason.
         bars_dropped: by symbol, how many bars were left out or odd, by reason.

@@ -24,6 +24,7 @@ class Scores:
         symbols: how many symbols have a model.
         folds: walk-forward folds over all symbols.
         bars: out-of-sample bars over all symbols.
+        trades: changes of exposure on them, over all symbols; ``None`` where an older evaluation did not count them.
         converged_frac: share of the fits that converged (0-1).
         likelihood_gain: held-out log-likelihood per bar above that of a single Gaussian, in nats.
         sharpe: annualised; sharpe_low: lower end of its 95 % interval.
@@ -46,6 +47,7 @@ class Scores:
     min_occupancy_frac: float
     min_dwell_bars: float
     stress_shortfall_frac: float | None = None
+    trades: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class PromotionPolicy:
     max_sharpe_loss: float | None
     approval_required: bool
     max_stress_shortfall_frac: float | None = None
+    min_trades: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,8 @@ def _absolute(scores: Scores, policy: PromotionPolicy) -> Iterator[Gate]:
     yield _at_least("symbols", scores.symbols, policy.min_symbols)
     yield _at_least("folds", scores.folds, policy.min_folds)
     yield _at_least("bars", scores.bars, policy.min_bars)
+    if policy.min_trades is not None:
+        yield _at_least("trades", math.nan if scores.trades is None else scores.trades, policy.min_trades)
     yield _at_least("converged_frac", scores.converged_frac, policy.min_converged_frac)
     yield _at_least("likelihood_gain", scores.likelihood_gain, policy.min_likelihood_gain)
     yield _at_least("min_occupancy_frac", scores.min_occupancy_frac, policy.min_occupancy_frac)
@@ -159,5 +164,6 @@ def _at_most(name: str, value: float, limit: float) -> Gate:
 
 
 def _gate(name: str, value: float, limit: float, *, passed: bool, word: str) -> Gate:
-    reason = f"{name} is {value:.4g}, {word} {limit:.4g} is asked for"
+    measured = "not known" if math.isnan(value) else f"{value:.4g}"
+    reason = f"{name} is {measured}, {word} {limit:.4g} is asked for"
     return Gate(name=name, passed=passed, value=float(value), limit=float(limit), reason=reason)

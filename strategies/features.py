@@ -140,7 +140,7 @@ class FeatureStream:
 
     def push(self, bar: Bar) -> Array | None:
         """Take the next closed bar; return its feature row, shape (7,), or ``None`` during warm-up."""
-        if self._last is not None and _is_apart(self._last, bar):
+        if self._last is not None and is_apart(self._last, bar):
             self._bars.clear()
         self._last = bar
         self._bars.append((bar.open, bar.high, bar.low, bar.close, bar.volume))
@@ -205,7 +205,7 @@ def stretches(apart: NDArray[np.bool_]) -> list[slice]:
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
-def _is_apart(before: Bar, bar: Bar) -> bool:
+def is_apart(before: Bar, bar: Bar) -> bool:
     """True where a bar is missing between two, or the price jumped as no trade moves it: windows never reach across."""
     missing = 2 * (bar.open_at_ms - before.close_at_ms) > bar.close_at_ms - bar.open_at_ms
     return missing or abs(math.log(bar.open / before.close)) > SPLIT_JUMP

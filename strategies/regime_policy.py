@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from strategies.contracts import Bar, Signal
 from strategies.features import WARM_UP, FeatureSource, FeatureStream
-from strategies.regimes.filtering import open_filter
+from strategies.regimes.filtering import RegimeFilter, open_filter
+from strategies.regimes.hierarchy import AnyModel, HierarchicalModel
+from strategies.regimes.hierarchy_filter import HierarchyFilter
 from strategies.regimes.model import RegimeModel
 
 STRATEGY_ID = "hmm_regime"
@@ -50,6 +52,12 @@ def regime_exposures(model: RegimeModel, options: PolicyOptions) -> tuple[float,
     return tuple(exposures)
 
 
+def model_exposures(model: AnyModel, options: PolicyOptions) -> tuple[float, ...]:
+    """Return the exposure of each regime of a model of any kind: of a two-level one, of its joint regimes."""
+    parts = model.micro if isinstance(model, HierarchicalModel) else (model,)
+    return tuple(exposure for part in parts for exposure in regime_exposures(part, options))
+
+
 def stationary(model: RegimeModel, steps: int = 512) -> Sequence[float]:
     """Return the long-run share of each regime, by repeated transition from the start distribution."""
     state = model.startprob
@@ -61,14 +69,21 @@ def stationary(model: RegimeModel, steps: int = 512) -> Sequence[float]:
 class RegimePolicy:
     """The live regime strategy of one symbol: features, filter, exposure with hysteresis, gate and cooldown."""
 
-    def __init__(self, model: RegimeModel, version: str, options: PolicyOptions | None = None) -> None:
+    def __init__(self, model: AnyModel, version: str, options: PolicyOptions | None = None) -> None:
         self._options = options or PolicyOptions()
         self._model = model
-        self._calibration = model.calibration
+        self._two_levels: HierarchyFilter | None = None
+        self._filter: RegimeFilter
+        if isinstance(model, HierarchicalModel):
+            # What the confidence of two levels is worth was never measured.
+            self._calibration, self._data = None, model.macro.data_hash
+            self._filter = self._two_levels = HierarchyFilter(model)
+        else:
+            self._calibration, self._data = model.calibration, model.data_hash
+            self._filter = open_filter(model)
         self._version = version
         self._features: FeatureSource = FeatureStream()
-        self._filter = open_filter(model)
-        self._exposures = regime_exposures(model, self._options)
+        self._exposures = model_exposures(model, self._options)
         self._target = 0.0
         self._acted_at_ms: int | None = None
 
@@ -132,7 +147,7 @@ class RegimePolicy:
                 "label": self._model.labels[regime],
                 "posterior": ",".join(f"{share:.6f}" for share in posterior),
                 "model_version": self._version,
-                "model_data": self._model.data_hash[:16],
+                "model_data": self._data[:16],
                 **self._scale(),
             },
         )
@@ -146,6 +161,8 @@ class RegimePolicy:
 
     def observe(self, bar: Bar) -> tuple[float, ...] | None:
         """Run one bar through features and filter, without a signal; return the posterior, ``None`` in warm-up."""
+        if self._two_levels is not None:
+            self._two_levels.see(bar)
         row = self._features.push(bar)
         return None if row is None else self._filter.step(row.tolist())
 

@@ -21,12 +21,16 @@ router = APIRouter(tags=["league"])
 
 
 class League(TypedDict):
-    """Every version's rank over its symbols (`symbol` is `ALL`), and its standing in each."""
+    """Every version's rank (`symbol` is `ALL`), the standings behind it, and the standing over all of its own bars.
+
+    `common` are the standings on the bars and in the symbols that all versions were judged on: what is ranked.
+    """
 
     champion: str
     cost_bps: float
     policy: PolicyOptions
     rank: list[Standing]
+    common: list[Standing]
     standings: list[Standing]
 
 
@@ -34,7 +38,8 @@ class League(TypedDict):
 async def league(request: Request) -> Response:
     """The rank of every version by mean Sharpe per bar since this engine's start, and the standing in each symbol.
 
-    `warm_from_ms`, `first_open_ms` and `last_open_ms` name the bars used, so that stored bars give the same figures
+    Ranked are the bars that all versions were judged on: those since the last of them came. `warm_from_ms`,
+    `judged_from_ms`, `first_open_ms` and `last_open_ms` name the bars used, so that stored bars give the same figures
     with the same `policy` and `cost_bps`.
     """
     Query(request)
@@ -71,11 +76,12 @@ async def withdraw(request: Request, version: str) -> Response:
 
 def _view(engine: Engine) -> League:
     shadow = engine.loop.league
-    standings = shadow.standings()
+    common = shadow.common()
     return {
         "champion": shadow.champion,
         "cost_bps": shadow.cost_bps,
         "policy": shadow.options,
-        "rank": rank(standings),
-        "standings": standings,
+        "rank": rank(common),
+        "common": common,
+        "standings": shadow.standings(),
     }

@@ -11,6 +11,7 @@ from typing import Any, Final
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.ids import instrument_id
 from strategies.features import FEATURE_SCHEMA
+from strategies.regimes.hierarchy import H2
 from strategies.regimes.model import ModelRefused, RegimeModel
 
 MAX_SYMBOLS = 500
@@ -74,6 +75,8 @@ def _symbol(name: str) -> str:
 def _model(name: str, values: Any) -> RegimeModel:
     if not isinstance(values, Mapping):
         raise InvalidRequest("MODEL_INVALID", f"the model of {name[:40]} must be an object")
+    if values.get("kind") == H2:
+        raise InvalidRequest("MODEL_INVALID", f"{name[:40]}: a two-level model is traded in backtests alone")
     try:
         return RegimeModel.from_dict(values)
     except ModelRefused as error:

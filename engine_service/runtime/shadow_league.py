@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -15,7 +15,7 @@ from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.model_bundle import ModelBundle, read_bundle
 from engine_service.runtime.step_watch import StepWatch
 from strategies.contracts import Bar
-from strategies.league import Challenger, Standing
+from strategies.league import Challenger, Standing, begin_together, common
 from strategies.regime_policy import PolicyOptions
 
 _log = structlog.get_logger(__name__)
@@ -115,13 +115,23 @@ class ShadowLeague:
 
     def on_bar(self, bar: Bar) -> None:
         """Let every member judge and decide; one that fails or is too slow keeps no other from its bar."""
+        here = [desks[bar.symbol] for desks in self._members.values() if bar.symbol in desks]
+        begin_together(here, bar)
         for version, desks in list(self._members.items()):
             if bar.symbol in desks:
                 self._step(version, desks[bar.symbol].on_bar, bar)
 
     def standings(self) -> list[Standing]:
-        """Return every member's standing by symbol."""
-        return [desk.standing for desks in self._members.values() for desk in desks.values()]
+        """Return every member's standing by symbol, over all bars that it was judged on."""
+        return [desk.standing for desk in self._desks()]
+
+    def common(self) -> list[Standing]:
+        """Return every member's standing by symbol on the bars that all of them were judged on."""
+        return common(self._desks())
+
+    def _desks(self) -> Iterator[Challenger]:
+        for desks in self._members.values():
+            yield from desks.values()
 
     def _join(self, bundle: ModelBundle) -> None:
         feed = self._feed()

@@ -257,18 +257,15 @@ def strategy_choice(options: RunOptions, series: Mapping[str, BarSeries], names:
         return choice
     from governance.model_folder import ModelUntrusted, read_model_folder  # noqa: PLC0415  # only with a model
     from strategies.regimes.hierarchy import read_model  # noqa: PLC0415  # as above
-    from strategies.regimes.model import ModelRefused, RegimeModel  # noqa: PLC0415  # as above
+    from strategies.regimes.model import ModelRefused  # noqa: PLC0415  # as above
 
     try:
         bundle, _card = read_model_folder(options.model)
-        read = {
+        models = {
             symbol: read_model(bundle["symbols"][name]) for symbol, name in names.items() if name in bundle["symbols"]
         }
     except (ModelUntrusted, ModelRefused, OSError) as error:
         raise Refused(f"MODEL_UNTRUSTED: {error}", Exit.USAGE) from error
-    models = {symbol: model for symbol, model in read.items() if isinstance(model, RegimeModel)}
-    if layered := [names[symbol] for symbol in read.keys() - models.keys()]:
-        raise Refused(f"MODEL_KIND: no strategy trades the hierarchical model of {', '.join(layered)}", Exit.USAGE)
     for symbol in models:
         check_interval(series[symbol].bar_ms, str(bundle["interval"]))
     return StrategyChoice(

@@ -33,6 +33,7 @@ class DemoResult:
     equity: str
     regime_agreement: float | None
     model_version: str
+    promotion: str
     runs: dict[str, int]
     breaks: int
     alerts: int
@@ -85,6 +86,7 @@ def collect(
         equity=portfolio["equity"],
         regime_agreement=agreement(observed, labels, truth) if labels else None,
         model_version=version,
+        promotion=promotion_told(home),
         runs=dict(Counter(runs.values())),
         breaks=len(reconciliation["breaks"]) + table_breaks(home),
         alerts=alert_count(home),
@@ -107,6 +109,21 @@ def table_breaks(home: Home) -> int:
     from warehouse.reader import count_rows  # noqa: PLC0415  # as above
 
     return count_rows(home.warehouse, "breaks")
+
+
+def promotion_told(home: Home) -> str:
+    """Return what the gates said last: the verdict, and each gate that refused with its figures."""
+    import polars as pl  # noqa: PLC0415  # as above
+
+    from assets.tables import PROMOTIONS  # noqa: PLC0415  # as above
+    from warehouse.store import Warehouse  # noqa: PLC0415  # as above
+
+    rows = Warehouse(home.warehouse).reader(PROMOTIONS).read()
+    newest = rows.filter(pl.col("decided_at") == pl.col("decided_at").max())
+    if newest.is_empty():
+        return "nothing was put through the gates"
+    reasons = newest.filter(~pl.col("passed")).get_column("reason").to_list()
+    return "; ".join(reasons) or f"{newest['verdict'][0]}: all {newest.height} gates passed"
 
 
 def parity_gap(home: Home) -> dict[str, float]:

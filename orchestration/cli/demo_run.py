@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from engine_service.client.errors import EngineClientError
 from governance.dagster_runs import DagsterRefused, DagsterUnreachable
 from orchestration.cli.dagster_stack import Dagster, StepNews, start_dagster
 from orchestration.cli.demo_engine import DemoEngine, Sample
-from orchestration.cli.demo_result import DemoResult, collect, write_report
+from orchestration.cli.demo_result import DemoResult, collect, promotion_told, write_report
 from orchestration.cli.layout import DAGSTER_PORT, Exit, Home, Ports, url
 from orchestration.cli.preflight import require_configuration, require_home
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
@@ -31,8 +32,10 @@ from orchestration.cli.up import engine_arguments, log_file_sink, prepare_dagste
 
 #: The limits that count bars by the clock, for bars that are sixty times shorter than usual.
 ONE_SECOND_LIMITS = {"quarantine_window_min": "1", "quarantine_min": "1", "order_rate_per_min": "120"}
-RUN_TIMEOUT_S = 240.0
+RUN_TIMEOUT_S = 480.0
 READY_TIMEOUT_S = 90.0
+#: Each symbol takes seconds to fit and to walk forward; more of them than this take longer than a demo should.
+MOST_SYMBOLS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     fresh_market(home)
     venue_url = start_exchange(group, port=ports.exchange, seed=options.seed, bars=options.bars)
     progress.say(f"simulated exchange serves at {venue_url}")
-    symbols = listed_symbols(venue_url)
+    symbols = watched(listed_symbols(venue_url), progress)
     research = research_environment(home, venue_url, interval=DEMO_INTERVAL, engine_port=ports.engine)
     # The demo launches its own runs: a schedule that fired in between would only be in the way.
     # Recorded bars may be of any market: its turnover is not what decides.
@@ -119,7 +122,8 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     _dagster_job(dagster, group, progress, "research_job", _history_days(engine))
     version = engine.model_version()
     engine.client.put_risk_config(ONE_SECOND_LIMITS, reason="bars of one second: an hour of bars passes in a minute")
-    progress.say(f"model {version or 'none'} is live; trading for {options.seconds} s")
+    progress.say(f"model {version} is live" if version else f"no model is live: {promotion_told(home)}")
+    progress.say(f"trading for {options.seconds} s")
     samples = _trade(engine, group, options.seconds, progress)
     engine.pause_strategies()
     _dagster_job(dagster, group, progress, "reconcile_job")
@@ -132,6 +136,13 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     engine.close()
     dagster.close()
     return result
+
+
+def watched(listed: Sequence[str], progress: Progress) -> str:
+    """Return what the demo watches, separated by commas; whatever it leaves out is named."""
+    if left_out := listed[MOST_SYMBOLS:]:
+        progress.say(f"watching the first {MOST_SYMBOLS} of {len(listed)} symbols, without {', '.join(left_out)}")
+    return ",".join(listed[:MOST_SYMBOLS])
 
 
 def _history_days(engine: DemoEngine) -> dict[str, str]:

@@ -161,7 +161,12 @@ def _walk(
         bars_per_year=YEAR_MS / trained.bar_ms,
     )
     states = AUTO_STATES if model.count in AUTO_STATES else (model.count,)
-    fit_options = FitOptions(candidates=states, seed=card.seed)
+    fit_options = FitOptions(
+        candidates=states,
+        seed=card.seed,
+        covariance="full" if isinstance(model, RegimeModel) and model.full_covariance else "diag",
+        starts=int(card.fits.get(symbol, {}).get("starts", FitOptions().starts)),
+    )
     rows = trained.features()
     try:
         report = walk_forward(rows, trained.open_ms, trained.bar_ms, fit_options, policy, walk, FITTERS[card.kind])
@@ -248,6 +253,7 @@ def _performance(ours: Performance, hold: Performance, bar_ms: int) -> dict[str,
         "max_drawdown": ours.max_drawdown,
         "turnover_per_day": ours.turnover * DAY_MS / bar_ms,
         "exposure": ours.exposure,
+        "trades": ours.trades,
     }
 
 
@@ -276,8 +282,8 @@ def _curve(open_ms: NDArray[np.int64], judged: WalkForwardReport | AfterTraining
 
 def _show(console: Console, card: ModelCard, found: Sequence[Evaluated], result: dict[str, Any]) -> None:
     title = f"{card.version} ({card.kind}), net of costs; each Sharpe ratio with its standard error"
-    names = ("symbol", "judged", "bars", "Sharpe", "return", "held", "deepest fall", "turnover a day", "nats gained")
-    table = Table(*names, title=title)
+    told = ("Sharpe", "return", "held", "deepest fall", "turnover a day", "trades", "nats gained")
+    table = Table("symbol", "judged", "bars", *told, title=title)
     for one in found:
         for way in ("walk_forward", "after_training"):
             row = result["symbols"][one.symbol][way]
@@ -307,5 +313,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['hold_return']:+.2%}",
         f"{row['max_drawdown']:.2%}",
         f"{row['turnover_per_day']:.2f}",
+        f"{row['trades']:,}",
         "" if gain is None else f"{gain:+.3f}",
     ]

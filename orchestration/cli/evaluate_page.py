@@ -39,7 +39,8 @@ def _rows(found: Sequence[Evaluated]) -> Iterator[tuple[str, str]]:
                     f"{one.symbol}, {way.replace('_', ' ')}",
                     f"Sharpe {row['sharpe']:.2f} ± {row['sharpe_se']:.2f} over {row['bars']:,} bars, "
                     f"return {row['total_return']:+.2%} (held {row['hold_return']:+.2%}), "
-                    f"deepest fall {row['max_drawdown']:.2%}, turnover {row['turnover_per_day']:.2f} a day",
+                    f"deepest fall {row['max_drawdown']:.2%}, turnover {row['turnover_per_day']:.2f} a day "
+                    f"in {row['trades']:,} trades",
                 )
         yield f"{one.symbol}, trust", trust_told(shown)
         yield f"{one.symbol}, look-ahead", ", ".join(shown["leaks"]) or one.differs or "no value knew its future"

@@ -37,7 +37,8 @@ def read_rows(path: Path, kind: str, numbers: Sequence[str]) -> pl.DataFrame:
     if wrong:
         found = ", ".join(f"{name} is {types[name]}" for name in wrong)
         raise Refused(
-            f"{kind}_SCHEMA: {found}; ts holds whole milliseconds since 1970, symbol text, the others numbers",
+            f"{kind}_SCHEMA: {found}; ts holds whole milliseconds since 1970 (UTC, 64-bit integers), symbol text, "
+            f"the others numbers{_cast(types['ts'])}",
             Exit.USAGE,
         )
     frame = frame.select(columns)
@@ -46,6 +47,13 @@ def read_rows(path: Path, kind: str, numbers: Sequence[str]) -> pl.DataFrame:
     # What no signed 64 bits hold is no time either, and is refused as one.
     whole = frame.get_column("ts").cast(pl.Int64, strict=False).fill_null(-1)
     return frame.with_columns(whole, pl.col("symbol").cast(pl.String))
+
+
+def _cast(ts: pl.DataType) -> str:
+    """Return how a column of dates and times becomes milliseconds; nothing for other types."""
+    if not ts.is_temporal():
+        return ""
+    return '; cast it: Polars pl.col("ts").dt.epoch("ms"), pandas frame["ts"].dt.as_unit("ms").astype("int64")'
 
 
 def check_times(times: pl.Series, kind: str) -> None:

@@ -45,14 +45,26 @@ def train(
     out: Annotated[Path | None, typer.Option(help="With --bars: new folder for the model.")] = None,
     kind: Annotated[str, typer.Option(help="With --bars: gaussian_hmm, jump or h2.")] = "gaussian_hmm",
     states: Annotated[str, typer.Option(help="With --bars: number of regimes, or auto.")] = "auto",
+    covariance: Annotated[
+        str | None, typer.Option(help="With --bars: diag, or full: features move together within a regime (diag).")
+    ] = None,
+    starts: Annotated[
+        int | None, typer.Option(min=1, max=50, help="With --bars: random starts of each fit (10); not for jump.")
+    ] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="With --bars: model folder whose order of regimes is kept."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="With --bars: seed of every random start.")] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="With --bars: the result as JSON on the last line.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Fit the regime models on the stored features, or on a file of bars; the result is a candidate."""
     if bars is None:
-        if symbol or first or last or out or as_json:
-            raise typer.BadParameter("--symbol, --from, --to, --out and --json go with --bars")
+        if symbol or first or last or out or as_json or covariance or starts or previous:
+            raise typer.BadParameter(
+                "--symbol, --from, --to, --out, --covariance, --starts, --previous and --json go with --bars"
+            )
         _materialise(home, "training")
         return
     from orchestration.cli import bar_files, train_files  # noqa: PLC0415  # loads data frames only when asked
@@ -69,6 +81,9 @@ def train(
                 out=out,
                 kind=train_files.parse_kind(kind),
                 states=train_files.parse_states(states),
+                covariance=train_files.parse_covariance(covariance, kind),
+                starts=train_files.parse_starts(starts, kind),
+                previous=previous,
                 seed=seed,
                 as_json=as_json,
             )

@@ -32,7 +32,7 @@ def _evaluation(warehouse: Warehouse) -> Table | None:
     if rows.is_empty():
         return None
     title = f"{rows['version'][0]}, out of sample, net of costs; each Sharpe ratio with its standard error"
-    table = Table("symbol", "bars", "Sharpe", "return", "held", "deepest fall", "turnover a day", title=title)
+    table = Table("symbol", "bars", "Sharpe", "return", "held", "deepest fall", "turnover a day", "trades", title=title)
     for row in rows.sort("symbol").iter_rows(named=True):
         table.add_row(
             row["symbol"],
@@ -42,6 +42,7 @@ def _evaluation(warehouse: Warehouse) -> Table | None:
             f"{row['hold_return']:+.2%}",
             f"{row['max_drawdown_frac']:.2%}",
             f"{row['turnover_per_day']:.2f}",
+            "" if row["trades"] is None else f"{row['trades']:,}",
         )
     return table
 

@@ -35,8 +35,8 @@ def start_exchange(group: ProcessGroup, *, port: int, seed: int, bars: Path | No
     return group.wait_ready(group.start("exchange", arguments), timeout_s=90)
 
 
-def listed_symbols(venue_url: str, quote: str = "USDT", most: int = 8) -> str:
-    """Return the first spot symbols that the exchange prices in ``quote``, separated by commas.
+def listed_symbols(venue_url: str, quote: str = "USDT") -> list[str]:
+    """Return the spot symbols that the exchange prices in ``quote``.
 
     A recorded market lists what its file holds, so the watch list comes from the venue and not from a file.
 
@@ -44,7 +44,7 @@ def listed_symbols(venue_url: str, quote: str = "USDT", most: int = 8) -> str:
         httpx.HTTPError: the exchange does not answer.
     """
     info = httpx.get(f"{venue_url}/api/v3/exchangeInfo", timeout=20.0, trust_env=False).raise_for_status().json()
-    return ",".join([row["symbol"] for row in info["symbols"] if row["quoteAsset"] == quote][:most])
+    return [row["symbol"] for row in info["symbols"] if row["quoteAsset"] == quote]
 
 
 def fresh_market(home: Home) -> None:

@@ -16,16 +16,17 @@ from rich.console import Console
 
 from governance.model_card import ModelCard, content_version
 from governance.model_folder import MODEL, write_model
-from orchestration.cli.bar_files import read_bars, table_of
+from orchestration.cli.bar_files import check_interval, read_bars, table_of
 from orchestration.cli.layout import Exit, Refused, written
+from orchestration.cli.train_previous import NO_PREVIOUS, Previous, read_previous
 from orchestration.cli.train_report import Trained, print_report, progress
 from orchestration.environment import code_commit
 from strategies.features import FEATURE_SCHEMA
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.bar_table import interval_of
 from strategies.regimes.fit import FitReport
-from strategies.regimes.model import MAX_REGIMES
-from strategies.regimes.options import FitOptions, FitRefused
+from strategies.regimes.model import GAUSSIAN_HMM, JUMP, MAX_REGIMES
+from strategies.regimes.options import COVARIANCES, FitOptions, FitRefused
 from strategies.regimes.training import KINDS, HierarchyOptions, train
 from strategies.research.after_training import exposures_of
 
@@ -34,7 +35,10 @@ AUTO_STATES = (2, 3, 4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """What the person asked for. ``first_ms`` is inclusive, ``last_ms`` exclusive; ``states`` 0 means: choose."""
+    """What the person asked for. ``first_ms`` is inclusive, ``last_ms`` exclusive; ``states`` 0 means: choose.
+
+    ``previous`` is the folder of a version whose order of regimes is kept.
+    """
 
     bars: Path
     symbols: tuple[str, ...]
@@ -43,6 +47,9 @@ class TrainOptions:
     out: Path
     kind: str
     states: int
+    covariance: str
+    starts: int
+    previous: Path | None
     seed: int
     as_json: bool
 
@@ -61,16 +68,19 @@ def run(options: TrainOptions) -> int:
     symbols = frame.get_column("symbol").unique(maintain_order=True).to_list()
     opens = frame.get_column("ts")
     span = (int(opens.min()), int(opens.max()))  # type: ignore[arg-type]  # never empty
+    before = read_previous(options.previous, options.kind, symbols) if options.previous else NO_PREVIOUS
     with progress(console) as tell:
-        fits = [_train_symbol(name, frame.filter(pl.col("symbol") == name), options, span) for name in tell(symbols)]
+        fits = [
+            _train_symbol(name, frame.filter(pl.col("symbol") == name), options, span, before) for name in tell(symbols)
+        ]
     made = [fit for fit in fits if fit.model is not None]
     if not made:
         reasons = "; ".join(f"{fit.symbol}: {fit.refused}" for fit in fits)
         if options.as_json:
             print(json.dumps({"refused": {fit.symbol: fit.refused for fit in fits}}), flush=True)
         raise Refused(f"nothing was trained: {reasons}")
-    card = _write(options, fits, made)
-    result = _result(options, card, fits, made, time.perf_counter() - began)
+    card = _write(options, fits, made, before)
+    result = _result(options, card, fits, made, before, time.perf_counter() - began)
     print_report(console, made, result)
     if options.as_json:
         print(json.dumps(result), flush=True)
@@ -101,9 +111,39 @@ def parse_states(text: str) -> int:
     return int(text)
 
 
-def _train_symbol(symbol: str, frame: pl.DataFrame, options: TrainOptions, span: tuple[int, int]) -> Trained:
+def parse_covariance(text: str | None, kind: str) -> str:
+    """Return the form of the covariances asked for, ``diag`` where nothing was.
+
+    Raises:
+        Refused: there is no such form, or this kind of model does not have it.
+    """
+    if text is not None and text not in COVARIANCES:
+        raise Refused(f"--covariance {text}: one of {', '.join(COVARIANCES)}", Exit.USAGE)
+    if text == "full" and kind == JUMP:
+        raise Refused(f"--covariance full: a {JUMP} model has variances alone; use --kind {GAUSSIAN_HMM}", Exit.USAGE)
+    return text or "diag"
+
+
+def parse_starts(count: int | None, kind: str) -> int:
+    """Return the number of starts asked for, the fit's own where none was.
+
+    Raises:
+        Refused: the starts of this kind of model are fixed.
+    """
+    if count is not None and kind == JUMP:
+        raise Refused(
+            f"--starts {count}: the starts of a {JUMP} model are fixed; use --kind {GAUSSIAN_HMM}", Exit.USAGE
+        )
+    return count or FitOptions().starts
+
+
+def _train_symbol(
+    symbol: str, frame: pl.DataFrame, options: TrainOptions, span: tuple[int, int], before: Previous
+) -> Trained:
     candidates = (options.states,) if options.states else AUTO_STATES
-    fit_options = FitOptions(candidates=candidates, seed=options.seed)
+    fit_options = FitOptions(
+        candidates=candidates, seed=options.seed, covariance=options.covariance, starts=options.starts
+    )
     hierarchy = HierarchyOptions()
     if options.states:
         macro = tuple(count for count in hierarchy.macro if count * options.states <= MAX_REGIMES) or (2,)
@@ -112,7 +152,9 @@ def _train_symbol(symbol: str, frame: pl.DataFrame, options: TrainOptions, span:
     try:
         table, counts = table_of(frame, drop_dead_tail=True)
         counts |= _beside_the_others(frame, span, table.bar_ms)
-        model, report = train(options.kind, table, fit_options, hierarchy=hierarchy)
+        if before.interval:
+            check_interval(table.bar_ms, before.interval)
+        model, report = train(options.kind, table, fit_options, before.model(symbol), hierarchy)
     except FitRefused as refused:
         odd = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         return Trained(symbol=symbol, counts=counts, refused=f"{refused} ({odd})" if odd else str(refused))
@@ -129,7 +171,7 @@ def _beside_the_others(frame: pl.DataFrame, span: tuple[int, int], bar_ms: int) 
     }
 
 
-def _write(options: TrainOptions, fits: list[Trained], made: list[Trained]) -> ModelCard:
+def _write(options: TrainOptions, fits: list[Trained], made: list[Trained], before: Previous) -> ModelCard:
     models = {fit.symbol: fit.model.to_dict() for fit in made if fit.model}
     bar_ms = {fit.table.bar_ms for fit in made if fit.table}
     if len(bar_ms) != 1:
@@ -149,8 +191,8 @@ def _write(options: TrainOptions, fits: list[Trained], made: list[Trained]) -> M
         code_commit=code_commit(),
         seed=options.seed,
         run_id="",
-        parent="",
-        fits={fit.symbol: figures(fit.report) for fit in made if fit.report},
+        parent=before.version,
+        fits={fit.symbol: figures(fit.report) | _started(options) for fit in made if fit.report},
         dropped={fit.symbol: fit.refused for fit in fits if fit.refused},
         bars_dropped={fit.symbol: {name: n for name, n in (fit.counts or {}).items() if n} for fit in fits},
     )
@@ -184,6 +226,11 @@ def figures(report: FitReport) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
+def _started(options: TrainOptions) -> dict[str, float]:
+    """Return how many starts a fit had, for whoever fits it again to judge it."""
+    return {} if options.kind == JUMP else {"starts": float(options.starts)}
+
+
 def tried(report: FitReport | None) -> list[dict[str, float | None]]:
     """Return one row per number of regimes that was tried, as JSON values; what was not measured is empty."""
     rows = report.tried if report is not None else ()
@@ -196,16 +243,23 @@ def _file_hash(path: Path) -> str:
 
 
 def _result(
-    options: TrainOptions, card: ModelCard, fits: list[Trained], made: list[Trained], seconds: float
+    options: TrainOptions,
+    card: ModelCard,
+    fits: list[Trained],
+    made: list[Trained],
+    before: Previous,
+    seconds: float,
 ) -> dict[str, Any]:
     return {
         "version": card.version,
+        "previous": before.version,
         "kind": card.kind,
         "interval": card.interval,
         "symbols": {
             fit.symbol: {
                 "states": fit.model.count,
                 "labels": list(fit.model.labels),
+                "keeps_order": before.model(fit.symbol) is not None,
                 "bars": fit.model.bars,
                 "from": _iso(fit.model.trained_from_ms),
                 "to": _iso(fit.model.trained_to_ms),

@@ -88,6 +88,9 @@ def print_report(console: Console, made: Sequence[Trained], result: dict[str, An
             f"{shown['bars']} bars, {shown['from']} to {shown['to']}; converged: {bool(shown['converged'])}; "
             f"two refits agree by {told} (adjusted Rand); left out or odd: {shown['dropped'] or 'nothing'}"
         )
+        if result["previous"]:
+            kept = "continues those of" if shown["keeps_order"] else "is its own, the symbol is not in"
+            console.print(f"the order of regimes {kept} {result['previous']}")
         if chosen := _choice(shown["tried"]):
             console.print(chosen)
         if not any(shown["exposures"]):

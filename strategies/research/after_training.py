@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from strategies.features import FEATURES
 from strategies.policy_path import held_exposures
-from strategies.regime_policy import PolicyOptions, regime_exposures
+from strategies.regime_policy import PolicyOptions, model_exposures
 from strategies.regimes.bar_table import BarTable
 from strategies.regimes.calibration import Calibration
 from strategies.regimes.diagnostics import (
@@ -20,7 +20,7 @@ from strategies.regimes.diagnostics import (
     one_step_log_likelihood,
     score,
 )
-from strategies.regimes.hierarchy import AnyModel, HierarchicalModel, posteriors_of
+from strategies.regimes.hierarchy import AnyModel, posteriors_of
 from strategies.regimes.model import RegimeModel
 from strategies.research.economics import one_gaussian_log_density
 from strategies.research.metrics import Performance, performance
@@ -64,8 +64,7 @@ class AfterTraining:
 
 def exposures_of(model: AnyModel, policy: PolicyOptions) -> Array:
     """Return what each regime of a model of any kind deserves, (K,), -1 to 1."""
-    parts = model.micro if isinstance(model, HierarchicalModel) else (model,)
-    return np.concatenate([regime_exposures(part, policy) for part in parts])
+    return np.array(model_exposures(model, policy))
 
 
 def calibration_of(model: AnyModel) -> Calibration | None:

@@ -12,7 +12,7 @@ from strategies.ensemble import Ensemble
 from strategies.features import FeatureSource
 from strategies.ma_cross import MovingAverageCross
 from strategies.regime_policy import PolicyOptions, RegimePolicy
-from strategies.regimes.model import RegimeModel
+from strategies.regimes.hierarchy import AnyModel
 from strategies.research.baseline import BuyAndHold, VolatilityTarget
 
 
@@ -29,7 +29,7 @@ class StrategyChoice:
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict)
-    models: Mapping[str, RegimeModel] = field(default_factory=dict)
+    models: Mapping[str, AnyModel] = field(default_factory=dict)
     version: str = ""
 
     def make(self, symbol: str) -> Strategy:
@@ -61,7 +61,7 @@ class StrategyChoice:
         """Return how regimes are traded by these settings, which ``make`` has checked."""
         return _policy({name: float(text) for name, text in self.settings.items() if name in POLICY})
 
-    def model(self, symbol: str) -> RegimeModel:
+    def model(self, symbol: str) -> AnyModel:
         """Return the symbol's model.
 
         Raises:

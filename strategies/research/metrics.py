@@ -21,7 +21,10 @@ _EULER = 0.5772156649015329
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
-    """``sharpe`` and ``sharpe_se`` are annualised; the rest are plain shares. ``turnover`` is per bar."""
+    """``sharpe`` and ``sharpe_se`` are annualised; the rest are plain shares. ``turnover`` is per bar.
+
+    ``trades`` counts the changes of exposure.
+    """
 
     bars: int
     total_return: float
@@ -30,6 +33,7 @@ class Performance:
     max_drawdown: float
     turnover: float
     exposure: float
+    trades: int
 
 
 def performance(returns: Array, positions: Array, bars_per_year: float) -> Performance:
@@ -42,14 +46,16 @@ def performance(returns: Array, positions: Array, bars_per_year: float) -> Perfo
     per_bar = float(np.mean(returns)) / spread if spread > 1e-15 else 0.0
     scale = math.sqrt(bars_per_year)
     error = math.sqrt((1.0 + 0.5 * per_bar**2) / max(1, len(returns)))
+    changes = np.abs(np.diff(positions, prepend=0.0))
     return Performance(
         bars=len(returns),
         total_return=float(np.prod(1.0 + returns) - 1.0),
         sharpe=per_bar * scale,
         sharpe_se=error * scale,
         max_drawdown=max_drawdown(np.asarray(np.cumprod(1.0 + returns), dtype=np.float64)),
-        turnover=float(np.abs(np.diff(positions, prepend=0.0)).mean()) if len(positions) else 0.0,
+        turnover=float(changes.mean()) if len(positions) else 0.0,
         exposure=float(np.abs(positions).mean()) if len(positions) else 0.0,
+        trades=int(np.count_nonzero(changes)),
     )
 
 

@@ -58,11 +58,15 @@ def test_a_standing_is_recomputed_from_the_exchanges_own_bars(
     challenger = bundle(model, 3)
     engine.call("POST", "/league", json={"model": challenger}).raise_for_status()
     league = after_bars(engine, challenger["version"], 8)
-    (row,) = (row for row in league["standings"] if row["version"] == challenger["version"])
-    live = Standing(**row)
-    options = PolicyOptions(**league["policy"])
-    again = replay(SYMBOL, replace(model, seed=3), options, league["cost_bps"], live, klines(exchange, 1000))
-    assert again == live
+    options, bars = PolicyOptions(**league["policy"]), klines(exchange, 1000)
+    for rows in (league["standings"], league["common"]):
+        for live in (Standing(**row) for row in rows):
+            seed = next(seed for seed in (1, 2, 3) if bundle(model, seed)["version"] == live.version)
+            again = replay(SYMBOL, replace(model, seed=seed), options, league["cost_bps"], live, bars)
+            assert again == live
+    # All stand on the bars since the last of them came; the first has more of its own.
+    assert len({(row["first_open_ms"], row["bars"]) for row in league["common"]}) == 1
+    assert len({row["judged_from_ms"] for row in league["common"]}) > 1
 
 
 def test_a_challenger_is_back_after_a_restart_and_gone_once_withdrawn(

@@ -65,6 +65,7 @@ def test_one_run_goes_from_the_universe_to_a_model_that_the_engine_trades(stack:
     assert stack.registry.champion() == version
     assert stack.engine.get_strategy("hmm_regime")["model_version"] == version
     assert told["evaluation"]["same_data_as_trained"] is True
+    assert told["evaluation"]["symbols without a plot"] == "none"
 
 
 def test_the_card_leads_back_to_data_code_and_run(stack: Stack) -> None:
@@ -256,7 +257,8 @@ def test_the_shadow_league_is_recomputed_from_the_same_bars(stack: Stack) -> Non
     assert checks(result) == {"league_is_reproducible": True}
     rows = stack.warehouse.reader(LEAGUE).read()
     assert set(rows["version"]) == {version}
-    assert set(rows.filter(pl.col("symbol") != "ALL")["recomputed"]) == {"equal"}
+    assert set(rows["recomputed"]) == {"equal"}, "the standings, and the rank that they give"
+    assert rows.filter(pl.col("symbol") == "ALL")["place"].to_list() == [1]
     assert "data:image/png;base64," in str(materialised(result)["league"]["sharpe per bar"])
 
 

@@ -112,7 +112,8 @@ def test_a_symbol_that_cannot_be_fitted_is_left_out_with_its_reason(
 ) -> None:
     thin = fit_symbol(fit_task(series[0], min_bars=10_000))
     dead = fit_symbol(fit_task(replace(series[1], rows=np.zeros_like(series[1].rows))))
-    dropped = refusals([SYMBOL, OTHER, "XUSDT.BINANCE"], [thin, dead])
+    dropped = refusals([SYMBOL, OTHER, "XUSDT.BINANCE"], [thin, dead], "1m")
+    assert "1m bars" in dropped["XUSDT.BINANCE"] and "NHMM_BAR_INTERVAL" in dropped["XUSDT.BINANCE"]
     assert {symbol: reason.split(":")[0] for symbol, reason in dropped.items()} == {
         "XUSDT.BINANCE": "NO_FEATURES",
         SYMBOL: "TOO_FEW_BARS",
@@ -170,6 +171,7 @@ def test_the_row_over_all_symbols_adds_counts_and_takes_the_weakest_floor(
     assert total["symbols"] == 2
     assert total["bars"] == single["bars"].sum()
     assert total["folds"] == 4
+    assert total["trades"] == single["trades"].sum() > 0
     assert total["min_dwell_bars"] == single["min_dwell_bars"].min()
     scores = scores_of(total)
     assert scores.sharpe_low == pytest.approx(total["sharpe"] - 1.96 * total["sharpe_se"])

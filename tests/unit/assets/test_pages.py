@@ -16,6 +16,7 @@ import pytest
 from assets.bandit import bandit, policy_improvement
 from assets.decision_tables import SITUATION_HITS
 from assets.drift import drift
+from assets.evaluation import evaluation
 from assets.feature_table import build
 from assets.learning import learning
 from assets.plots import calibration_picture
@@ -27,6 +28,7 @@ from assets.slippage_model import slippage_model
 from assets.stress import stress
 from assets.tables import FEATURE_ROWS, UNIVERSE
 from assets.training import training
+from governance.model_card import content_version
 from governance.registry import ModelRegistry
 from orchestration.environment import load
 from orchestration.resources import LocalCompute, SystemClock
@@ -82,10 +84,10 @@ class Venue:
         return [Top(SYMBOL), Top(OTHER)]
 
 
-def active(store: Warehouse, *symbols: str) -> Warehouse:
+def active(store: Warehouse, *symbols: str, bucket: str = "ACTIVE", reason: str = "") -> Warehouse:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     place = {
-        "market": "spot", "bucket": "ACTIVE", "reason": "", "clean_scans": 1, "since_at": at, "first_seen_at": at,
+        "market": "spot", "bucket": bucket, "reason": reason, "clean_scans": 1, "since_at": at, "first_seen_at": at,
         "scanned_at": at, "turnover_24h": 1e9, "last_price": 1.0,
     }  # fmt: skip
     store.writer(UNIVERSE).upsert(pl.DataFrame([{"symbol": one, **place} for one in symbols], schema=UNIVERSE.schema))
@@ -209,6 +211,35 @@ def test_learning_on_shows_how_far_it_moved_of_what_it_may(model: tuple[Warehous
     (row,) = rows(page, "drift")
     assert (row["symbol"], row["answer"], row["new_bars"]) == (SYMBOL, "learned", 200)
     assert 0 < row["mean_shift"] <= 0.5
+
+
+def test_the_evaluation_names_every_symbol_of_the_universe_that_has_no_plot(tmp_path: Path) -> None:
+    store, registry, version = registered(tmp_path)
+    active(store, SYMBOL, "LATEUSDT.BINANCE", "GONEUSDT.BINANCE")
+    active(store, "NEWUSDT.BINANCE", bucket="QUARANTINE", reason="NEW_LISTING")
+    bundle, card = registry.bundle(version), registry.card(version)
+    again = {**card.fits, "GONEUSDT.BINANCE": card.fits[SYMBOL]}
+    symbols = dict.fromkeys(again, bundle["symbols"][SYMBOL])
+    other = replace(
+        card,
+        version=content_version(symbols),
+        symbols=tuple(sorted(symbols)),
+        fits=again,
+        dropped={OTHER: "CONSTANT_FEATURE: a feature does not vary"},
+        created_at="2026-03-03T00:00:00+00:00",
+    )
+    registry.register({**bundle, "version": other.version, "symbols": symbols}, other)
+    page = shown(evaluation, store, registry=registry)
+    assert page["model_version"].value == other.version
+    assert picture(page, f"regimes of {SYMBOL}") and picture(page, f"equity of {SYMBOL}")
+    without = rows(page, "symbols without a plot")
+    told = {row["symbol"]: (row["left_out_by"], str(row["reason"]).split(":")[0]) for row in without}
+    assert told == {
+        "ETHUSDT.BINANCE": ("training", "CONSTANT_FEATURE"),
+        "GONEUSDT.BINANCE": ("evaluation", "NO_FEATURES"),
+        "LATEUSDT.BINANCE": ("training", "NOT_IN_VERSION"),
+        "NEWUSDT.BINANCE": ("universe", "QUARANTINE"),
+    }
 
 
 def test_drift_is_shown_and_a_market_that_the_model_never_saw_fails_the_check(

@@ -128,7 +128,7 @@ def test_promotion_waits_for_the_stress_test_that_its_gates_ask_for(tmp_path: Pa
     shares = dict.fromkeys(("converged_frac", "min_occupancy_frac", "exposure_frac"), 1.0)
     row = {
         "version": "v", "symbol": ALL, "evaluated_at": AT, "symbols": 2, "folds": 5, "bars": 10_000,
-        "max_drawdown_frac": 0.1, "turnover_per_day": 1.0, "min_dwell_bars": 50.0, **figures, **shares,
+        "max_drawdown_frac": 0.1, "turnover_per_day": 1.0, "min_dwell_bars": 50.0, "trades": 40, **figures, **shares,
     }  # fmt: skip
     store.writer(EVALUATIONS).upsert(pl.DataFrame([row], schema=EVALUATIONS.schema))
     strict = replace(research, gates=research.gates.model_copy(update={"max_stress_shortfall_frac": 0.99}))

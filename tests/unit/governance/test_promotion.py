@@ -21,6 +21,7 @@ POLICY = PromotionPolicy(
     max_turnover_per_day=None,
     max_sharpe_loss=0.5,
     approval_required=False,
+    min_trades=10,
 )
 GOOD = Scores(
     symbols=6,
@@ -34,6 +35,7 @@ GOOD = Scores(
     turnover_per_day=5.0,
     min_occupancy_frac=0.2,
     min_dwell_bars=30.0,
+    trades=10,
 )
 
 
@@ -66,6 +68,8 @@ def test_the_first_model_is_promoted_when_the_minimum_gates_hold() -> None:
         (replace(GOOD, symbols=0), "symbols"),
         (replace(GOOD, folds=1), "folds"),
         (replace(GOOD, bars=499), "bars"),
+        (replace(GOOD, trades=9), "trades"),
+        (replace(GOOD, trades=None), "trades"),
         (replace(GOOD, converged_frac=0.4), "converged_frac"),
         (replace(GOOD, likelihood_gain=-0.01), "likelihood_gain"),
         (replace(GOOD, min_occupancy_frac=0.01), "min_occupancy_frac"),
@@ -85,7 +89,14 @@ def test_each_gate_can_refuse_alone_and_says_its_figures(worse: Scores, gate: st
 def test_every_reason_is_recorded_not_only_the_first() -> None:
     decision = verdict(replace(GOOD, folds=0, bars=0))
     assert [refusal.name for refusal in decision.refusals] == ["folds", "bars"]
-    assert len(decision.gates) == 8
+    assert len(decision.gates) == 9
+
+
+def test_a_model_that_never_traded_is_told_what_is_wanted_unless_the_gate_is_left_out() -> None:
+    idle = replace(GOOD, trades=0, sharpe=0.0, sharpe_low=-1.0, max_drawdown_frac=0.0, turnover_per_day=0.0)
+    assert "trades is 0, at least 10 is asked for" in verdict(idle).summary
+    assert "trades is not known, at least 10" in verdict(replace(GOOD, trades=None)).summary
+    assert verdict(idle, replace(POLICY, min_trades=None)).verdict is Verdict.PROMOTE
 
 
 def test_a_challenger_may_not_lose_more_sharpe_than_allowed() -> None:

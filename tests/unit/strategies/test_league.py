@@ -10,7 +10,7 @@ import pytest
 
 from strategies.contracts import Bar
 from strategies.features import WARM_UP, compute
-from strategies.league import Challenger, Standing, rank, replay
+from strategies.league import Challenger, Standing, begin_together, common, rank, replay
 from strategies.regime_policy import PolicyOptions, RegimePolicy
 from strategies.regimes.fit import FitOptions, fit
 from strategies.regimes.model import RegimeModel
@@ -88,6 +88,63 @@ def test_stored_bars_give_the_same_standing_to_the_last_bit(model: RegimeModel, 
     assert replay(SYMBOL, model, OPTIONS, COST_BPS, live, stored) == live
 
 
+def play(model: RegimeModel, bars: list[Bar], entries: dict[str, int]) -> list[Challenger]:
+    """Let versions in after so many bars each, as an engine does: warmed on what was before."""
+    present: list[Challenger] = []
+    for at, bar in enumerate(bars):
+        for version in (version for version, entry in entries.items() if entry == at):
+            present.append(Challenger(SYMBOL, model, version, OPTIONS, COST_BPS))
+            present[-1].warm(bars[:at])
+        begin_together(present, bar)
+        for challenger in present:
+            challenger.on_bar(bar)
+    return present
+
+
+def test_versions_are_ranked_on_the_bars_that_all_were_judged_on(model: RegimeModel) -> None:
+    bars = market(WARM + LIVE, seed=7)
+    entries = {"first": WARM, "second": WARM + 130, "third": WARM + 250}
+    present = play(model, bars, entries)
+    assert [one.standing.bars for one in present] == [400, 270, 150]
+    own = rank(one.standing for one in present)
+    assert len({row.sharpe for row in own}) == 3, "on bars of their own the same model has three ranks"
+    standings = common(present)
+    assert {(row.bars, row.first_open_ms) for row in standings} == {(150, bars[WARM + 250].open_at_ms)}
+    # The same model earns the same on the same bars, once all of them hold the same.
+    late = {row.version: row for row in standings}
+    assert abs(late["first"].net_return - late["second"].net_return) < 1e-12
+    again = [replay(SYMBOL, model, OPTIONS, COST_BPS, row, bars) for row in standings]
+    assert again == standings
+    assert rank(again) == rank(standings)
+
+
+def test_when_the_last_to_come_has_gone_the_span_of_the_others_is_theirs_again(model: RegimeModel) -> None:
+    bars = market(WARM + LIVE, seed=7)
+    first, second, _gone = play(model, bars, {"first": WARM, "second": WARM + 130, "third": WARM + 250})
+    assert {row.bars for row in common([first, second])} == {270}
+    new = Challenger(SYMBOL, model, "new", OPTIONS, COST_BPS)
+    assert [row.bars for row in common([first, second, new])] == [270, 270, 0], "it shortens nobody's span"
+    assert rank(common([first, second, new]))[-1].version == "new"
+
+
+def test_symbols_that_not_all_versions_have_do_not_count_unless_none_is_shared(model: RegimeModel) -> None:
+    bars = market(WARM + 50, seed=8)
+    other = [replace(bar, symbol="ETHUSDT.BINANCE") for bar in bars]
+    both = [Challenger(name, model, "both", OPTIONS, COST_BPS) for name in (SYMBOL, "ETHUSDT.BINANCE")]
+    one = Challenger(SYMBOL, model, "one", OPTIONS, COST_BPS)
+    for at, pair in enumerate(zip(bars, other, strict=True)):
+        for challengers, bar in (([both[0], one], pair[0]), ([both[1]], pair[1])):
+            if at >= WARM:
+                begin_together(challengers, bar)
+            for challenger in challengers:
+                (challenger.on_bar if at >= WARM else challenger.warm_one)(bar)
+    assert {(row.version, row.symbol) for row in common([*both, one])} == {("both", SYMBOL), ("one", SYMBOL)}
+    assert {(row.version, row.symbol) for row in common([both[1], one])} == {
+        ("both", "ETHUSDT.BINANCE"),
+        ("one", SYMBOL),
+    }
+
+
 def test_one_changed_bar_is_noticed(model: RegimeModel) -> None:
     bars = market(WARM + LIVE, seed=6)
     live = judged(model, bars)
@@ -106,6 +163,7 @@ def test_the_rank_goes_by_sharpe_over_all_symbols() -> None:
             version=version,
             symbol=symbol,
             warm_from_ms=1,
+            judged_from_ms=2,
             first_open_ms=2,
             last_open_ms=9,
             bars=100,

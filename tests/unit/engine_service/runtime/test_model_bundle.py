@@ -46,6 +46,12 @@ def _bundle(**changes: Any) -> dict[str, Any]:
     return {**whole, **changes}
 
 
+def test_a_two_level_model_is_refused_by_what_it_is() -> None:
+    layered = {"kind": "h2", "factor": 12, "macro": _model(), "micro": [_model(), _model()]}
+    with pytest.raises(InvalidRequest, match="a two-level model is traded in backtests alone"):
+        parse_bundle(_bundle(symbols={"BTCUSDT.BINANCE": layered}))
+
+
 def test_a_sound_bundle_survives_the_journals_text() -> None:
     bundle = parse_bundle(_bundle())
     assert read_bundle(bundle.text).models["BTCUSDT.BINANCE"].to_dict() == _model()

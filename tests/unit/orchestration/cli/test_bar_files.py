@@ -34,7 +34,12 @@ REFUSED: list[tuple[str, Spoil, str]] = [
         lambda bars: bars.with_columns(ts=pl.lit(2**64 - 1, dtype=pl.UInt64)),
         "BARS_SCHEMA: ts holds milliseconds",
     ),
-    ("time zone", lambda bars: bars.cast({"ts": pl.Datetime("ms", "UTC")}), "BARS_SCHEMA: ts is Datetime"),
+    (
+        "time zone",
+        lambda bars: bars.cast({"ts": pl.Datetime("ms", "UTC")}),
+        r'BARS_SCHEMA: ts is Datetime.*64-bit integers.*dt\.epoch\("ms"\)',
+    ),
+    ("date", lambda bars: bars.with_columns(ts=pl.date(2024, 1, 1)), r"BARS_SCHEMA: ts is Date.*cast it"),
     ("text", lambda bars: bars.cast({"close": pl.String}), "BARS_SCHEMA: close is String"),
     ("truth", lambda bars: bars.with_columns(pl.col("volume") > 0), "BARS_SCHEMA: volume is Boolean"),
     ("nameless", lambda bars: bars.with_columns(symbol=pl.lit("")), "SYMBOL_FORMAT"),
@@ -52,6 +57,17 @@ def test_what_cannot_be_meant_is_refused_by_name(spoil: Spoil, said: str, tmp_pa
     with pytest.raises(Refused, match=said) as refusal:
         read(spoil(frame(walk(50))), tmp_path, "BTCUSDT")
     assert refusal.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("kind", [pl.Datetime("ms"), pl.Datetime("us", "UTC"), pl.Datetime("ns")])
+def test_times_cast_as_the_refusal_says_are_read(kind: pl.Datetime, tmp_path: Path) -> None:
+    unit = {"ms": 1, "us": 1_000, "ns": 1_000_000}[kind.time_unit]
+    stored = frame(walk(50)).with_columns((pl.col("ts") * unit).cast(kind))
+    with pytest.raises(Refused, match="cast it"):
+        read(stored, tmp_path)
+    assert read(stored.with_columns(pl.col("ts").dt.epoch("ms")), tmp_path).equals(frame(walk(50)))
+    told = stored.to_pandas()["ts"].dt.as_unit("ms").astype("int64")
+    assert told.to_list() == frame(walk(50))["ts"].to_list()
 
 
 @pytest.mark.parametrize("first", [0, 1_000_000_020_000, 1_200_000_000])

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from assets.promotion import WrongInterval, check_interval, judge
 from governance.promotion import Verdict
 from governance.registry import ModelRegistry
+from orchestration.cli import evaluate_files
 from orchestration.cli.app import app
 from orchestration.cli.bar_files import read_bars, table_of
 from orchestration.cli.layout import Home, Refused
@@ -24,7 +25,9 @@ from orchestration.environment import load
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.bar_table import PRICES
 from strategies.regimes.hierarchy import HierarchicalModel, read_model
+from strategies.regimes.options import FitOptions
 from strategies.research.after_training import judge_after_training
+from strategies.research.walk_forward import WalkForwardReport, walk_forward
 from tests.unit.strategies.series import regime_series
 from warehouse.store import Warehouse
 
@@ -81,6 +84,7 @@ def test_it_is_judged_on_folds_of_its_training_and_on_what_came_after(said: dict
     found = said["symbols"][SYMBOL]
     assert found["leaks"] == []
     assert found["walk_forward"]["folds"] == 3
+    assert found["walk_forward"]["trades"] >= 10
     assert found["after_training"]["bars"] == BARS - TRAINED
     # Half of what has rows is judged, but for the embargo at the beginning of each of the three folds.
     assert found["walk_forward"]["bars"] == TRAINED - TRAINED // 2 - 3 * 20
@@ -134,6 +138,37 @@ def test_the_candidate_is_registered_under_the_engines_name_and_the_gates_can_ju
     check_interval(registry, settings, decision.candidate)
     with pytest.raises(WrongInterval, match="1m"):
         check_interval(registry, replace(settings, interval="1h"), decision.candidate)
+
+
+def test_a_model_that_never_traded_is_not_promoted(model: Path, file: Path, tmp_path: Path) -> None:
+    result = evaluate(model, file, "--cost-bps", "1000", "--register", "--home", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    walked = json.loads(result.stdout.strip().splitlines()[-1])["symbols"][SYMBOL]["walk_forward"]
+    assert (walked["trades"], walked["turnover_per_day"]) == (0, 0.0)
+    where, settings = Home.resolve(tmp_path), load({}).research
+    decision = judge(Warehouse(where.warehouse), ModelRegistry(where.registry), settings, approved=False)
+    assert [gate.name for gate in decision.refusals] == ["trades"]
+    assert f"trades is 0, at least {settings.gates.min_trades} is asked for" in decision.summary
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"), [((), ("diag", 10)), (("--covariance", "full", "--starts", "3"), ("full", 3))]
+)
+def test_a_model_is_walked_by_the_way_it_was_fitted(
+    words: tuple[str, ...], asked: tuple[str, int], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = CliRunner().invoke(app, ["train", "--bars", str(file), "--out", str(tmp_path / "new"), *words])
+    assert result.exit_code == 0, result.output
+    seen: list[FitOptions] = []
+
+    def spied(*arguments: Any) -> WalkForwardReport:
+        seen.append(arguments[3])
+        return walk_forward(*arguments)
+
+    monkeypatch.setattr(evaluate_files, "walk_forward", spied)
+    found = json.loads(evaluate(tmp_path / "new", file, "--folds", "1").stdout.strip().splitlines()[-1])
+    assert found["symbols"][SYMBOL]["leaks"] == []
+    assert [(one.covariance, one.starts) for one in seen] == [asked]
 
 
 def test_bars_of_another_length_and_a_missing_half_are_refused(model: Path, file: Path, tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from assets.tables import EVALUATIONS
+from assets.tables import EVALUATIONS, PROMOTIONS
+from orchestration.cli.demo_result import promotion_told
+from orchestration.cli.demo_run import MOST_SYMBOLS, Progress, watched
 from orchestration.cli.layout import Home, Refused
 from orchestration.cli.simulated import KEPT_MARKETS, fresh_market, refuse_simulated
+from warehouse.store import Warehouse
 
 
 @pytest.fixture
@@ -105,3 +110,42 @@ def test_another_venue_does_not_go_on_with_a_simulated_journal(home: Home) -> No
     trade(home)
     with pytest.raises(Refused, match="--home DIR"):
         refuse_simulated(home)
+
+
+def test_the_demo_watches_every_symbol_of_a_recorded_market_and_names_what_it_leaves_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    thirteen = [f"C{at}USDT" for at in range(13)]
+    assert watched(thirteen, Progress()).split(",") == thirteen
+    assert capsys.readouterr().err == ""
+    many = [f"C{at}USDT" for at in range(MOST_SYMBOLS + 2)]
+    assert len(watched(many, Progress()).split(",")) == MOST_SYMBOLS
+    assert f"without C{MOST_SYMBOLS}USDT, C{MOST_SYMBOLS + 1}USDT" in capsys.readouterr().err
+
+
+def test_the_demo_tells_which_gates_refused_its_model(home: Home) -> None:
+    assert promotion_told(home) == "nothing was put through the gates"
+
+    def decided(hour: int, gates: dict[str, bool]) -> None:
+        rows = [
+            {
+                "decided_at": datetime(2026, 3, 1, hour, tzinfo=UTC),
+                "candidate": "rm-1",
+                "champion": "",
+                "verdict": "PROMOTE" if all(gates.values()) else "KEEP_CHAMPION",
+                "gate": gate,
+                "passed": passed,
+                "value": 0.0,
+                "threshold": 10.0,
+                "reason": f"{gate} is 0, at least 10 is asked for",
+                "run_id": "run",
+            }
+            for gate, passed in gates.items()
+        ]
+        Warehouse(home.warehouse).writer(PROMOTIONS).upsert(pl.DataFrame(rows, schema=PROMOTIONS.schema))
+
+    decided(1, {"bars": False, "trades": False})
+    decided(2, {"bars": True, "trades": False})
+    assert promotion_told(home) == "trades is 0, at least 10 is asked for"
+    decided(3, {"bars": True, "trades": True})
+    assert promotion_told(home) == "PROMOTE: all 2 gates passed"

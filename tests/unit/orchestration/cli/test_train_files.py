@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from governance.model_folder import ModelUntrusted, read_model_folder
+from governance.model_card import content_version
+from governance.model_folder import ModelUntrusted, read_model_folder, write_model
 from orchestration.cli.app import app
 from orchestration.cli.bar_files import parse_time, read_bars
 from orchestration.cli.layout import Exit, Refused
 from strategies.regimes.agreement import adjusted_rand
 from strategies.regimes.bar_table import PRICES
+from strategies.regimes.model import RegimeModel
 from strategies.times import told
 from tests.unit.strategies.series import BAR_MS, regime_series
 
@@ -105,6 +108,55 @@ def test_the_other_kinds_train_and_infer_through_the_same_commands(
     assert last_line(result)["kind"] == kind
     rows = write_regimes(tmp_path / "model", tmp_path / "bars.parquet", tmp_path / "regimes.parquet")
     assert rows.get_column("regime").drop_nulls().n_unique() >= 2
+
+
+def test_the_covariances_and_the_starts_are_those_asked_for(file: Path, tmp_path: Path) -> None:
+    words = ("--symbol", SYMBOL, "--covariance", "full", "--starts", "3")
+    told = last_line(train(file, tmp_path / "full", *words))
+    bundle, card = read_model_folder(tmp_path / "full")
+    assert np.array(bundle["symbols"][SYMBOL]["covars"]).shape == (3, 2, 2)
+    assert card.fits[SYMBOL]["starts"] == told["symbols"][SYMBOL]["starts"] == 3.0
+
+
+def test_a_new_version_keeps_the_order_of_regimes_of_the_one_before(file: Path, model: Path, tmp_path: Path) -> None:
+    bundle, card = read_model_folder(model)
+    turned = RegimeModel.from_dict(bundle["symbols"][SYMBOL])
+    turned = replace(turned, means=turned.means[::-1], covars=turned.covars[::-1])
+    symbols = {f"{SYMBOL}.BINANCE": turned.to_dict()}
+    version = content_version(symbols)
+    (tmp_path / "turned").mkdir()
+    write_model(
+        tmp_path / "turned",
+        {**bundle, "version": version, "symbols": symbols},
+        replace(card, version=version, symbols=tuple(symbols)),
+    )
+    told = last_line(train(file, tmp_path / "new", "--symbol", SYMBOL, "--previous", str(tmp_path / "turned")))
+    assert (told["previous"], told["symbols"][SYMBOL]["keeps_order"]) == (version, True)
+    found, new = read_model_folder(tmp_path / "new")
+    assert new.parent == version
+    np.testing.assert_allclose(found["symbols"][SYMBOL]["means"], turned.means, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--kind", "jump"), "it is a gaussian_hmm model"),
+        (("--symbol", "DEADUSDT"), "SYMBOL_UNKNOWN: it holds BTCUSDT"),
+    ],
+)
+def test_a_version_that_cannot_be_continued_is_refused(
+    words: tuple[str, ...], told: str, file: Path, model: Path, tmp_path: Path
+) -> None:
+    result = train(file, tmp_path / "out", "--previous", str(model), *words)
+    assert isinstance(result.exception, Refused)
+    assert told in str(result.exception)
+    first = pl.col("ts").min()
+    hourly = frame().with_columns(first + (pl.col("ts") - first) * 60)
+    hourly.write_parquet(tmp_path / "hourly.parquet")
+    result = train(tmp_path / "hourly.parquet", tmp_path / "out", "--previous", str(model))
+    assert "BARS_INTERVAL: the model reads 1m bars" in str(result.exception)
+    result = train(file, tmp_path / "out", "--previous", str(tmp_path))
+    assert "MODEL_UNTRUSTED" in str(result.exception)
 
 
 def test_a_dead_symbol_is_named_in_the_card_and_the_others_are_trained(file: Path, tmp_path: Path) -> None:
@@ -213,7 +265,16 @@ def test_times_are_iso_or_milliseconds(text: str | None, at_ms: int | None) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--from", "yesterday"], ["--kind", "lstm"], ["--states", "0"], ["--states", "²"]]
+    "arguments",
+    [
+        ["--from", "yesterday"],
+        ["--kind", "lstm"],
+        ["--states", "0"],
+        ["--states", "²"],
+        ["--covariance", "tied"],
+        ["--kind", "jump", "--covariance", "full"],
+        ["--kind", "jump", "--starts", "3"],
+    ],
 )
 def test_what_is_no_option_is_refused_before_the_file_is_read(arguments: list[str], file: Path, tmp_path: Path) -> None:
     result = train(file, tmp_path / "out", *arguments)
@@ -222,7 +283,8 @@ def test_what_is_no_option_is_refused_before_the_file_is_read(arguments: list[st
 
 
 def test_options_of_a_file_without_a_file_are_refused() -> None:
-    assert CliRunner().invoke(app, ["train", "--symbol", SYMBOL]).exit_code == Exit.USAGE
+    for words in (["--symbol", SYMBOL], ["--covariance", "full"], ["--starts", "3"], ["--previous", "."]):
+        assert CliRunner().invoke(app, ["train", *words]).exit_code == Exit.USAGE
 
 
 @pytest.mark.parametrize("command", ["regimes", "lookahead"])
