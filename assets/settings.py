@@ -26,7 +26,7 @@ def _empty_is_none(value: Any) -> Any:
 
 
 MaybeFloat = Annotated[float | None, BeforeValidator(_empty_is_none)]
-MaybeCount = Annotated[int | None, BeforeValidator(_empty_is_none), Field(ge=0)]
+MaybeCount = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_empty_is_none)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 

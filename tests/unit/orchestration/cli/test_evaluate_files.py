@@ -140,15 +140,17 @@ def test_the_candidate_is_registered_under_the_engines_name_and_the_gates_can_ju
         check_interval(registry, replace(settings, interval="1h"), decision.candidate)
 
 
-def test_a_model_that_never_traded_is_not_promoted(model: Path, file: Path, tmp_path: Path) -> None:
+def test_a_model_that_never_traded_is_not_promoted_to_real_money(model: Path, file: Path, tmp_path: Path) -> None:
     result = evaluate(model, file, "--cost-bps", "1000", "--register", "--home", str(tmp_path))
     assert result.exit_code == 0, result.output
     walked = json.loads(result.stdout.strip().splitlines()[-1])["symbols"][SYMBOL]["walk_forward"]
     assert (walked["trades"], walked["turnover_per_day"]) == (0, 0.0)
-    where, settings = Home.resolve(tmp_path), load({}).research
-    decision = judge(Warehouse(where.warehouse), ModelRegistry(where.registry), settings, approved=False)
-    assert [gate.name for gate in decision.refusals] == ["trades"]
-    assert f"trades is 0, at least {settings.gates.min_trades} is asked for" in decision.summary
+    where = Home.resolve(tmp_path)
+    registry, warehouse = ModelRegistry(where.registry), Warehouse(where.warehouse)
+    on_paper, live = load({}).research, load({"NHMM_PROMOTION": "live"}).research
+    assert "trades" in [gate.name for gate in judge(warehouse, registry, live, approved=True).refusals]
+    assert "trades is 0, at least 50 is asked for" in judge(warehouse, registry, live, approved=True).summary
+    assert judge(warehouse, registry, on_paper, approved=False).verdict is Verdict.PROMOTE
 
 
 @pytest.mark.parametrize(
