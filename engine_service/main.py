@@ -122,7 +122,9 @@ def _check_home(settings: EngineSettings) -> int:
     if path.exists():
         load(path)
     read_callers(path.with_name(CALLERS))
-    check_home(settings)
+    halted = check_home(settings)
+    if halted:
+        print(f"halted: {halted}", file=sys.stderr)
     print("data folder ok", file=sys.stderr)
     return 0
 
