@@ -15,6 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from observability.variables import unknown_variables
 from orchestration.cli.layout import Exit, Home, Refused, port_is_free
 from orchestration.cli.preflight import require_configuration
 from orchestration.cli.processes import child_environment
@@ -62,6 +63,8 @@ def examine(home: Home, ports: Sequence[int]) -> Iterator[Finding]:
         yield _port(port)
     yield _tokens(home)
     yield _configuration()
+    for unknown in unknown_variables(os.environ):
+        yield Finding("variables", "warn", unknown, "It changes nothing. All names: docs/reference/configuration.md")
     yield from _start(home)
 
 

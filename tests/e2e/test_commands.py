@@ -274,6 +274,18 @@ def test_doctor_explains_why_an_engine_would_not_start(tmp_path: Path) -> None:
     assert sorted(path.name for path in (home / "engine").iterdir()) == ["journal.sqlite3"]
 
 
+def test_doctor_and_config_check_name_a_mistyped_variable(tmp_path: Path) -> None:
+    mistyped = {"NHMM_VENU": "binance"}
+    done = run(tmp_path, "doctor", "--home", str(tmp_path), env=mistyped)
+    assert done.returncode == Exit.OK
+    assert "warn  variables: NHMM_VENU is not read by anything; NHMM_VENUE is meant?" in done.stdout
+    done = run(tmp_path, "config", "check", env=mistyped)
+    assert (done.returncode, done.stderr) == (
+        Exit.OK,
+        "nhmm: warning: NHMM_VENU is not read by anything; NHMM_VENUE is meant?\n",
+    )
+
+
 def test_doctor_tells_of_a_halt_that_the_journal_could_not_take(tmp_path: Path) -> None:
     note = HaltNote(tmp_path / "engine" / "halt.note")
     note.prepare()
