@@ -37,6 +37,7 @@ from engine_service.runtime.strategy_config import load_strategies
 from engine_service.runtime.strategy_loop import StrategyLoop
 from engine_service.runtime.supervisor import Job, Supervisor
 from engine_service.settings import EngineSettings
+from engine_service.storage.halt_note import HaltNote
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.journal import SqliteJournal
 from engine_service.storage.known_keys import KnownKeys
@@ -77,8 +78,10 @@ def check_configuration(config_dir: Path) -> None:
     load_strategies(config_dir / "strategies.yaml")
 
 
-def check_home(settings: EngineSettings) -> None:
+def check_home(settings: EngineSettings) -> str:
     """Look at the data folder and at the venue's keys as a start would, and change nothing.
+
+    Returns why a start would be halted by what was noted beside the journal; empty where it would not.
 
     Raises:
         ConfigurationError, EngineError: what a start would be refused for.
@@ -88,6 +91,8 @@ def check_home(settings: EngineSettings) -> None:
         examine(files)
     if settings.venue != "paper":
         signer_for(settings.api_key.get_secret_value(), settings.api_secret.get_secret_value())
+    noted = HaltNote(files.halt_note).read()
+    return "" if noted is None else noted.reason
 
 
 async def build(settings: EngineSettings, config_dir: Path) -> Engine:
@@ -103,6 +108,8 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
     file_policy = load_policy(config_dir / "risk.yaml")
     opened = _open_journal(files, settings)
     journal = opened.journal
+    note = HaltNote(files.halt_note)
+    note.prepare()
     reporting = journal.reporting() or settings.reporting_asset
     restored = restore(journal, newest_seq=journal.newest_seq(), snapshots=files.snapshots, reporting=reporting)
     if restored.skipped:
@@ -129,6 +136,7 @@ async def build(settings: EngineSettings, config_dir: Path) -> Engine:
         on_task_failure=lambda name, error: _note_task_failure(metrics, name, error),
         account_is_shared=settings.account_is_shared,
         answer_deadline_s=settings.submit_deadline_s,
+        halt_note=note,
     )
     engine = _assemble(
         settings, config_dir, market, core, bus, metrics, venue, lease, opened=opened, epoch=journal.epoch

@@ -35,6 +35,7 @@ from engine_service.settings import EngineSettings, default_config_dir, load_set
 from engine_service.venues.port import VenueUnavailable
 from observability.log_config import configure
 from observability.log_writer import drain as drain_log
+from observability.variables import unknown_variables
 
 SWITCH_S = 0.0005
 CALLERS = "callers.json"
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if done is not None:
             return done
         configure("engine", settings.log_level)
+        for unknown in unknown_variables(os.environ):
+            _log.warning("a variable changes nothing", reason=unknown)
         read_callers(settings.engine_folder / CALLERS)
         tokens = TokenBook(
             load_or_create(settings.engine_folder / "tokens.json"), CallerFile(settings.engine_folder / CALLERS)
@@ -122,7 +125,9 @@ def _check_home(settings: EngineSettings) -> int:
     if path.exists():
         load(path)
     read_callers(path.with_name(CALLERS))
-    check_home(settings)
+    halted = check_home(settings)
+    if halted:
+        print(f"halted: {halted}", file=sys.stderr)
     print("data folder ok", file=sys.stderr)
     return 0
 

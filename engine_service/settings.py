@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from engine_service.domain.errors import ConfigurationError
 from engine_service.yaml_strict import YamlRefused, load_file
+from observability.variables import PREFIX
 
 VenueName = Literal["binance", "binance-futures", "paper"]
 SECRET_KEYS = ("api_key", "api_secret")
 SHORTEST_DEAD_MAN_S = 5.0
-ENV_PREFIX = "NHMM_"
 _URL = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d{1,5})?")
 
 
@@ -162,9 +162,9 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {
-        key: environment[ENV_PREFIX + key.upper()]
+        key: environment[PREFIX + key.upper()]
         for key in EngineSettings.model_fields
-        if key not in SECRET_KEYS and ENV_PREFIX + key.upper() in environment
+        if key not in SECRET_KEYS and PREFIX + key.upper() in environment
     }
     for key in SECRET_KEYS:
         secret = _secret(environment, f"BINANCE_{key.upper()}")

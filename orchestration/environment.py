@@ -28,9 +28,9 @@ from assets.settings import (
 from assets.situation_settings import SituationSettings
 from assets.stress_settings import StressSettings
 from engine_service.yaml_strict import YamlRefused, load_file
+from observability.variables import PREFIX
 
 ROOT = Path(__file__).resolve().parents[1]
-PREFIX = "NHMM_"
 M = TypeVar("M", bound=BaseModel)
 _SYMBOL = re.compile(r"^[A-Z0-9_\-]{2,32}\.[A-Z]{2,16}$")
 _URL = re.compile(r"^https?://[A-Za-z0-9.\-]+(:\d{1,5})?$")

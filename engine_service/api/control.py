@@ -36,8 +36,8 @@ class CanceledOrder(TypedDict):
 
 
 class HaltAnswer(TypedDict):
-    """Trading is halted; `already` says that it was before, `kept` that a restart will know of it: not with a dead
-    journal."""
+    """Trading is halted; `already` says that it was before, `kept` that a restart will know of it, also one after a
+    full disk."""
 
     halted: bool
     already: bool

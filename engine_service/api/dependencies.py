@@ -36,13 +36,13 @@ def ready_engine(request: Request) -> Engine:
 
 
 def cancelling_engine(request: Request) -> Engine:
-    """Return the engine where it may cancel: also on a full disk, when it can record nothing any more.
+    """Return the engine where it may cancel: also when it can record nothing any more, as on a full disk.
 
     Raises:
         Unavailable: ``NOT_READY`` while it starts or recovers.
     """
     engine = engine_of(request)
-    return engine if engine.core.journal.failed else ready_engine(request)
+    return ready_engine(request) if engine.core.records else engine
 
 
 def home_of(engine: Engine) -> Home:

@@ -67,7 +67,7 @@ async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reas
     if not order.is_open:
         status = order.status.value
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
-    if order.status is OrderStatus.IN_DOUBT and not core.journal.failed:
+    if order.status is OrderStatus.IN_DOUBT and core.records:
         await _wish(core, order, reason, principal)
         return CancelResult(status=CancelStatus.PENDING, order=core.state.order(client_order_id) or order)
     task = core.spawn(f"cancel:{client_order_id}", cancel_now(core, client_order_id, reason, principal))
@@ -77,7 +77,10 @@ async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reas
     try:
         # The stream may have told it first: what it told is said on only once it is on the disk.
         await core.journal.flush()
+        recorded = core.records
     except Unavailable:
+        recorded = False
+    if not recorded:
         # It was asked of the venue; what came of it can be recorded, and is found out, at the next start.
         return CancelResult(status=CancelStatus.PENDING, order=order)
     return _result(core.state.order(client_order_id) or order)
@@ -122,7 +125,7 @@ async def cancel_now(
     order = core.state.order(client_order_id)
     if order is None or not order.is_open or order.status is OrderStatus.PENDING_CANCEL:
         return
-    if core.journal.failed:
+    if not core.records:
         # Nothing can be recorded any more, but a person must still be able to take orders off the market.
         await core.venue_for(order.symbol).cancel(order)
         return

@@ -22,6 +22,7 @@ from engine_service.domain.money import ONE, ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.state import EngineState
 from engine_service.risk.gate import RiskGate
+from engine_service.storage.halt_note import HaltNote
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.port import Entry, Journal, Recorded
 from engine_service.storage.projections import projections_of
@@ -49,7 +50,7 @@ class EngineCore:
     venues that live in this process and answer an order without a wire in between. ``turns`` holds which name of a
     listing was asked about last, ``read_once`` the instruments whose newest mark was read for an order, because nobody
     follows their quotes. ``asked_again_at_s`` is the moment, by the monotonic clock, before which a venue has said that
-    it is not to be asked.
+    it is not to be asked. ``halt_note`` keeps a halt that the journal cannot take.
     """
 
     account: str
@@ -79,6 +80,7 @@ class EngineCore:
     at_once: dict[str, Callable[[Order], SubmitOutcome]] = field(default_factory=dict)
     read_once: set[tuple[str, Market]] = field(default_factory=set)
     asked_again_at_s: float = 0.0
+    halt_note: HaltNote | None = None
     _held: list[Entry] | None = None
     _later: Future[int] | None = None
     _money_moved: bool = True
@@ -103,8 +105,13 @@ class EngineCore:
         self._require_journal()
         return self._journaled(map(self._applied, events))
 
+    @property
+    def records(self) -> bool:
+        """False once no fact is taken any more: the journal is dead, or the books are not to be trusted."""
+        return not self.journal.failed and self.phase is not Phase.FAILED
+
     def _require_journal(self) -> None:
-        if self.journal.failed or self.phase is Phase.FAILED:
+        if not self.records:
             raise Unavailable("JOURNAL_UNAVAILABLE", "the journal cannot be written; the engine has to be restarted")
 
     def _journaled(self, applied: Iterable[e.Event]) -> Future[int]:
@@ -195,6 +202,10 @@ class EngineCore:
 
     def _journal_failed(self, reason: str) -> None:
         self._stop(f"journal: {reason}")
+        halt = self.state.image.halt
+        if halt is not None and self.halt_note is not None:
+            # It may be among what was not written; one that was is merely noted twice.
+            self.halt_note.keep(halt)
 
     def _stop(self, reason: str) -> None:
         self.phase = Phase.FAILED

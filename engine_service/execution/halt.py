@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -15,6 +15,7 @@ from engine_service.domain.marks import asset_symbol
 from engine_service.domain.money import exactly
 from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.domain.state import Halt
 from engine_service.execution.answers import SubmitResult, SubmitStatus
 from engine_service.execution.cancel import CancelResult, cancel_all
 from engine_service.execution.core import EngineCore
@@ -29,7 +30,7 @@ NOTHING_CLOSED: Final = frozenset({SubmitStatus.DENIED, SubmitStatus.REJECTED, S
 class HaltResult:
     """``already`` tells that trading was halted before; cancels are reported as far as the venue answered.
 
-    ``kept``: the halt is on the disk. Where the journal failed nothing leaves either, but a restart would not know it.
+    ``kept``: the halt is on the disk, in the journal or, where that failed, in its note: a restart trades no more.
     """
 
     already: bool
@@ -49,22 +50,35 @@ class FlattenResult:
 async def halt(core: EngineCore, *, reason: str, principal: str, cancel_orders: bool = True) -> HaltResult:
     """Halt: the state changes before the first ``await``, so nothing that was not on its way leaves any more.
 
-    Protective (reduce-only) orders stay. A dead journal does not stop the halt: no order leaves without one anyway, and
-    what works is cancelled all the same.
+    Protective (reduce-only) orders stay. A dead journal does not stop the halt: no order leaves without one anyway,
+    what works is cancelled all the same, and the next start learns of it from the note.
     """
     already = core.state.halted
-    if not already and not core.journal.failed:
-        durable = core.record(
-            e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason or "halted by a person", principal=principal)
-        )
-        with suppress(Unavailable):
-            # The halt may be the very write that finds the disk full: what works is cancelled all the same.
-            await durable
-    kept = not core.journal.failed
+    halted = e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason or "halted by a person", principal=principal)
+    kept = await _journaled(core, halted, already=already) or await _noted(core, halted)
     if not cancel_orders:
         return HaltResult(already=already, kept=kept)
     canceled = await cancel_all(core, principal=principal, reason="trading was halted", keep_reduce_only=True)
     return HaltResult(already=already, kept=kept, canceled=tuple(canceled))
+
+
+async def _journaled(core: EngineCore, halted: e.TradingHalted, *, already: bool) -> bool:
+    if already:
+        return not core.journal.failed
+    try:
+        # The halt may be the very write that finds the disk full.
+        await core.commit(halted)
+    except Unavailable:
+        return False
+    return True
+
+
+async def _noted(core: EngineCore, halted: e.TradingHalted) -> bool:
+    if core.halt_note is None:
+        return False
+    halt = core.state.image.halt or Halt(reason=halted.reason, principal=halted.principal, at_ms=halted.at_ms)
+    # In a thread: a disk that is slow, too, must not keep the cancels from the venue.
+    return await asyncio.to_thread(core.halt_note.keep, halt)
 
 
 async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
@@ -80,6 +94,8 @@ async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
     if not core.state.halted:
         raise Conflict("NOT_HALTED", "trading is not halted")
     await core.commit(e.TradingResumed(at_ms=core.clock.now_ms(), reason=reason.strip(), principal=principal))
+    if core.halt_note is not None:
+        core.halt_note.clear()
     for breaker in core.gate.pace.venues.values():
         breaker.reset()
     core.gate.pace.refusals = TokenBucket()

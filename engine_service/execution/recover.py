@@ -68,6 +68,7 @@ async def start_up(
     core.not_ready_because = ["recovering"]
     now = core.clock.now_ms()
     await core.commit(e.EngineStarted(at_ms=now, epoch=epoch, version=version, account=core.account))
+    await _take_over_halt(core)
     core.state.exposure.reprice()
     for venue in core.venues.values():
         await _open(core, venue)
@@ -88,6 +89,17 @@ async def start_up(
         core.phase = Phase.READY
         core.not_ready_because = []
     return StartReport(in_doubt=tuple(doubted), unresolved=unresolved, reconciliation=report, valued=valued)
+
+
+async def _take_over_halt(core: EngineCore) -> None:
+    """Journal a halt that the journal of the last run could not take; it stays noted until that is on the disk."""
+    note = core.halt_note
+    halt = None if note is None else note.read()
+    if note is None or halt is None:
+        return
+    _log.warning("trading stays halted: the halt was noted beside the journal", reason=halt.reason)
+    await core.commit(e.TradingHalted(at_ms=core.clock.now_ms(), reason=halt.reason, principal=halt.principal))
+    note.clear()
 
 
 async def _open(core: EngineCore, venue: Venue) -> None:

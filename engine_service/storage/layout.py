@@ -57,6 +57,11 @@ class EngineFiles:
         return self.folder / "engine.lock"
 
     @property
+    def halt_note(self) -> Path:
+        """The halt that the journal could not take."""
+        return self.folder / "halt.note"
+
+    @property
     def snapshots(self) -> Path:
         return self.folder / "snapshots"
 

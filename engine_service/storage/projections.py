@@ -72,8 +72,12 @@ def _change_asked(state: EngineState, seq: int, event: e.OrderPendingUpdate, acc
 
 
 def _begun(event: e.OrderEvent, mark: e.IdempotencyMark) -> Projection:
-    """Return the row of a key whose request has begun and is not answered yet."""
-    return _answer(StoredAnswer(mark=mark, at_ms=event.at_ms, client_order_id=event.client_order_id))
+    return _answer(answer_begun(event, mark))
+
+
+def answer_begun(event: e.OrderEvent, mark: e.IdempotencyMark) -> StoredAnswer:
+    """Return what stands under a key whose request has begun and is not answered yet."""
+    return StoredAnswer(mark=mark, at_ms=event.at_ms, client_order_id=event.client_order_id)
 
 
 def _filled(state: EngineState, seq: int, event: e.OrderFilled, account: str) -> Rows:
@@ -139,8 +143,13 @@ def _equity(state: EngineState, seq: int, event: e.EquityRecorded, account: str)
 
 
 def _answered(state: EngineState, seq: int, event: e.AnswerRecorded, account: str) -> Rows:
+    return (_answer(answer_told(state, event)),)
+
+
+def answer_told(state: EngineState, event: e.AnswerRecorded) -> StoredAnswer:
+    """Return what stands under a key that was answered; ``state`` is the one right after the answer."""
     order = state.order(event.client_order_id) if event.client_order_id else None
-    answer = StoredAnswer(
+    return StoredAnswer(
         mark=event.mark,
         at_ms=event.at_ms,
         outcome=event.outcome,
@@ -151,7 +160,6 @@ def _answered(state: EngineState, seq: int, event: e.AnswerRecorded, account: st
         status_code=event.status_code,
         body=event.body,
     )
-    return (_answer(answer),)
 
 
 def _answer(answer: StoredAnswer) -> Projection:

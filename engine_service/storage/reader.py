@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,10 @@ class SqliteReader:
         """Return the row of an order column by column, as other programs read it."""
         return self._one("SELECT * FROM orders WHERE client_order_id = ?", (client_order_id,)) or ()
 
-    def fill_columns(self, seq: int) -> tuple[Any, ...]:
-        """Return the row of a fill column by column, as other programs read it."""
-        return self._one("SELECT * FROM fills WHERE seq = ?", (seq,)) or ()
+    def fill_columns(self, client_order_id: str) -> list[tuple[Any, ...]]:
+        """Return the rows of an order's fills column by column, as other programs read them."""
+        seqs = json.dumps(self._seqs_of(client_order_id))
+        return self._all("SELECT * FROM fills WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (seqs,))
 
     def balances(self) -> dict[str, str]:
         """Return every stored balance: quantity as text, by ``venue|market|asset``."""
@@ -155,6 +156,29 @@ class SqliteReader:
     def positions(self) -> dict[str, str]:
         """Return every stored futures position: signed quantity as text, by symbol."""
         return dict(self._all("SELECT symbol, quantity FROM positions", ()))
+
+    def is_in_order(self, table: str) -> bool:
+        """Tell whether a table keeps its rows in the order in which they were written; journals made before may not."""
+        try:
+            self._reader.execute(f"SELECT rowid FROM {table} LIMIT 0")  # noqa: S608 a table's name
+        except sqlite3.OperationalError:
+            return False
+        return True
+
+    def rows_written(self, table: str, after: int, limit: int) -> list[tuple[int, tuple[Any, ...]]]:
+        """Return rows column by column, each with its place, in the order in which they were written."""
+        text = f"SELECT *, rowid FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608 a table's name
+        return [(row[-1], row[:-1]) for row in self._all(text, (after, limit))]
+
+    def row_of(self, table: str, names: Sequence[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the row of a key column by column; empty where there is none."""
+        where = " AND ".join(f"{name} = ?" for name in names)
+        return self._one(f"SELECT * FROM {table} WHERE {where}", values) or ()  # noqa: S608 names of columns
+
+    def row_count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        row = self._one(f"SELECT COUNT(*) FROM {table}", ())  # noqa: S608 a table's name
+        return 0 if row is None else int(row[0])
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:

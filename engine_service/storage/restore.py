@@ -78,7 +78,7 @@ def replay(
     after_seq: int,
     *,
     until: int | None = None,
-    on_event: Callable[[int, EngineState], None] | None = None,
+    on_event: Callable[[Recorded, EngineState], None] | None = None,
 ) -> tuple[EngineState, int]:
     """Apply every event after a sequence number; return the state and the last number.
 
@@ -101,7 +101,7 @@ def replay(
                 except IllegalEvent as error:
                     raise JournalCorrupt("JOURNAL_CORRUPT", f"sequence {seq}: {error.detail}") from error
                 if on_event is not None:
-                    on_event(seq, state)
+                    on_event(recorded, state)
         return EngineState(state.image), seq
 
 

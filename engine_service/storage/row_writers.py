@@ -166,7 +166,8 @@ def _position(seq: int, value: PositionValue, encoded: Encoded) -> tuple[Any, ..
     return (value.symbol, plain(value.quantity), plain(value.cost), plain(value.realised), seq)
 
 
-def _equity(seq: int, value: EquityRecorded, encoded: Encoded) -> tuple[Any, ...]:
+def equity_row(seq: int, value: EquityRecorded) -> tuple[Any, ...]:
+    """Return a sample of equity as its table holds it."""
     figures = (
         value.equity,
         value.peak,
@@ -180,7 +181,12 @@ def _equity(seq: int, value: EquityRecorded, encoded: Encoded) -> tuple[Any, ...
     return (seq, value.at_ms, *(plain(figure) for figure in figures))
 
 
-def _answer(seq: int, value: StoredAnswer, encoded: Encoded) -> tuple[Any, ...]:
+def _equity(seq: int, value: EquityRecorded, encoded: Encoded) -> tuple[Any, ...]:
+    return equity_row(seq, value)
+
+
+def answer_row(value: StoredAnswer, body: bytes | None = None) -> tuple[Any, ...]:
+    """Return an answer as its table holds it; the last column is its JSON, ``body`` where it is encoded already."""
     mark = value.mark
     return (
         mark.scope,
@@ -190,8 +196,12 @@ def _answer(seq: int, value: StoredAnswer, encoded: Encoded) -> tuple[Any, ...]:
         value.client_order_id,
         value.outcome,
         value.at_ms,
-        answer_text(value, encoded).decode(),
+        (encode(value) if body is None else body).decode(),
     )
+
+
+def _answer(seq: int, value: StoredAnswer, encoded: Encoded) -> tuple[Any, ...]:
+    return answer_row(value, answer_text(value, encoded))
 
 
 _WRITERS: Final[Mapping[str, tuple[str, Callable[[int, Any, Encoded], tuple[Any, ...]]]]] = {

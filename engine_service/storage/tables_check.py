@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from engine_service.domain.fill import Fill
 from engine_service.domain.money import plain
+from engine_service.domain.order import Order
 from engine_service.domain.state import EngineState
-from engine_service.storage.port import FillFilter
+from engine_service.storage.codec import Undecodable, decode
 from engine_service.storage.projections import FillValue
-from engine_service.storage.reader import MAX_ROWS, SqliteReader
+from engine_service.storage.reader import SqliteReader
 from engine_service.storage.row_writers import Encoded, fill_row, order_row
 
 
@@ -21,36 +24,43 @@ def disagreements(reader: SqliteReader, state: EngineState) -> list[str]:
     return [found for found in (check(reader, state) for check in checks) if found]
 
 
+def same_row(stored: tuple[Any, ...], written: tuple[Any, ...], kind: type) -> bool:
+    """Compare column by column what other programs read; the JSON at the end is compared as a value of ``kind``."""
+    if stored == written:
+        return True
+    if stored[:-1] != written[:-1]:
+        return False
+    try:
+        same: bool = decode(kind, stored[-1]) == decode(kind, written[-1])
+    except Undecodable:
+        return False
+    return same
+
+
 def _orders(reader: SqliteReader, state: EngineState) -> str:
     for client_order_id, order in state.image.orders.items():
         columns = reader.order_columns(client_order_id)
-        if reader.order(client_order_id) != order or not _same(
-            columns, order_row(columns[1], order, _encoded(columns))
-        ):
+        if not columns or not same_row(columns, order_row(columns[1], order, Encoded(columns[3])), Order):
             return f"the table of orders has another {client_order_id}"
     return ""
 
 
 def _fills(reader: SqliteReader, state: EngineState) -> str:
     for client_order_id, order in state.image.orders.items():
-        stored = reader.fills(FillFilter(client_order_id=client_order_id, limit=MAX_ROWS))
-        differs = {row.fill.key: row.fill for row in stored} != {f.key: f for f in state.fills_of(client_order_id)}
-        for row in stored:
-            columns = reader.fill_columns(row.seq)
-            value = FillValue(seq=row.seq, account=columns[3], strategy=order.strategy, fill=row.fill)
-            differs = differs or not _same(columns, fill_row(row.seq, value, _encoded(columns)))
-        if differs:
+        fills = {fill.key: fill for fill in state.fills_of(client_order_id)}
+        stored = reader.fill_columns(client_order_id)
+        if len(fills) != len(stored) or not all(_is_fill(columns, fills, order.strategy) for columns in stored):
             return f"the table of fills has others of {client_order_id}"
     return ""
 
 
-def _encoded(columns: tuple[Any, ...]) -> Encoded:
-    return Encoded(columns[3] if columns else "")
-
-
-def _same(stored: tuple[Any, ...], written: tuple[Any, ...]) -> bool:
-    """Compare column by column what other programs read; the JSON at the end is compared as a value."""
-    return stored[:-1] == written[:-1]
+def _is_fill(columns: tuple[Any, ...], fills: Mapping[tuple[str, str, str, str, str], Fill], strategy: str) -> bool:
+    seq, _, venue, account, market, symbol, trade_id, side, *_ = columns
+    fill = fills.get((venue, market, symbol, trade_id, side))
+    if fill is None:
+        return False
+    value = FillValue(seq=seq, account=account, strategy=strategy, fill=fill)
+    return same_row(columns, fill_row(seq, value, Encoded(account)), Fill)
 
 
 def _balances(reader: SqliteReader, state: EngineState) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from observability.variables import unknown_variables
 from orchestration.cli.layout import Exit, Home, Refused, port_is_free
 from orchestration.cli.preflight import require_configuration
 from orchestration.cli.processes import child_environment
@@ -62,7 +63,9 @@ def examine(home: Home, ports: Sequence[int]) -> Iterator[Finding]:
         yield _port(port)
     yield _tokens(home)
     yield _configuration()
-    yield _start(home)
+    for unknown in unknown_variables(os.environ):
+        yield Finding("variables", "warn", unknown, "It changes nothing. All names: docs/reference/configuration.md")
+    yield from _start(home)
 
 
 def _python() -> Finding:
@@ -155,11 +158,17 @@ def _configuration() -> Finding:
     return Finding("configuration", "ok", "every file and variable is valid")
 
 
-def _start(home: Home) -> Finding:
+def _start(home: Home) -> Iterator[Finding]:
     """Ask the engine itself whether it would start on this folder; it looks and changes nothing."""
     command = [sys.executable, "-m", "engine_service.main", "--check-home", "--home", str(home.path)]
     done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False)
+    lines = done.stderr.strip().splitlines() or ["the engine gave no reason"]
+    for line in lines:
+        if line.startswith("halted: "):
+            remedy = "The next start trades no more. Look at orders and positions, then: POST /control/resume"
+            yield Finding("halt", "warn", line.removeprefix("halted: "), remedy)
     if done.returncode == 0:
-        return Finding("start", "ok", "an engine would start on this folder")
-    said = (done.stderr.strip().splitlines() or ["the engine gave no reason"])[-1].removeprefix("engine: ")
-    return Finding("start", "fail", said, way_out(said.partition(":")[0]))
+        yield Finding("start", "ok", "an engine would start on this folder")
+        return
+    said = lines[-1].removeprefix("engine: ")
+    yield Finding("start", "fail", said, way_out(said.partition(":")[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from observability.variables import unknown_variables
 from orchestration.cli.layout import ENGINE_URL, ROOT, Exit, Home, Refused
 from orchestration.cli.preflight import require_configuration
 
@@ -79,6 +81,8 @@ def config_show(config: ConfigOption = DEFAULT_CONFIG) -> None:
 def config_check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Validate every file and NHMM_ variable; exit 4 names the file, key, value and allowed range."""
     require_configuration(ENGINE_MODULE, {"NHMM_CONFIG": str(config.resolve())})
+    for unknown in unknown_variables(os.environ):
+        print(f"nhmm: warning: {unknown}", file=sys.stderr)
     print("configuration ok")
 
 

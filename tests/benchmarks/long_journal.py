@@ -88,10 +88,11 @@ class LongJournal:
         end = self.last_seq + events
         while self.last_seq < end:
             rows: list[Event] = [("EquityRecorded", None, _equity(START_MS + self.last_seq))]
+            sample = (self.last_seq + 1, START_MS + self.last_seq, *["10000000"] * 3, *["0"] * 5)
             tables: list[tuple[tuple[Any, ...], ...]] = []
             while len(rows) < min(LOT, end - self.last_seq):
                 tables.append(self._order(rows))
-            self._write(rows, tables)
+            self._write(rows, tables, sample)
 
     def close(self) -> None:
         """Write the checkpoints and close the database."""
@@ -127,7 +128,9 @@ class LongJournal:
             ("bench|/orders/market", key, "f" * 64, "bench", cid, "created", when, fill_in(texts.answer)),
         )
 
-    def _write(self, rows: list[Event], tables: list[tuple[tuple[Any, ...], ...]]) -> None:
+    def _write(
+        self, rows: list[Event], tables: list[tuple[tuple[Any, ...], ...]], sample: tuple[Any, ...] | None = None
+    ) -> None:
         sealed, due = [], []
         for kind, order_id, body in rows:
             secret, seq, when = self._ratchet.turn(), self._ratchet.seq, START_MS
@@ -143,6 +146,8 @@ class LongJournal:
         connection.executemany("INSERT INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", orders)
         connection.executemany("INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", fills)
         connection.executemany("INSERT INTO idempotency VALUES (?,?,?,?,?,?,?,?)", answers)
+        if sample is not None:
+            connection.execute("INSERT INTO equity_snapshots VALUES (?,?,?,?,?,?,?,?,?,?)", sample)
         connection.execute("COMMIT")
         self._anchors.note(due, Position(self._ratchet.seq, self._head, self._ratchet.secret))
 

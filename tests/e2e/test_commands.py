@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from engine_service.domain.state import Halt
+from engine_service.storage.halt_note import HaltNote
 from orchestration.cli.layout import Exit
 from tests.e2e.command_line import ROOT, Running, run
 from tests.integration.simulated_exchange import free_port
@@ -270,6 +272,29 @@ def test_doctor_explains_why_an_engine_would_not_start(tmp_path: Path) -> None:
     assert "fail  start: JOURNAL_CORRUPT: " in done.stdout
     assert "Bring the newest backup" in done.stdout
     assert sorted(path.name for path in (home / "engine").iterdir()) == ["journal.sqlite3"]
+
+
+def test_doctor_and_config_check_name_a_mistyped_variable(tmp_path: Path) -> None:
+    mistyped = {"NHMM_VENU": "binance"}
+    done = run(tmp_path, "doctor", "--home", str(tmp_path), env=mistyped)
+    assert done.returncode == Exit.OK
+    assert "warn  variables: NHMM_VENU is not read by anything; NHMM_VENUE is meant?" in done.stdout
+    done = run(tmp_path, "config", "check", env=mistyped)
+    assert (done.returncode, done.stderr) == (
+        Exit.OK,
+        "nhmm: warning: NHMM_VENU is not read by anything; NHMM_VENUE is meant?\n",
+    )
+
+
+def test_doctor_tells_of_a_halt_that_the_journal_could_not_take(tmp_path: Path) -> None:
+    note = HaltNote(tmp_path / "engine" / "halt.note")
+    note.prepare()
+    note.keep(Halt(reason="drill", principal="me", at_ms=1_700_000_000_000))
+    done = run(tmp_path, "doctor", "--home", str(tmp_path))
+    assert done.returncode == Exit.OK
+    assert "warn  halt: drill (halted at 2023-11-14 22:13:20 UTC" in " ".join(done.stdout.split("\n"))
+    assert "POST /control/resume" in done.stdout
+    assert note.read() is not None
 
 
 def test_doctor_sees_a_port_in_use(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.engine.process import WIDE_LIMITS, EngineProcess
+from tests.integration.engine.process import KEYS, WIDE_LIMITS, EngineProcess
 from tests.integration.simulated_exchange import CROWDED, SimulatedExchange
 
 BUY = {"symbol": "BTCUSDT.BINANCE", "side": "BUY", "quantity": "0.001"}
@@ -73,6 +74,17 @@ def test_a_taken_port_is_one_clear_line(exchange: SimulatedExchange, tmp_path: P
     assert code == 1
     assert len(words) == 1
     assert "in use" in words[0]
+
+
+def test_a_mistyped_variable_is_named_in_the_log_and_nothing_is_refused_for_it(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        command = EngineProcess(tmp_path, "http://127.0.0.1:1", port=other.getsockname()[1]).command()
+        environment = os.environ | KEYS | {"NHMM_VENU": "binance"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "in use" in done.stderr.splitlines()[-1]
+    assert "NHMM_VENU is not read by anything; NHMM_VENUE is meant?" in done.stderr
 
 
 @pytest.mark.parametrize(

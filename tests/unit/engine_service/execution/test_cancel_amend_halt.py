@@ -367,20 +367,6 @@ async def test_flatten_closes_everything_while_halted_and_once_per_key() -> None
     assert core.state.portfolio.identity_error == 0
 
 
-async def test_a_halt_that_finds_the_disk_full_cancels_all_the_same_and_says_that_it_is_not_kept(
-    tmp_path: Path,
-) -> None:
-    journal = open_journal(tmp_path)
-    core = make_core(journal=journal)
-    cid = await resting(core)
-    await journal.flush()
-    journal._connection.close()
-    found = await halt(core, reason="now", principal="me")
-    assert (found.already, found.kept) == (False, False)
-    assert core.state.halted
-    assert fake(core).cancels == [cid]
-
-
 async def test_a_halt_is_kept() -> None:
     assert (await halt(make_core(), reason="now", principal="me")).kept
 
