@@ -55,10 +55,14 @@ async def halt(core: EngineCore, *, reason: str, principal: str, cancel_orders: 
     """
     already = core.state.halted
     halted = e.TradingHalted(at_ms=core.clock.now_ms(), reason=reason or "halted by a person", principal=principal)
-    kept = await _journaled(core, halted, already=already) or await _noted(core, halted)
-    if not cancel_orders:
-        return HaltResult(already=already, kept=kept)
-    canceled = await cancel_all(core, principal=principal, reason="trading was halted", keep_reduce_only=True)
+    noting = None
+    if not await _journaled(core, halted, already=already):
+        # Beside the cancels: a disk that is slow, too, must not keep them from the venue.
+        noting = asyncio.create_task(_noted(core, halted))
+    canceled: list[CancelResult] = []
+    if cancel_orders:
+        canceled = await cancel_all(core, principal=principal, reason="trading was halted", keep_reduce_only=True)
+    kept = True if noting is None else await noting
     return HaltResult(already=already, kept=kept, canceled=tuple(canceled))
 
 
@@ -77,7 +81,6 @@ async def _noted(core: EngineCore, halted: e.TradingHalted) -> bool:
     if core.halt_note is None:
         return False
     halt = core.state.image.halt or Halt(reason=halted.reason, principal=halted.principal, at_ms=halted.at_ms)
-    # In a thread: a disk that is slow, too, must not keep the cancels from the venue.
     return await asyncio.to_thread(core.halt_note.keep, halt)
 
 
