@@ -18,6 +18,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore, Phase
+from engine_service.execution.funding import import_funding
 from engine_service.execution.reconcile_basis import adjusted, is_rounding, other_order, rounding
 from engine_service.execution.reconcile_figures import (
     Difference,
@@ -118,6 +119,8 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         for reading in latest:
             symbols = symbols_to_read(core, venue, reading.snapshot, wanted)
             last_ids.update(await import_fills(core, venue, reading.snapshot.market, symbols, result.imported))
+        if differing != ():
+            await import_funding(core, venue, result.imported)
 
     if not opening:
         await catch_up(readings, ())

@@ -11,6 +11,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.execution.apply_report import apply_report, bust
 from engine_service.execution.core import EngineCore
+from engine_service.execution.funding import not_booked
 from engine_service.execution.reconcile import reconcile
 from engine_service.venues.port import (
     BalanceReport,
@@ -49,7 +50,8 @@ def take(core: EngineCore, venue: str, event: UserEvent) -> None:
         case BalanceReport():
             _transfer(core, event)
         case FundingReport():
-            _funding(core, venue, event)
+            for paid in not_booked(core, venue, [event]):
+                core.record(paid)
         case TradeBust():
             bust(core, event)
         case StreamStatus(connected=True):
@@ -74,22 +76,6 @@ def _transfer(core: EngineCore, report: BalanceReport) -> None:
             rate=core.booking_rate(report.venue, report.transfer_asset),
             kind=e.AdjustmentKind.TRANSFER,
             reference=reference,
-        )
-    )
-
-
-def _funding(core: EngineCore, venue: str, report: FundingReport) -> None:
-    if report.income_id in core.state.image.funding_ids:
-        return
-    core.record(
-        e.FundingPaid(
-            at_ms=core.clock.now_ms(),
-            venue=venue,
-            symbol=report.symbol,
-            asset=report.asset,
-            amount=report.amount,
-            rate=core.booking_rate(venue, report.asset),
-            income_id=report.income_id,
         )
     )
 
