@@ -34,9 +34,12 @@ from engine_service.execution.reconcile_orders import (
     watch_tombstones,
 )
 from engine_service.execution.reconcile_symbols import symbols_to_read
+from engine_service.execution.rules import learn, speaks_of_new
 from engine_service.venues.port import AccountSnapshot, Venue, VenueUnavailable
 
 PERSIST_MS = 10_000
+#: Our questions are well-formed: the venue refuses one as wrong where it no longer lists the instrument.
+NOT_UNDERSTOOD = "VENUE_BAD_REQUEST"
 ON_THEIR_WAY = frozenset(
     {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE}
 )
@@ -98,6 +101,8 @@ async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -
         await _compare(core, venue, result, trigger, adopt=adopt)
     except VenueUnavailable as error:
         result.ok, result.error = False, error.code
+        if error.code == NOT_UNDERSTOOD:
+            await learn(core, venue)
         core.told_to_wait(error.retry_after_s)
         core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
     result.duration_ms = round((core.clock.monotonic_s() - started) * 1000)
@@ -117,6 +122,8 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         snapshots[:] = [reading.snapshot for reading in latest]
         wanted = differing if trigger == "timer" else None
         for reading in latest:
+            if differing and speaks_of_new(core, reading.snapshot.market, differing):
+                await learn(core, venue)
             symbols = symbols_to_read(core, venue, reading.snapshot, wanted)
             last_ids.update(await import_fills(core, venue, reading.snapshot.market, symbols, result.imported))
         if differing != ():

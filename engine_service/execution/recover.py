@@ -22,6 +22,7 @@ from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import record_equity
 from engine_service.execution.reconcile import ReconcileReport, reconcile
 from engine_service.execution.resolve import resolve_later
+from engine_service.execution.rules import refresh_instruments
 from engine_service.venues.port import Venue, VenueUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -102,17 +103,6 @@ async def _open(core: EngineCore, venue: Venue) -> None:
             continue
         core.not_ready_because = ["recovering"]
         return
-
-
-async def refresh_instruments(core: EngineCore, venue: Venue) -> int:
-    """Read the venue's trading rules anew (daily, and after a filter error); return how many there are.
-
-    Raises:
-        VenueUnavailable: no usable answer came; the known rules stay.
-    """
-    rules = await venue.instruments()
-    core.instruments.update({(rule.symbol, rule.market): rule for rule in rules})
-    return len(rules)
 
 
 async def put_in_doubt(core: EngineCore) -> list[str]:

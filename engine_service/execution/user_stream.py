@@ -13,6 +13,7 @@ from engine_service.execution.apply_report import apply_report, bust
 from engine_service.execution.core import EngineCore
 from engine_service.execution.funding import not_booked
 from engine_service.execution.reconcile import reconcile
+from engine_service.execution.rules import is_new_to_us, learn
 from engine_service.venues.port import (
     BalanceReport,
     FundingReport,
@@ -45,6 +46,9 @@ async def follow_user_events(
 def take(core: EngineCore, venue: str, event: UserEvent) -> None:
     """Take one private event. Facts are applied at once; the disk follows."""
     match event:
+        case OrderReport() if is_new_to_us(core, event):
+            name = f"rules:{event.client_order_id}:{event.status}:{event.executed_quantity}"
+            core.spawn(name, _learn_first(core, core.venues[venue], event))
         case OrderReport():
             apply_report(core, event)
         case BalanceReport():
@@ -58,6 +62,12 @@ def take(core: EngineCore, venue: str, event: UserEvent) -> None:
             core.spawn(f"reconcile:{venue}", _compare(core))
         case _:
             pass
+
+
+async def _learn_first(core: EngineCore, venue: Venue, report: OrderReport) -> None:
+    if is_new_to_us(core, report):
+        await learn(core, venue)
+    apply_report(core, report)
 
 
 def _transfer(core: EngineCore, report: BalanceReport) -> None:
