@@ -49,18 +49,26 @@ ON_THEIR_WAY = frozenset(
 class VenueReconciliation:
     """One venue's comparison. ``imported`` and ``closed`` name orders and trades, ``breaks`` what still differs.
 
-    ``deferred`` names differences that own activity can explain; they are looked at again next time.
+    ``error`` and ``detail`` say why it could not be done. ``deferred`` names differences that own activity can explain;
+    they are looked at again next time.
     """
 
     venue: str
     ok: bool = True
     error: str = ""
+    detail: str = ""
     imported: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     adopted: list[str] = field(default_factory=list)
     breaks: list[e.BreakFound] = field(default_factory=list)
     deferred: list[str] = field(default_factory=list)
     duration_ms: int = 0
+
+    @property
+    def cause(self) -> str:
+        """Why it is not clean, for people; empty where it is."""
+        failed = f"{self.error}: {self.detail}" if self.error else ""
+        return failed or ", ".join(found.break_id for found in self.breaks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +108,7 @@ async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -
     try:
         await _compare(core, venue, result, trigger, adopt=adopt)
     except VenueUnavailable as error:
-        result.ok, result.error = False, error.code
+        result.ok, result.error, result.detail = False, error.code, error.detail
         if error.code == NOT_UNDERSTOOD:
             await learn(core, venue)
         core.told_to_wait(error.retry_after_s)

@@ -143,6 +143,7 @@ async def _first_comparison(core: EngineCore) -> ReconcileReport:
         failed = [venue for venue in report.venues if not venue.ok]
         if not failed:
             return report
+        _log.warning("the first comparison failed", causes={venue.venue: venue.cause for venue in failed})
         await _pause(core, [f"venue {venue.venue}: {venue.error}" for venue in failed])
 
 

@@ -49,7 +49,7 @@ async def keep_reconciling(engine: Engine) -> None:
         except Conflict:
             continue
         if not report.ok:
-            causes = {venue.venue: venue.error or [found.break_id for found in venue.breaks] for venue in report.venues}
+            causes = {venue.venue: venue.cause for venue in report.venues if venue.cause}
             _log.warning("reconciliation is not clean", causes=causes)
 
 

@@ -297,3 +297,12 @@ async def test_every_comparison_is_a_fact_with_its_trade_ids() -> None:
     event = core.journal.events_after(core.journal.last_seq - 1, 1)[0].event
     assert isinstance(event, e.ReconciliationCompleted)
     assert event.last_trade_ids == {"spot:BTCUSDT.BINANCE": "1000"}
+
+
+async def test_a_comparison_that_is_not_clean_says_why() -> None:
+    core = make_core()
+    assert (await compare(core)).cause == ""
+    fake(core).deposit("USDT", D(5))
+    assert (await compare(core)).cause == "BINANCE|spot|balance|USDT"
+    fake(core).down = True
+    assert (await compare(core)).cause == "VENUE_DOWN: scripted"
