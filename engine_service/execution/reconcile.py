@@ -88,7 +88,8 @@ class ReconcileReport:
 async def reconcile(core: EngineCore, *, trigger: str = "manual", adopt: bool = False) -> ReconcileReport:
     """Compare with every venue; asking twice changes nothing more.
 
-    ``adopt`` takes over what still differs at once instead of waiting for it to persist: a person's decision.
+    ``adopt`` takes over what still differs at once instead of waiting for it to persist: a person's decision. What an
+    order in doubt or trades that are being fetched may yet explain has to wait all the same: it would be booked twice.
 
     Raises:
         Conflict: a comparison is running (``RECONCILE_RUNNING``).
@@ -195,7 +196,7 @@ def _judge(
             first_ms = now
             seen[key] = (now, difference.theirs - difference.ours)
         persisted = now - first_ms >= PERSIST_MS or at_start or adopt
-        if not adopt and _explained(core, difference, persisted=persisted):
+        if _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
         elif persisted and (difference.kind == "balance" or adopt or core.adopt_positions):
             positions = [position for snapshot in snapshots for position in snapshot.positions]

@@ -17,7 +17,7 @@ from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import VenueReconciliation, reconcile
 from engine_service.execution.submit import submit
-from engine_service.venues.port import AccountSnapshot
+from engine_service.venues.port import AccountSnapshot, ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue, Script, unknown
 
@@ -306,3 +306,14 @@ async def test_a_comparison_that_is_not_clean_says_why() -> None:
     assert (await compare(core)).cause == "BINANCE|spot|balance|USDT"
     fake(core).down = True
     assert (await compare(core)).cause == "VENUE_DOWN: scripted"
+
+
+async def test_what_an_order_in_doubt_may_explain_is_not_taken_over_by_a_person_either() -> None:
+    core = make_core()
+    fake(core).scripts.append(Script(say=unknown()))
+    fake(core).query_answers.extend([ReadFailed(reason="scripted")] * 50)
+    await submit(core, market_order(), mark_of())
+    fake(core).trades.clear()
+    report = await compare(core, adopt=True)
+    assert report.adopted == []
+    assert "BINANCE|spot|balance|USDT" in report.deferred
