@@ -317,3 +317,21 @@ async def test_what_an_order_in_doubt_may_explain_is_not_taken_over_by_a_person_
     report = await compare(core, adopt=True)
     assert report.adopted == []
     assert "BINANCE|spot|balance|USDT" in report.deferred
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    ("cid", "why"),
+    [("autoclose-1", "liquidation"), ("adl_autoclose", "deleveraging"), ("settlement_autoclose-1", "settlement")],
+)
+async def test_a_position_that_the_venue_closed_by_itself_is_for_a_person(cid: str, why: str, shared: bool) -> None:
+    core = make_core()
+    core.account_is_shared = shared
+    fake(core).names_traded_orders = True
+    fake(core).place(foreign(cid, OrderType.MARKET))
+    await compare(core)
+    held = core.state.restriction("BTCUSDT.BINANCE", Market.SPOT, core.clock.now_ms())
+    assert held is not None
+    assert held.reason == f"the venue itself closed the position in BTCUSDT.BINANCE: {why}"
+    assert core.state.halted is not shared
+    assert equal(core)
