@@ -26,6 +26,7 @@ from engine_service.runtime.bracket_keeper import BracketKeeper
 from engine_service.runtime.bracket_watcher import BracketWatcher
 from engine_service.runtime.engine import Engine
 from engine_service.runtime.event_bus import EventBus
+from engine_service.runtime.event_log import KINDS, tell
 from engine_service.runtime.lifecycle import note_stream
 from engine_service.runtime.market_feed import FeedPorts, MarketFeed
 from engine_service.runtime.metric_projection import MetricProjection, bus_drop_counter, bus_failure_counter
@@ -208,6 +209,7 @@ def _assemble(
     core.journal.on_commit(bus.publish_batch)
     bus.subscribe("brackets", watcher.on_event, kinds=(e.OrderFilled, e.OrderCanceled, e.OrderExpired))
     bus.subscribe("bracket-keeper", engine.brackets.on_event)
+    bus.subscribe("log", tell, kinds=KINDS)
     core.marks.listen(watcher.on_mark)
     core.marks.listen(engine.brackets.on_mark)
     core.journal.on_failure(lambda reason: _journal_failed(engine, opened.journal, reason))

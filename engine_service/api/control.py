@@ -20,7 +20,7 @@ from engine_service.api.schema_parts import MAX_REASON
 from engine_service.api.shapes import OrderView
 from engine_service.api.views import order_view, reconcile_view
 from engine_service.domain.errors import InvalidRequest, Refused
-from engine_service.domain.events import IdempotencyMark
+from engine_service.domain.events import Anomaly, IdempotencyMark
 from engine_service.execution.cancel import CancelResult, CancelStatus
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.reconcile import reconcile
@@ -119,6 +119,25 @@ async def post_reconcile(request: Request) -> Response:
     Query(request)
     Fields(optional_body(request)).finish()
     return json_response(reconcile_view(await reconcile(engine.core, trigger="manual")))
+
+
+@router.post("/reconcile/adopt")
+async def post_adopt(request: Request) -> Response:
+    """Compare, and take over what no trade explains; needs a reason. Nothing is traded, and a halt stays."""
+    engine = ready_engine(request)
+    Query(request)
+    reason = _reason(optional_body(request))
+    if not reason:
+        raise wrong("reason", "REASON_REQUIRED", "Say why the venue's figures are right.")
+    report = await reconcile(engine.core, trigger="manual", adopt=True)
+    taken = [name for venue in report.venues for name in venue.adopted]
+    if taken:
+        detail = f"{principal_of(request).name}: {reason}"
+        now = engine.core.clock.now_ms()
+        await engine.core.commit(
+            *(Anomaly(at_ms=now, kind="adopted_by_person", subject=name, detail=detail) for name in taken)
+        )
+    return json_response(reconcile_view(report))
 
 
 def _forgiving_reason(request: Request) -> str:

@@ -149,6 +149,10 @@ BODIES: Final[Mapping[tuple[str, str], Schema]] = {
     ),
     ("POST", "/control/flatten"): json_body(strict_object({"symbol": SYMBOL, **_REASON}), required=False),
     ("POST", "/reconcile"): json_body(strict_object({}), required=False),
+    ("POST", "/reconcile/adopt"): json_body(
+        strict_object({"reason": {**REASON, "pattern": _SAID}}, ("reason",)),
+        {"reason": {"reason": "the venue took a trade back"}},
+    ),
     ("PUT", "/strategies/{strategy}"): json_body(
         strict_object(_SWITCHES), {"smaller": {"budget": "500", "reason": "half of it elsewhere"}}
     ),

@@ -100,6 +100,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/account_snapshot/refresh"): TRADE,
     ("POST", "/reconcile"): TRADE,
     ("POST", "/reconcile/manual"): TRADE,
+    ("POST", "/reconcile/adopt"): ADMIN,
     ("POST", "/strategy/signal"): TRADE,
     ("POST", "/control/halt"): HALT,
     ("POST", "/control/flatten"): TRADE,

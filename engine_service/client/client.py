@@ -260,6 +260,10 @@ class EngineClient:
                     raise
             time.sleep(RECONCILE_PAUSE_S)
 
+    def adopt(self, reason: str) -> dict[str, Any]:
+        """Compare, and take over what no trade explains; needs the admin token."""
+        return self._json("POST", "/reconcile/adopt", body={"reason": reason})
+
     def halt(self, reason: str) -> dict[str, Any]:
         """Stop all new risk until a person resumes."""
         return self._json("POST", "/control/halt", body={"reason": reason})

@@ -74,3 +74,12 @@ def client_order_id(
 @lru_cache(8)
 def _keyed(instance_key: bytes) -> KeyedHash:
     return KeyedHash(instance_key)
+
+
+#: How the ids of orders begin by which the venue itself closes a position.
+_CLOSED_BY_VENUE = {"autoclose-": "liquidation", "adl_autoclose": "deleveraging", "settlement_autoclose-": "settlement"}
+
+
+def closed_by_venue(client_order_id: str) -> str:
+    """Return why the venue itself placed an order; empty where it did not."""
+    return next((why for start, why in _CLOSED_BY_VENUE.items() if client_order_id.startswith(start)), "")

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
-from engine_service.domain.ids import ENGINE, Market, instance_tag, venue_of
+from engine_service.domain.ids import ENGINE, Market, closed_by_venue, instance_tag, venue_of
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_changes import RESTING
@@ -203,6 +203,9 @@ def adopt_external(
 def _alarm(core: EngineCore, order: Order, now: int) -> list[e.Event]:
     if order.venue not in core.state.image.opened_accounts:
         return []
+    forced = closed_by_venue(order.client_order_id)
+    if forced:
+        return _forced(core, order, forced, now)
     ours = order.client_order_id.startswith(instance_tag(core.instance_key)) and len(order.client_order_id) == 32
     events: list[e.Event] = [
         e.Anomaly(at_ms=now, kind="external_order", subject=order.client_order_id, detail=order.symbol)
@@ -212,6 +215,18 @@ def _alarm(core: EngineCore, order: Order, now: int) -> list[e.Event]:
         events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))
     elif not core.account_is_shared:
         reason = f"an order on {order.symbol} was not sent by this engine and the account is not shared"
+        events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))
+    return events
+
+
+def _forced(core: EngineCore, order: Order, forced: str, now: int) -> list[e.Event]:
+    """The venue closed a position by itself: what is traded there next is for a person, on a shared account too."""
+    reason = f"the venue itself closed the position in {order.symbol}: {forced}"
+    events: list[e.Event] = [
+        e.Anomaly(at_ms=now, kind=forced, subject=order.client_order_id, detail=order.symbol),
+        restriction(order, forced.upper(), reason, now),
+    ]
+    if not core.account_is_shared:
         events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))
     return events
 

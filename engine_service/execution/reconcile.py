@@ -18,6 +18,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore, Phase
+from engine_service.execution.funding import import_funding
 from engine_service.execution.reconcile_basis import adjusted, is_rounding, other_order, rounding
 from engine_service.execution.reconcile_figures import (
     Difference,
@@ -33,9 +34,12 @@ from engine_service.execution.reconcile_orders import (
     watch_tombstones,
 )
 from engine_service.execution.reconcile_symbols import symbols_to_read
+from engine_service.execution.rules import learn, speaks_of_new
 from engine_service.venues.port import AccountSnapshot, Venue, VenueUnavailable
 
 PERSIST_MS = 10_000
+#: Our questions are well-formed: the venue refuses one as wrong where it no longer lists the instrument.
+NOT_UNDERSTOOD = "VENUE_BAD_REQUEST"
 ON_THEIR_WAY = frozenset(
     {OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE}
 )
@@ -45,18 +49,26 @@ ON_THEIR_WAY = frozenset(
 class VenueReconciliation:
     """One venue's comparison. ``imported`` and ``closed`` name orders and trades, ``breaks`` what still differs.
 
-    ``deferred`` names differences that own activity can explain; they are looked at again next time.
+    ``error`` and ``detail`` say why it could not be done. ``deferred`` names differences that own activity can explain;
+    they are looked at again next time.
     """
 
     venue: str
     ok: bool = True
     error: str = ""
+    detail: str = ""
     imported: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     adopted: list[str] = field(default_factory=list)
     breaks: list[e.BreakFound] = field(default_factory=list)
     deferred: list[str] = field(default_factory=list)
     duration_ms: int = 0
+
+    @property
+    def cause(self) -> str:
+        """Why it is not clean, for people; empty where it is."""
+        failed = f"{self.error}: {self.detail}" if self.error else ""
+        return failed or ", ".join(found.break_id for found in self.breaks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +88,8 @@ class ReconcileReport:
 async def reconcile(core: EngineCore, *, trigger: str = "manual", adopt: bool = False) -> ReconcileReport:
     """Compare with every venue; asking twice changes nothing more.
 
-    ``adopt`` takes over what still differs at once instead of waiting for it to persist: a person's decision.
+    ``adopt`` takes over what still differs at once instead of waiting for it to persist: a person's decision. What an
+    order in doubt or trades that are being fetched may yet explain has to wait all the same: it would be booked twice.
 
     Raises:
         Conflict: a comparison is running (``RECONCILE_RUNNING``).
@@ -96,7 +109,9 @@ async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -
     try:
         await _compare(core, venue, result, trigger, adopt=adopt)
     except VenueUnavailable as error:
-        result.ok, result.error = False, error.code
+        result.ok, result.error, result.detail = False, error.code, error.detail
+        if error.code == NOT_UNDERSTOOD:
+            await learn(core, venue)
         core.told_to_wait(error.retry_after_s)
         core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
     result.duration_ms = round((core.clock.monotonic_s() - started) * 1000)
@@ -116,8 +131,12 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         snapshots[:] = [reading.snapshot for reading in latest]
         wanted = differing if trigger == "timer" else None
         for reading in latest:
+            if differing and speaks_of_new(core, reading.snapshot.market, differing):
+                await learn(core, venue)
             symbols = symbols_to_read(core, venue, reading.snapshot, wanted)
             last_ids.update(await import_fills(core, venue, reading.snapshot.market, symbols, result.imported))
+        if differing != ():
+            await import_funding(core, venue, result.imported)
 
     if not opening:
         await catch_up(readings, ())
@@ -177,7 +196,7 @@ def _judge(
             first_ms = now
             seen[key] = (now, difference.theirs - difference.ours)
         persisted = now - first_ms >= PERSIST_MS or at_start or adopt
-        if not adopt and _explained(core, difference, persisted=persisted):
+        if _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
         elif persisted and (difference.kind == "balance" or adopt or core.adopt_positions):
             positions = [position for snapshot in snapshots for position in snapshot.positions]

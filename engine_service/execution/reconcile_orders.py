@@ -21,6 +21,7 @@ from engine_service.execution.apply_report import (
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
 from engine_service.execution.reconcile_symbols import in_turn
+from engine_service.execution.rules import is_new_to_us, learn
 from engine_service.execution.venue_words import from_report, quarantined
 from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue
 
@@ -187,6 +188,8 @@ async def compare_open_orders(
     """
     theirs = set()
     for report in snapshot.open_orders:
+        if is_new_to_us(core, report):
+            await learn(core, venue)
         before = core.state.order(report.client_order_id)
         done = apply_report(core, report)
         if done is not None:

@@ -22,6 +22,7 @@ from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import record_equity
 from engine_service.execution.reconcile import ReconcileReport, reconcile
 from engine_service.execution.resolve import resolve_later
+from engine_service.execution.rules import refresh_instruments
 from engine_service.venues.port import Venue, VenueUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -116,17 +117,6 @@ async def _open(core: EngineCore, venue: Venue) -> None:
         return
 
 
-async def refresh_instruments(core: EngineCore, venue: Venue) -> int:
-    """Read the venue's trading rules anew (daily, and after a filter error); return how many there are.
-
-    Raises:
-        VenueUnavailable: no usable answer came; the known rules stay.
-    """
-    rules = await venue.instruments()
-    core.instruments.update({(rule.symbol, rule.market): rule for rule in rules})
-    return len(rules)
-
-
 async def put_in_doubt(core: EngineCore) -> list[str]:
     """Turn what was cut off into doubt, as facts in the journal; return every order in doubt."""
     now = core.clock.now_ms()
@@ -165,6 +155,7 @@ async def _first_comparison(core: EngineCore) -> ReconcileReport:
         failed = [venue for venue in report.venues if not venue.ok]
         if not failed:
             return report
+        _log.warning("the first comparison failed", causes={venue.venue: venue.cause for venue in failed})
         await _pause(core, [f"venue {venue.venue}: {venue.error}" for venue in failed])
 
 

@@ -11,7 +11,9 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.execution.apply_report import apply_report, bust
 from engine_service.execution.core import EngineCore
+from engine_service.execution.funding import not_booked
 from engine_service.execution.reconcile import reconcile
+from engine_service.execution.rules import is_new_to_us, learn
 from engine_service.venues.port import (
     BalanceReport,
     FundingReport,
@@ -44,18 +46,28 @@ async def follow_user_events(
 def take(core: EngineCore, venue: str, event: UserEvent) -> None:
     """Take one private event. Facts are applied at once; the disk follows."""
     match event:
+        case OrderReport() if is_new_to_us(core, event):
+            name = f"rules:{event.client_order_id}:{event.status}:{event.executed_quantity}"
+            core.spawn(name, _learn_first(core, core.venues[venue], event))
         case OrderReport():
             apply_report(core, event)
         case BalanceReport():
             _transfer(core, event)
         case FundingReport():
-            _funding(core, venue, event)
+            for paid in not_booked(core, venue, [event]):
+                core.record(paid)
         case TradeBust():
             bust(core, event)
         case StreamStatus(connected=True):
             core.spawn(f"reconcile:{venue}", _compare(core))
         case _:
             pass
+
+
+async def _learn_first(core: EngineCore, venue: Venue, report: OrderReport) -> None:
+    if is_new_to_us(core, report):
+        await learn(core, venue)
+    apply_report(core, report)
 
 
 def _transfer(core: EngineCore, report: BalanceReport) -> None:
@@ -74,22 +86,6 @@ def _transfer(core: EngineCore, report: BalanceReport) -> None:
             rate=core.booking_rate(report.venue, report.transfer_asset),
             kind=e.AdjustmentKind.TRANSFER,
             reference=reference,
-        )
-    )
-
-
-def _funding(core: EngineCore, venue: str, report: FundingReport) -> None:
-    if report.income_id in core.state.image.funding_ids:
-        return
-    core.record(
-        e.FundingPaid(
-            at_ms=core.clock.now_ms(),
-            venue=venue,
-            symbol=report.symbol,
-            asset=report.asset,
-            amount=report.amount,
-            rate=core.booking_rate(venue, report.asset),
-            income_id=report.income_id,
         )
     )
 

@@ -109,8 +109,10 @@ class BracketWatcher:
 
     async def _fire(self, bracket: e.BracketArmed, outcome: str, held: Decimal) -> None:
         attempt = self._attempts[bracket.bracket_id] = self._attempts.get(bracket.bracket_id, 0) + 1
-        instrument = self._core.instruments[(bracket.symbol, bracket.market)]
-        quantity = instrument.round_quantity(min(held, bracket.quantity), market_order=True)
+        instrument = self._core.instruments.get((bracket.symbol, bracket.market))
+        quantity = min(held, bracket.quantity)
+        if instrument is not None:
+            quantity = instrument.round_quantity(quantity, market_order=True)
         request = OrderRequest(
             symbol=bracket.symbol,
             market=bracket.market,

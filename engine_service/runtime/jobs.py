@@ -15,7 +15,7 @@ from engine_service.execution.dead_man import DeadManSwitch
 from engine_service.execution.equity import record_equity
 from engine_service.execution.first_price import read_again
 from engine_service.execution.reconcile import reconcile
-from engine_service.execution.recover import refresh_instruments
+from engine_service.execution.rules import refresh_instruments
 from engine_service.runtime.engine import Engine
 from engine_service.storage import snapshots
 from engine_service.storage.audit_log import AuditLog
@@ -35,7 +35,7 @@ INSTRUMENTS_EVERY_S = 24 * 3600.0
 #: Least time between two readings of the rules.
 RULES_PAUSE_S = 30.0
 #: Refusals that say that the rules of a symbol are not what we take them for.
-RULE_REFUSALS = frozenset({"VENUE_FILTER_FAILURE", "VENUE_PRICE_FILTER"})
+RULE_REFUSALS = frozenset({"VENUE_BAD_REQUEST", "VENUE_FILTER_FAILURE", "VENUE_PRICE_FILTER", "VENUE_SYMBOL_CLOSED"})
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +49,8 @@ async def keep_reconciling(engine: Engine) -> None:
         except Conflict:
             continue
         if not report.ok:
-            _log.warning("reconciliation is not clean", venues=[venue.venue for venue in report.venues if venue.breaks])
+            causes = {venue.venue: venue.cause for venue in report.venues if venue.cause}
+            _log.warning("reconciliation is not clean", causes=causes)
 
 
 async def keep_recording_equity(engine: Engine) -> None:

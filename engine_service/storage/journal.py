@@ -13,6 +13,7 @@ import asyncio
 import sqlite3
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -172,7 +173,7 @@ class SqliteJournal(SqliteReader):
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('reporting', ?)", (asset,))
 
     def close(self) -> None:
-        """Write what is queued, fold the log into the database and close it."""
+        """Write what is queued, fold the log into the database and close it; a failed one is only closed."""
         self._closed = True
         if self._thread is not None:
             self._queue.put(None)
@@ -180,9 +181,15 @@ class SqliteJournal(SqliteReader):
         if self._anchors is not None:
             self._anchors.close()
         self._aside.close()
+        if self._failed:
+            # While another has read, closing neither syncs again, which would prove nothing, nor folds the log in.
+            with suppress(sqlite3.Error):
+                self.last_epoch()
+            self._connection.close()
+            super().close()
+            return
         super().close()
-        if not self._failed:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
     # --- the writer thread ------------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
-from engine_service.venues.port import BookReport, ReadFailed, SubmitOutcome
+from engine_service.venues.port import BookReport, FundingReport, ReadFailed, SubmitOutcome
 
 
 @runtime_checkable
@@ -33,3 +34,15 @@ class DeadManVenue(Protocol):
 
     async def set_dead_man(self, symbol: str, after_ms: int) -> ReadFailed | None:
         """Let an instrument's open orders be cancelled ``after_ms`` from now, 0 never; said again it starts anew."""
+
+
+@runtime_checkable
+class FundingSource(Protocol):
+    """A venue whose positions pay funding and that keeps a history of it; not every one does."""
+
+    async def funding_since(self, since_ms: int) -> Sequence[FundingReport]:
+        """Return payments since a time, as far back as the venue remembers, oldest first.
+
+        Raises:
+            VenueUnavailable: no usable answer came.
+        """

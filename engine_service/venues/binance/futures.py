@@ -24,6 +24,7 @@ from engine_service.venues.port import (
     Accepted,
     AccountSnapshot,
     AmendRequest,
+    FundingReport,
     NotFoundReport,
     OrderReport,
     OutcomeUnknown,
@@ -32,6 +33,7 @@ from engine_service.venues.port import (
     StreamStatus,
     SubmitOutcome,
     UserEvent,
+    VenueUnavailable,
 )
 from engine_service.venues.rate_limit import Priority
 
@@ -49,6 +51,10 @@ _TRADES = Call("GET", "/fapi/v1/userTrades", 5)
 _INCOME = Call("GET", "/fapi/v1/income", 30)
 _DEAD_MAN = Call("POST", "/fapi/v1/countdownCancelAll", 10)
 _WEEK_MS = 7 * DAY_MS
+#: The income history goes back three months, in pages.
+_INCOME_MS = 90 * DAY_MS
+_INCOME_PAGE = 1000
+_MOST_INCOME_PAGES = 100
 _CANCEL_REJECTED = -2011
 _log = structlog.get_logger(__name__)
 
@@ -179,6 +185,20 @@ class BinanceFutures(BinanceVenue):
         except ParseError as error:
             raise unreadable(error) from error
 
+    async def funding_since(self, since_ms: int) -> Sequence[FundingReport]:
+        start_ms = max(since_ms, self.venue_time_ms() - _INCOME_MS)
+        found: list[FundingReport] = []
+        for page in range(1, _MOST_INCOME_PAGES + 1):
+            asked: Params = {"incomeType": "FUNDING_FEE", "startTime": start_ms, "limit": _INCOME_PAGE, "page": page}
+            answer = usable(await self._session.signed(_INCOME, asked))
+            try:
+                found += parse_futures.funding(answer)
+            except ParseError as error:
+                raise unreadable(error) from error
+            if len(rows(answer)) < _INCOME_PAGE:
+                return found
+        raise VenueUnavailable("VENUE_ANSWER_UNREADABLE", "the pages of the income history do not end")
+
     # --- the user stream ----------------------------------------------------------------------------------------
 
     async def user_events(self) -> AsyncGenerator[UserEvent, None]:
@@ -211,11 +231,12 @@ class BinanceFutures(BinanceVenue):
     async def _funding(self, raw: Payload) -> Sequence[UserEvent]:
         # The stream tells that funding was booked but not its id; the income history does.
         since_ms = at_ms(raw, "T", "E") - 5_000
-        answer = await self._session.signed(_INCOME, {"incomeType": "FUNDING_FEE", "startTime": since_ms})
-        if isinstance(answer, Failure):
-            _log.warning("funding_not_read", code=answer.code)
+        try:
+            return await self.funding_since(since_ms)
+        except VenueUnavailable as error:
+            # The next comparison finds the wallet different and reads it again.
+            _log.warning("funding_not_read", code=error.code)
             return []
-        return parse_futures.funding(answer)
 
     # --- details ------------------------------------------------------------------------------------------------
 

@@ -124,6 +124,16 @@ def named(payload: Payload, client_order_id: str, name: str = "clientOrderId") -
     return payload
 
 
+def own_name(payload: Payload, name: str, number: str) -> str:
+    """Return an order's client id; all that the venue places to deleverage have the same one, so it gets their number.
+
+    Raises:
+        ParseError: one of both is missing.
+    """
+    found = text(payload, name)
+    return f"{found}-{identity(payload, number)}" if found == "adl_autoclose" else found
+
+
 def decimal_or(payload: Payload, name: str, default: Decimal = ZERO) -> Decimal:
     """Return a decimal, or ``default`` where the field is absent or empty."""
     value = payload.get(name)

@@ -25,6 +25,7 @@ from engine_service.venues.binance.parse import (
     decimal_or,
     identity,
     mapping,
+    own_name,
     positive,
     price_or_none,
     rows,
@@ -102,7 +103,7 @@ def order_report(payload: Payload) -> OrderReport:
     return OrderReport(
         symbol=symbol_key(payload),
         market=Market.FUTURES,
-        client_order_id=text(payload, "clientOrderId"),
+        client_order_id=own_name(payload, "clientOrderId", "orderId"),
         venue_order_id=identity(payload, "orderId"),
         side=side(payload, "side"),
         type=kind,
@@ -246,7 +247,7 @@ def order_event(payload: Payload) -> OrderReport:
     report = OrderReport(
         symbol=symbol_key(order, "s"),
         market=Market.FUTURES,
-        client_order_id=text(order, "c"),
+        client_order_id=own_name(order, "c", "i"),
         venue_order_id=identity(order, "i"),
         side=side(order, "S"),
         type=kind,

@@ -54,6 +54,7 @@ ASKED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("POST", "/risk/reload", {}),
     ("PUT", "/risk/config", WIDE_LIMITS),
     ("POST", "/reconcile", {}),
+    ("POST", "/reconcile/adopt", {"reason": "seen"}),
     ("DELETE", "/orders", {}),
     ("POST", "/control/flatten", {}),
     ("POST", "/control/halt", {"reason": "asked for"}),

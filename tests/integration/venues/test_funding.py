@@ -17,7 +17,8 @@ from tests.integration.venues.rig import Rig
 async def test_a_funding_payment_is_told_with_its_symbol_and_the_venues_id(tmp_path: Path) -> None:
     exchange = SimulatedExchange.start("--funding", "10s", log=tmp_path / "exchange.log")
     try:
-        rig = Rig(futures_venue(exchange.url, tmp_path), exchange, Market.FUTURES, "ETHUSDT.BINANCE", tmp_path)
+        futures = futures_venue(exchange.url, tmp_path)
+        rig = Rig(futures, exchange, Market.FUTURES, "ETHUSDT.BINANCE", tmp_path)
         await rig.open()
         recorder = rig.user_events()
         await recorder.until(StreamStatus, lambda status: status.connected)
@@ -26,6 +27,8 @@ async def test_a_funding_payment_is_told_with_its_symbol_and_the_venues_id(tmp_p
         assert (paid.symbol, paid.asset) == ("ETHUSDT.BINANCE", "USDT")
         assert paid.amount != 0
         assert paid.income_id
+        assert paid in await futures.funding_since(0)
+        assert await futures.funding_since(paid.at_ms + 60_000) == []
         await rig.close()
     finally:
         exchange.stop()

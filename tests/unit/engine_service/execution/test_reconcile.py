@@ -17,7 +17,7 @@ from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import VenueReconciliation, reconcile
 from engine_service.execution.submit import submit
-from engine_service.venues.port import AccountSnapshot
+from engine_service.venues.port import AccountSnapshot, ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue, Script, unknown
 
@@ -297,3 +297,41 @@ async def test_every_comparison_is_a_fact_with_its_trade_ids() -> None:
     event = core.journal.events_after(core.journal.last_seq - 1, 1)[0].event
     assert isinstance(event, e.ReconciliationCompleted)
     assert event.last_trade_ids == {"spot:BTCUSDT.BINANCE": "1000"}
+
+
+async def test_a_comparison_that_is_not_clean_says_why() -> None:
+    core = make_core()
+    assert (await compare(core)).cause == ""
+    fake(core).deposit("USDT", D(5))
+    assert (await compare(core)).cause == "BINANCE|spot|balance|USDT"
+    fake(core).down = True
+    assert (await compare(core)).cause == "VENUE_DOWN: scripted"
+
+
+async def test_what_an_order_in_doubt_may_explain_is_not_taken_over_by_a_person_either() -> None:
+    core = make_core()
+    fake(core).scripts.append(Script(say=unknown()))
+    fake(core).query_answers.extend([ReadFailed(reason="scripted")] * 50)
+    await submit(core, market_order(), mark_of())
+    fake(core).trades.clear()
+    report = await compare(core, adopt=True)
+    assert report.adopted == []
+    assert "BINANCE|spot|balance|USDT" in report.deferred
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    ("cid", "why"),
+    [("autoclose-1", "liquidation"), ("adl_autoclose", "deleveraging"), ("settlement_autoclose-1", "settlement")],
+)
+async def test_a_position_that_the_venue_closed_by_itself_is_for_a_person(cid: str, why: str, shared: bool) -> None:
+    core = make_core()
+    core.account_is_shared = shared
+    fake(core).names_traded_orders = True
+    fake(core).place(foreign(cid, OrderType.MARKET))
+    await compare(core)
+    held = core.state.restriction("BTCUSDT.BINANCE", Market.SPOT, core.clock.now_ms())
+    assert held is not None
+    assert held.reason == f"the venue itself closed the position in BTCUSDT.BINANCE: {why}"
+    assert core.state.halted is not shared
+    assert equal(core)

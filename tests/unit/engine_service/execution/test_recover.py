@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import apply
@@ -224,6 +225,22 @@ async def test_a_start_waits_as_long_as_the_venue_said_and_says_until_when(
     told = f"venue BINANCE: VENUE_RATE_LIMITED, not asked again before {until:%H:%M:%S} UTC"
     assert [wait for wait in waits if "RATE" in wait[1]] == [(43.0, told)]
     assert core.phase is Phase.READY
+
+
+async def test_a_comparison_that_fails_at_the_start_says_why_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(ready=False, cash=None)
+    snapshot, why = fake(core).account, ["the account is in hedge mode"]
+
+    async def account(market: Market) -> AccountSnapshot:
+        if why:
+            raise VenueUnavailable("VENUE_ANSWER_UNREADABLE", why.pop())
+        return await snapshot(market)
+
+    monkeypatch.setattr(fake(core), "account", account)
+    with capture_logs() as said:
+        await start_up(core, epoch=1, version="test")
+    told = [line["causes"] for line in said if line["event"] == "the first comparison failed"]
+    assert told == [{"BINANCE": "VENUE_ANSWER_UNREADABLE: the account is in hedge mode"}]
 
 
 async def test_peak_and_days_start_survive_a_restart() -> None:

@@ -291,3 +291,11 @@ def test_a_limit_whose_window_cannot_be_read_is_left_out() -> None:
 def test_a_bar_whose_count_of_trades_is_no_number_cannot_be_read(trades: object) -> None:
     with pytest.raises(ParseError):
         parse_market.bar_row([1, "1", "1", "1", "1", "1", 2, "1", trades])
+
+
+def test_orders_of_one_client_id_that_the_venue_placed_itself_are_told_apart() -> None:
+    told = [
+        parse_futures.order_event({**FUTURES_EVENT, "o": {**FUTURES_EVENT["o"], "c": "adl_autoclose", "i": number}})
+        for number in (8, 9)
+    ]
+    assert [report.client_order_id for report in told] == ["adl_autoclose-8", "adl_autoclose-9"]

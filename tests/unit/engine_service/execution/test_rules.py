@@ -1,0 +1,143 @@
+"""Instruments that the venue lists or drops while the engine runs: trades are booked as what they are, all goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+
+from engine_service.domain.fill import Fill
+from engine_service.domain.ids import Market
+from engine_service.domain.instrument import Instrument
+from engine_service.domain.order import Order
+from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
+from engine_service.execution.core import EngineCore
+from engine_service.execution.reconcile import reconcile
+from engine_service.execution.rules import refresh_instruments
+from engine_service.execution.submit import submit
+from engine_service.execution.user_stream import take
+from engine_service.venues.port import VenueUnavailable
+from tests.fakes.engine import fake, make_core, mark_of, market_order
+from tests.fakes.venue import INSTRUMENTS, FakeVenue
+
+pytestmark = pytest.mark.anyio
+D = Decimal
+ETH = "ETHUSDT.BINANCE"
+
+
+class ListingVenue(FakeVenue):
+    """A venue that knows what it lists now; of the rest it knows nothing."""
+
+    def __init__(self, base: FakeVenue) -> None:
+        super().__init__(base.clock)
+        self.listed = list(INSTRUMENTS)
+
+    async def instruments(self) -> Sequence[Instrument]:
+        self.reads.append("rules")
+        if self.down:
+            raise VenueUnavailable("VENUE_DOWN", "scripted")
+        return [rule for rule in self.listed if rule.market is Market.SPOT]
+
+    async def fills_since(
+        self, market: Market, symbol: str, from_trade_id: str | None, since_ms: int
+    ) -> Sequence[Fill]:
+        if symbol not in {rule.symbol for rule in self.listed}:
+            raise VenueUnavailable("VENUE_BAD_REQUEST", "-1121 Invalid symbol.")
+        return await super().fills_since(market, symbol, from_trade_id, since_ms)
+
+
+@pytest.fixture
+async def core() -> EngineCore:
+    return make_core(venue=ListingVenue(fake(make_core())))
+
+
+def venue_of(core: EngineCore) -> ListingVenue:
+    found = core.venues["BINANCE"]
+    assert isinstance(found, ListingVenue)
+    return found
+
+
+def held(core: EngineCore) -> dict[str, Decimal]:
+    return {key.split("|")[2]: book.quantity for key, book in core.state.portfolio.holdings.items() if book.quantity}
+
+
+def elsewhere(core: EngineCore) -> str:
+    """Let someone else buy ETH, of which this engine has not heard yet; return the order's id."""
+    for symbol in (ETH, "ETHBTC.BINANCE"):
+        del core.instruments[symbol, Market.SPOT]
+    order = Order(
+        client_order_id="web_new",
+        symbol=ETH,
+        market=Market.SPOT,
+        side=OrderSide.BUY,
+        type=OrderType.MARKET,
+        status=OrderStatus.SUBMITTED,
+        quantity=D(2),
+    )
+    venue_of(core).place(order)
+    return order.client_order_id
+
+
+def moved(core: EngineCore) -> Decimal:
+    return core.state.portfolio.transfers
+
+
+async def test_what_is_no_longer_listed_is_forgotten(core: EngineCore) -> None:
+    venue_of(core).listed = [rule for rule in INSTRUMENTS if rule.symbol != ETH]
+    await refresh_instruments(core, venue_of(core))
+    assert (ETH, Market.SPOT) not in core.instruments
+    assert ("BTCUSDT.BINANCE", Market.SPOT) in core.instruments
+    assert ("BTCUSDT.BINANCE", Market.FUTURES) in core.instruments
+
+
+async def test_an_empty_list_is_none(core: EngineCore) -> None:
+    venue_of(core).listed = []
+    await refresh_instruments(core, venue_of(core))
+    assert (ETH, Market.SPOT) in core.instruments
+
+
+async def test_an_instrument_that_is_gone_stops_comparisons_only_once(core: EngineCore) -> None:
+    await submit(core, market_order(), mark_of())
+    await submit(core, market_order("0.01", symbol=ETH), mark_of())
+    venue_of(core).listed = [rule for rule in INSTRUMENTS if rule.symbol != ETH]
+    first = await reconcile(core)
+    assert (first.ok, first.venues[0].error) == (False, "VENUE_BAD_REQUEST")
+    assert (await reconcile(core)).ok
+    assert held(core)["ETH"] == D("0.01")
+
+
+async def test_a_trade_in_what_was_listed_since_moves_its_own_currencies(core: EngineCore) -> None:
+    cid = elsewhere(core)
+    report = venue_of(core).report(cid, with_fill=venue_of(core).trades[-1])
+    take(core, "BINANCE", report)
+    take(core, "BINANCE", report)
+    await core.settle()
+    assert held(core) == {"ETH": D(2), "USDT": D("4995")}
+    assert (await reconcile(core, trigger="start")).ok
+    assert moved(core) == 0
+
+
+async def test_a_comparison_finds_such_a_trade_when_no_report_told_of_it(core: EngineCore) -> None:
+    elsewhere(core)
+    report = await reconcile(core, trigger="timer")
+    assert (report.ok, report.venues[0].breaks) == (True, [])
+    assert held(core) == {"ETH": D(2), "USDT": D("4995")}
+    assert moved(core) == 0
+
+
+async def test_rules_that_cannot_be_read_keep_no_trade_from_being_told(core: EngineCore) -> None:
+    cid = elsewhere(core)
+    venue_of(core).down = True
+    take(core, "BINANCE", venue_of(core).report(cid, with_fill=venue_of(core).trades[-1]))
+    await core.settle()
+    order = core.state.order(cid)
+    assert order is not None
+    assert order.external
+
+
+async def test_what_is_known_is_not_read_again(core: EngineCore) -> None:
+    await submit(core, market_order(), mark_of())
+    venue_of(core).deposit("USDT", D(5))
+    await reconcile(core)
+    assert "rules" not in venue_of(core).reads
