@@ -35,7 +35,7 @@ ONE_SECOND_LIMITS = {"quarantine_window_min": "1", "quarantine_min": "1", "order
 RUN_TIMEOUT_S = 480.0
 READY_TIMEOUT_S = 90.0
 #: Each symbol takes seconds to fit and to walk forward; more of them than this take longer than a demo should.
-MOST_SYMBOLS = 20
+MOST_SYMBOLS = 8
 
 
 @dataclass(frozen=True, slots=True)
