@@ -17,6 +17,7 @@ from engine_service.domain.errors import Conflict
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.apply_report import held_back
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.funding import import_funding
 from engine_service.execution.reconcile_basis import adjusted, is_rounding, other_order, rounding
@@ -131,10 +132,11 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         snapshots[:] = [reading.snapshot for reading in latest]
         wanted = differing if trigger == "timer" else None
         for reading in latest:
-            if differing and speaks_of_new(core, reading.snapshot.market, differing):
+            market = reading.snapshot.market
+            if differing and (held_back(core, name, market) or speaks_of_new(core, market, differing)):
                 await learn(core, venue)
             symbols = symbols_to_read(core, venue, reading.snapshot, wanted)
-            last_ids.update(await import_fills(core, venue, reading.snapshot.market, symbols, result.imported))
+            last_ids.update(await import_fills(core, venue, market, symbols, result.imported))
         if differing != ():
             await import_funding(core, venue, result.imported)
 
@@ -198,7 +200,7 @@ def _judge(
         persisted = now - first_ms >= PERSIST_MS or at_start or adopt
         if _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
-        elif persisted and (difference.kind == "balance" or adopt or core.adopt_positions):
+        elif persisted and (_is_moved(core, difference) or adopt or core.adopt_positions):
             positions = [position for snapshot in snapshots for position in snapshot.positions]
             taken = other_order(core, difference, positions) or _take_over(core, difference, opening=False)
             events += [*taken, _break(core, difference, "adopted")]
@@ -240,6 +242,11 @@ def _explained(core: EngineCore, difference: Difference, *, persisted: bool) -> 
     if any(order.provisional_quantity > 0 for order in core.state.image.orders.values()):
         return True
     return not persisted and any(order.status in ON_THEIR_WAY for order in orders)
+
+
+def _is_moved(core: EngineCore, difference: Difference) -> bool:
+    """Tell whether a difference can only be money moved in or out: no trade that is not booked may explain it."""
+    return difference.kind == "balance" and not held_back(core, difference.venue, difference.market)
 
 
 def _take_over(core: EngineCore, difference: Difference, *, opening: bool) -> list[e.Event]:

@@ -17,6 +17,7 @@ from engine_service.execution.apply_report import (
     apply_report,
     apply_words,
     find_order,
+    hold_back,
 )
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
@@ -93,6 +94,10 @@ async def _import_group(core: EngineCore, venue: Venue, group: tuple[Fill, ...],
         return True
     if _may_be_ours(core, first):
         return await _ask_watched(core, venue, first)
+    if (first.symbol, first.market) not in core.instruments:
+        # Dropped by the venue while its trades were read.
+        hold_back(core, first.symbol, first.market, first.client_order_id)
+        return False
     adopted = adopt_fills(core, missing)
     imported += [adopted.client_order_id, *(fill.trade_id for fill in missing)]
     return True
