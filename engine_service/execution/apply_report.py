@@ -126,7 +126,7 @@ def _recall(core: EngineCore, client_order_id: str, symbol: str, venue_order_id:
 def hold_back(core: EngineCore, symbol: str, market: Market, client_order_id: str) -> Future[int] | None:
     """Put a symbol aside whose trading rules are not known: nobody can say which currencies its trades move.
 
-    Nothing of it is booked. Once its rules are known a comparison brings its trades; a person may take over the figures.
+    Nothing of it is booked. Once its rules are known a comparison brings its trades; a person may adopt the figures.
     """
     known = core.state.image.restrictions.get(f"{market.value}|{symbol}")
     if known is not None and known.code == UNKNOWN_INSTRUMENT:
