@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import UNSET, UnsetType
+
 from engine_service.domain.event import Event
 from engine_service.domain.ids import Market
 
@@ -33,7 +35,10 @@ class BalanceAdjusted(Event, frozen=True, kw_only=True):
 
 
 class PositionAdopted(Event, frozen=True, kw_only=True):
-    """A derivative position without fills of ours: ``quantity`` is the signed difference taken over."""
+    """A derivative position without fills of ours: ``quantity`` is the signed difference taken over.
+
+    ``realised`` is what the venue's wallet shows as the result of what closed; left out where there is nothing to close.
+    """
 
     symbol: str
     quote: str
@@ -41,6 +46,7 @@ class PositionAdopted(Event, frozen=True, kw_only=True):
     price: Decimal
     quote_rate: Decimal
     opening: bool = False
+    realised: Decimal | UnsetType = UNSET
 
 
 class FundingPaid(Event, frozen=True, kw_only=True):

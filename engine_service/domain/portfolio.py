@@ -140,7 +140,7 @@ class Portfolio:
     @exactly
     def book_adoption(self, event: PositionAdopted, venue: str) -> None:
         """Take over a futures position (or the difference to one) that no fill of ours made."""
-        self._book_derivative(venue, event.symbol, event, event.quantity, event.quantity * event.price)
+        self._book_derivative(venue, event.symbol, event, event.quantity, event.quantity * event.price, event.realised)
 
     def _book_derivative(
         self,

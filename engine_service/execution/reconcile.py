@@ -7,20 +7,26 @@ read makes figures differ for a moment, so a difference counts only when it is t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict
-from engine_service.domain.ids import Market
-from engine_service.domain.money import ZERO, plain
+from engine_service.domain.money import plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.apply_report import held_back
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.funding import import_funding
-from engine_service.execution.reconcile_basis import adjusted, is_rounding, other_order, rounding
+from engine_service.execution.reconcile_basis import (
+    adjusted,
+    is_rounding,
+    other_order,
+    position_taken,
+    rounding,
+    wallets_of,
+)
 from engine_service.execution.reconcile_figures import (
     Difference,
     Reading,
@@ -185,7 +191,10 @@ def _judge(
     for gone in [key for key in seen if key.startswith(f"{result.venue}|") and key not in differences]:
         del seen[gone]
         events += _closed(core, gone, result)
-    for key, difference in sorted(differences.items()):
+    wallets = wallets_of(core, differences)
+    for key, difference in sorted(differences.items(), key=lambda found: (found[1].kind == "balance", found[0])):
+        if key in result.adopted:
+            continue
         if opening:
             events += _take_over(core, difference, opening=True)
             continue
@@ -200,7 +209,14 @@ def _judge(
         persisted = now - first_ms >= PERSIST_MS or at_start or adopt
         if _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
-        elif persisted and (_is_moved(core, difference) or adopt or core.adopt_positions):
+        elif persisted and difference.kind == "position" and (adopt or core.adopt_positions):
+            wallet = wallets.get(key)
+            events += position_taken(core, difference, wallet)
+            for each in filter(None, (difference, wallet)):
+                events.append(_break(core, each, "adopted"))
+                result.adopted.append(each.break_id)
+                seen.pop(each.break_id, None)
+        elif persisted and difference.kind == "balance" and (adopt or _is_moved(core, difference, wallets)):
             positions = [position for snapshot in snapshots for position in snapshot.positions]
             taken = other_order(core, difference, positions) or _take_over(core, difference, opening=False)
             events += [*taken, _break(core, difference, "adopted")]
@@ -244,30 +260,16 @@ def _explained(core: EngineCore, difference: Difference, *, persisted: bool) -> 
     return not persisted and any(order.status in ON_THEIR_WAY for order in orders)
 
 
-def _is_moved(core: EngineCore, difference: Difference) -> bool:
-    """Tell whether a difference can only be money moved in or out: no trade that is not booked may explain it."""
-    return difference.kind == "balance" and not held_back(core, difference.venue, difference.market)
+def _is_moved(core: EngineCore, difference: Difference, wallets: Mapping[str, Difference]) -> bool:
+    """Tell whether a balance's difference can only be money moved in or out: no trade that is not booked explains it."""
+    return difference not in wallets.values() and not held_back(core, difference.venue, difference.market)
 
 
 def _take_over(core: EngineCore, difference: Difference, *, opening: bool) -> list[e.Event]:
-    now, delta = core.clock.now_ms(), difference.theirs - difference.ours
-    if difference.kind == "balance":
-        kind = e.AdjustmentKind.OPENING if opening else e.AdjustmentKind.TRANSFER
-        return [adjusted(core, difference, delta, kind)]
-    instrument = core.instruments.get((difference.subject, Market.FUTURES))
-    quote = core.state.image.reporting if instrument is None else instrument.quote
-    price = difference.price or core.marks.price(difference.subject, Market.FUTURES) or ZERO
-    return [
-        e.PositionAdopted(
-            at_ms=now,
-            symbol=difference.subject,
-            quote=quote,
-            quantity=delta,
-            price=price,
-            quote_rate=core.booking_rate(difference.venue, quote),
-            opening=opening,
-        )
-    ]
+    if difference.kind == "position":
+        return position_taken(core, difference, None, opening=opening)
+    kind = e.AdjustmentKind.OPENING if opening else e.AdjustmentKind.TRANSFER
+    return [adjusted(core, difference, difference.theirs - difference.ours, kind)]
 
 
 def _break(core: EngineCore, difference: Difference, resolution: str) -> e.BreakFound:

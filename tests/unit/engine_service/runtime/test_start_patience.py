@@ -73,7 +73,5 @@ async def test_a_venue_that_does_not_answer_may_have_another_address(reason: str
 
 async def test_a_venue_that_has_said_why_has_the_right_address() -> None:
     core = a_core()
-    core.not_ready_because = [
-        "venue BINANCE: VENUE_UNAUTHORIZED: -2015 Invalid API-key."
-    ]
+    core.not_ready_because = ["venue BINANCE: VENUE_UNAUTHORIZED: -2015 Invalid API-key."]
     assert given_up(core, 45) == f"not ready after 45 s: {core.not_ready_because[0]}"
