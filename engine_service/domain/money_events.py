@@ -37,7 +37,7 @@ class BalanceAdjusted(Event, frozen=True, kw_only=True):
 class PositionAdopted(Event, frozen=True, kw_only=True):
     """A derivative position without fills of ours: ``quantity`` is the signed difference taken over.
 
-    ``realised`` is what the venue's wallet shows as the result of what closed; left out where there is nothing to close.
+    ``realised`` is what the venue's wallet shows as the result of what closed; left out where nothing does.
     """
 
     symbol: str

@@ -196,7 +196,7 @@ def _judge(
         if key in result.adopted:
             continue
         if opening:
-            events += _take_over(core, difference, opening=True)
+            events += _take_over(core, difference, None, opening=True)
             continue
         if is_rounding(difference):
             events.append(rounding(core, difference, difference.theirs - difference.ours))
@@ -209,19 +209,14 @@ def _judge(
         persisted = now - first_ms >= PERSIST_MS or at_start or adopt
         if _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
-        elif persisted and difference.kind == "position" and (adopt or core.adopt_positions):
-            wallet = wallets.get(key)
-            events += position_taken(core, difference, wallet)
-            for each in filter(None, (difference, wallet)):
-                events.append(_break(core, each, "adopted"))
-                result.adopted.append(each.break_id)
-                seen.pop(each.break_id, None)
-        elif persisted and difference.kind == "balance" and (adopt or _is_moved(core, difference, wallets)):
+        elif persisted and (adopt or core.adopt_positions or _is_moved(core, difference, wallets)):
             positions = [position for snapshot in snapshots for position in snapshot.positions]
-            taken = other_order(core, difference, positions) or _take_over(core, difference, opening=False)
-            events += [*taken, _break(core, difference, "adopted")]
-            result.adopted.append(key)
-            del seen[key]
+            wallet = wallets.get(key)
+            events += other_order(core, difference, positions) or _take_over(core, difference, wallet)
+            for taken in filter(None, (difference, wallet)):
+                events.append(_break(core, taken, "adopted"))
+                result.adopted.append(taken.break_id)
+                seen.pop(taken.break_id, None)
         else:
             found = _break(core, difference, "open")
             result.breaks.append(found)
@@ -261,13 +256,17 @@ def _explained(core: EngineCore, difference: Difference, *, persisted: bool) -> 
 
 
 def _is_moved(core: EngineCore, difference: Difference, wallets: Mapping[str, Difference]) -> bool:
-    """Tell whether a balance's difference can only be money moved in or out: no trade that is not booked explains it."""
-    return difference not in wallets.values() and not held_back(core, difference.venue, difference.market)
+    """Tell whether a difference can only be money moved in or out: no trade that is not booked explains it."""
+    if difference.kind != "balance" or difference in wallets.values():
+        return False
+    return not held_back(core, difference.venue, difference.market)
 
 
-def _take_over(core: EngineCore, difference: Difference, *, opening: bool) -> list[e.Event]:
+def _take_over(
+    core: EngineCore, difference: Difference, wallet: Difference | None, *, opening: bool = False
+) -> list[e.Event]:
     if difference.kind == "position":
-        return position_taken(core, difference, None, opening=opening)
+        return position_taken(core, difference, wallet, opening=opening)
     kind = e.AdjustmentKind.OPENING if opening else e.AdjustmentKind.TRANSFER
     return [adjusted(core, difference, difference.theirs - difference.ours, kind)]
 

@@ -81,7 +81,7 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
 def wallets_of(core: EngineCore, differences: Mapping[str, Difference]) -> dict[str, Difference]:
     """Return the wallet's difference that belongs to a position's, by the position's id.
 
-    Where a position of ours changed and no trade tells how, what its wallet shows is the result of that and no transfer.
+    Where a position of ours changed and no trade tells how, what its wallet shows is the result of that.
     A wallet belongs to the first such position, and to none that could not have ended at any price like that.
     """
     found: dict[str, Difference] = {}

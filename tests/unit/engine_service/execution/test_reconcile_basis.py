@@ -192,9 +192,7 @@ async def held_twice(side: OrderSide = OrderSide.BUY) -> EngineCore:
 
 @pytest.mark.parametrize("side", list(OrderSide))
 @pytest.mark.parametrize("result", ["0", "12.5", "-80.00000001"])
-async def test_a_position_that_is_gone_leaves_with_the_result_that_the_wallet_shows(
-    side: OrderSide, result: str
-) -> None:
+async def test_a_position_that_is_gone_leaves_with_what_the_wallet_shows(side: OrderSide, result: str) -> None:
     core = await held_twice(side)
     books, venue = core.state.portfolio, fake(core)
     before = books.realised

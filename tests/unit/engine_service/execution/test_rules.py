@@ -165,7 +165,7 @@ async def test_an_unlisted_instruments_money_is_a_break_that_halts_until_its_rul
     await core.settle()
     for _ in range(3):
         report = await reconcile(core, trigger="timer")
-        core.clock.advance(PERSIST_MS)
+        venue_of(core).clock.advance(PERSIST_MS)
     assert [found.subject for found in report.venues[0].breaks] == ["ETH", "USDT"]
     assert (held(core), moved(core), core.state.halted) == ({"USDT": D(10_000)}, D(0), True)
     venue_of(core).listed = list(INSTRUMENTS)
