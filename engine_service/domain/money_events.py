@@ -12,7 +12,11 @@ from engine_service.domain.ids import Market
 
 
 class AdjustmentKind(StrEnum):
-    """Why a balance moved without a fill."""
+    """Why a balance moved without a fill.
+
+    A rebate, a bonus, what the insurance fund made good and a venue's rounding are results; the rest is money that came
+    or went, a conversion what went in one asset and came in another.
+    """
 
     OPENING = "opening"
     TRANSFER = "transfer"
@@ -20,6 +24,10 @@ class AdjustmentKind(StrEnum):
     DUST = "dust"
     CORRECTION = "correction"
     ROUNDING = "rounding"
+    REBATE = "rebate"
+    BONUS = "bonus"
+    INSURANCE = "insurance"
+    CONVERSION = "conversion"
 
 
 class BalanceAdjusted(Event, frozen=True, kw_only=True):

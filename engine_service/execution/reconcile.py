@@ -18,7 +18,7 @@ from engine_service.domain.money import plain
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.apply_report import held_back
 from engine_service.execution.core import EngineCore, Phase
-from engine_service.execution.funding import import_funding
+from engine_service.execution.funding import import_income
 from engine_service.execution.reconcile_basis import (
     adjusted,
     is_rounding,
@@ -144,7 +144,7 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
             symbols = symbols_to_read(core, venue, reading.snapshot, wanted)
             last_ids.update(await import_fills(core, venue, market, symbols, result.imported))
         if differing != ():
-            await import_funding(core, venue, result.imported)
+            await import_income(core, venue, result.imported)
 
     if not opening:
         await catch_up(readings, ())

@@ -12,6 +12,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
+from engine_service.domain.money_events import AdjustmentKind
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 
@@ -200,6 +201,16 @@ class FundingReport(Struct, frozen=True, kw_only=True, gc=False):
     income_id: str
 
 
+class IncomeReport(Struct, frozen=True, kw_only=True, gc=False):
+    """What a futures wallet got (negative: gave) that is neither trading nor funding, by its id at the venue."""
+
+    asset: str
+    amount: Decimal
+    kind: AdjustmentKind
+    at_ms: int
+    income_id: str
+
+
 class TradeBust(Struct, frozen=True, kw_only=True, gc=False):
     """The venue has taken a trade back; ``trade_id`` is the one it was reported under."""
 
@@ -219,7 +230,7 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-UserEvent = OrderReport | BalanceReport | FundingReport | TradeBust | StreamStatus
+UserEvent = OrderReport | BalanceReport | FundingReport | IncomeReport | TradeBust | StreamStatus
 MarketEvent = Quote | BarReport | StreamStatus
 
 
