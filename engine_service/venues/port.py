@@ -246,10 +246,8 @@ class SendWindow(Struct, frozen=True, kw_only=True):
         return self.validity_ms + self.engine_timeout_ms + self.lag_ms
 
     def is_too_late(self, fence_at_ms: int, venue_ms: int) -> bool:
-        """Tell whether a request that leaves now could be acted on after a fence that is written down.
-
-        Never where there is no margin: that is the window of a venue in this process.
-        """
+        """Tell whether a request that leaves now could be acted on after a fence that is written down."""
+        # Never where there is no margin: that is the window of a venue in this process.
         return 0 < self.lag_ms < venue_ms + self.fence_ms - fence_at_ms
 
 
@@ -358,6 +356,4 @@ class VenueUnavailable(Exception):
 
     def __init__(self, code: str, detail: str, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
-        self.retry_after_s = retry_after_s
+        self.code, self.detail, self.retry_after_s = code, detail, retry_after_s

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.order import Order
-from engine_service.venues.binance import params, parse_futures
+from engine_service.venues.binance import params, parse_futures, parse_income
 from engine_service.venues.binance.algo_orders import AlgoOrders
 from engine_service.venues.binance.base import BinanceVenue, certain, only_of, unusable_credentials
 from engine_service.venues.binance.history import DAY_MS, trades_since
@@ -189,10 +189,10 @@ class BinanceFutures(BinanceVenue):
             raise unreadable(error) from error
 
     async def funding_since(self, since_ms: int) -> Sequence[FundingReport]:
-        return await self._history(since_ms, {"incomeType": "FUNDING_FEE"}, parse_futures.funding)
+        return await self._history(since_ms, {"incomeType": "FUNDING_FEE"}, parse_income.funding)
 
     async def income_since(self, since_ms: int) -> Sequence[IncomeReport]:
-        return await self._history(since_ms, {}, parse_futures.income)
+        return await self._history(since_ms, {}, parse_income.income)
 
     async def _history(self, since_ms: int, wanted: Params, read: Callable[[object], tuple[Row, ...]]) -> Sequence[Row]:
         start_ms = max(since_ms, self.venue_time_ms() - _INCOME_MS)
@@ -230,9 +230,9 @@ class BinanceFutures(BinanceVenue):
                 return [self._learned(self._algo.as_one(parse_futures.order_event(raw)))]
             case "ALGO_UPDATE":
                 return [self._learned(self._algo.learn(*parse_futures.algo_event(raw)))]
-            case "ACCOUNT_UPDATE" if parse_futures.is_funding_event(raw):
+            case "ACCOUNT_UPDATE" if parse_income.is_funding_event(raw):
                 return [*await self._with_ids(raw, self.funding_since), parse_futures.account_event(raw)]
-            case "ACCOUNT_UPDATE" if parse_futures.is_income_event(raw):
+            case "ACCOUNT_UPDATE" if parse_income.is_income_event(raw):
                 return [*await self._with_ids(raw, self.income_since), parse_futures.account_event(raw)]
             case "ACCOUNT_UPDATE":
                 return [parse_futures.account_event(raw)]

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO
-from engine_service.domain.money_events import AdjustmentKind
 from engine_service.domain.order_status import OrderStatus
 from engine_service.venues.binance.parse import (
     FUTURES_TYPES,
@@ -39,8 +38,6 @@ from engine_service.venues.port import (
     Accepted,
     Balance,
     BalanceReport,
-    FundingReport,
-    IncomeReport,
     OrderReport,
     VenuePosition,
 )
@@ -53,21 +50,6 @@ ALGO_STATUSES: dict[str, OrderStatus] = {
     "CANCELED": OrderStatus.CANCELED,
     "REJECTED": OrderStatus.REJECTED,
     "EXPIRED": OrderStatus.EXPIRED,
-}
-#: The income history's words and what they are to us. Trades and funding are booked by themselves; a transfer is told
-#: by the stream without an id and else found as a difference, so that its row here would book it twice.
-INCOME_KINDS: dict[str, AdjustmentKind] = {
-    "COMMISSION_REBATE": AdjustmentKind.REBATE,
-    "REFERRAL_KICKBACK": AdjustmentKind.REBATE,
-    "API_REBATE": AdjustmentKind.REBATE,
-    "FEE_RETURN": AdjustmentKind.REBATE,
-    "WELCOME_BONUS": AdjustmentKind.BONUS,
-    "CONTEST_REWARD": AdjustmentKind.BONUS,
-    "BFUSD_REWARD": AdjustmentKind.BONUS,
-    "INSURANCE_CLEAR": AdjustmentKind.INSURANCE,
-    "AUTO_EXCHANGE": AdjustmentKind.CONVERSION,
-    "COIN_SWAP_DEPOSIT": AdjustmentKind.CONVERSION,
-    "COIN_SWAP_WITHDRAW": AdjustmentKind.CONVERSION,
 }
 _TRANSFERS = frozenset({"DEPOSIT", "WITHDRAW", "ADMIN_DEPOSIT", "ADMIN_WITHDRAW", "ASSET_TRANSFER"})
 
@@ -231,25 +213,6 @@ def positions(payload: object) -> tuple[VenuePosition, ...]:
     return tuple(found)
 
 
-def funding(payload: object) -> tuple[FundingReport, ...]:
-    """Read funding rows of the income history.
-
-    Raises:
-        ParseError: a row cannot be read.
-    """
-    return tuple(
-        FundingReport(
-            symbol=symbol_key(row),
-            asset=text(row, "asset"),
-            amount=decimal(row, "income"),
-            at_ms=at_ms(row, "time"),
-            income_id=identity(row, "tranId"),
-        )
-        for row in rows(payload)
-        if row.get("incomeType") == "FUNDING_FEE"
-    )
-
-
 # --- the user stream --------------------------------------------------------------------------------------------
 
 
@@ -327,38 +290,6 @@ def account_event(payload: Payload) -> BalanceReport:
             kind="transfer",
         )
     return BalanceReport(venue=VENUE, market=Market.FUTURES, at_ms=at, balances=found)
-
-
-def is_funding_event(payload: Payload) -> bool:
-    """Tell whether ``ACCOUNT_UPDATE`` announces a funding payment."""
-    change = payload.get("a")
-    return isinstance(change, dict) and change.get("m") == "FUNDING_FEE"
-
-
-def income(payload: object) -> tuple[IncomeReport, ...]:
-    """Read rows of the income history that ``INCOME_KINDS`` names.
-
-    Raises:
-        ParseError: such a row cannot be read.
-    """
-    return tuple(
-        IncomeReport(
-            asset=text(row, "asset"),
-            amount=decimal(row, "income"),
-            kind=INCOME_KINDS[str(row.get("incomeType"))],
-            at_ms=at_ms(row, "time"),
-            # The venue's number is one of its own only within a type.
-            income_id=f"{row['incomeType']}:{identity(row, 'tranId')}:{text(row, 'asset')}",
-        )
-        for row in rows(payload)
-        if str(row.get("incomeType")) in INCOME_KINDS
-    )
-
-
-def is_income_event(payload: Payload) -> bool:
-    """Tell whether ``ACCOUNT_UPDATE`` announces what the income history names."""
-    change = payload.get("a")
-    return isinstance(change, dict) and str(change.get("m")) in INCOME_KINDS
 
 
 def _algo_status(value: object) -> OrderStatus:

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
-from engine_service.venues.binance import parse_futures, parse_market, parse_spot, parse_spot_stream
+from engine_service.venues.binance import parse_futures, parse_income, parse_market, parse_spot, parse_spot_stream
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal
 from engine_service.venues.port import BalanceReport, OrderReport, Rejected
 from tests.unit.engine_service.venues.builders import limit_order
@@ -325,19 +325,19 @@ def income_row(kind: str, number: int = 9689322392, **fields: Any) -> dict[str, 
     ],
 )
 def test_income_is_told_under_our_kind_and_an_id_of_its_type_and_asset(word: str, kind: str) -> None:
-    (found,) = parse_futures.income([income_row(word)])
+    (found,) = parse_income.income([income_row(word)])
     assert (found.kind, found.amount, found.asset) == (kind, Decimal("0.375"), "USDT")
     assert (found.at_ms, found.income_id) == (1760000000000, f"{word}:9689322392:USDT")
-    assert parse_futures.is_income_event({"a": {"m": word}})
+    assert parse_income.is_income_event({"a": {"m": word}})
 
 
 @pytest.mark.parametrize("word", ["TRANSFER", "COMMISSION", "REALIZED_PNL", "FUNDING_FEE", "NEW", "", None, []])
 def test_what_is_booked_by_itself_or_not_known_is_no_income(word: Any) -> None:
-    assert parse_futures.income([income_row(word)]) == ()
-    assert not parse_futures.is_income_event({"a": {"m": word}})
+    assert parse_income.income([income_row(word)]) == ()
+    assert not parse_income.is_income_event({"a": {"m": word}})
 
 
 @pytest.mark.parametrize("wrong", [{"income": "x"}, {"asset": None}, {"tranId": "y"}])
 def test_income_that_cannot_be_read_is_not_passed_over(wrong: dict[str, Any]) -> None:
     with pytest.raises(ParseError):
-        parse_futures.income([income_row("API_REBATE", **wrong)])
+        parse_income.income([income_row("API_REBATE", **wrong)])
