@@ -223,7 +223,7 @@ def _judge(
             known = core.state.image.open_breaks.get(key)
             if known is None or (known.ours, known.theirs) != (found.ours, found.theirs):
                 events.append(found)
-            if persisted:
+            if persisted and not any(isinstance(event, e.TradingHalted) for event in events):
                 events += _halted(core, difference)
     return events
 

@@ -200,6 +200,7 @@ async def test_a_position_that_is_gone_leaves_with_what_the_wallet_shows(side: O
     venue.balances[USDT] += D(result)
     await compared(core)
     assert (books.transfers, core.state.halted) == (D(0), True)
+    assert core.state.image.counts["TradingHalted"] == 1
     await reconcile(core, adopt=True)
     assert (books.realised - before, books.transfers, books.identity_error) == (D(result), D(0), D(0))
     assert books.holding("BINANCE", Market.FUTURES, "USDT") == venue.balances[USDT]
