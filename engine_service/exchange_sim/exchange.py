@@ -90,7 +90,7 @@ class Exchange:
         self._funding = FundingBoard(self.listings, funding_interval_ms, clock.now_ms())
         self.market_data = MarketData(self.listings, self._funding, self.server_time_ms)
 
-        self._contracts = {listing.spec.symbol: listing for listing in self.listings.of(Market.FUTURES)}
+        self.contracts = {listing.spec.symbol: listing for listing in self.listings.of(Market.FUTURES)}
         settings = FuturesSettings()
         margin = FuturesMargin(
             self.futures_ledger, settings, self.store, self.listings.specs(Market.FUTURES), self._mark_of
@@ -212,4 +212,4 @@ class Exchange:
 
     def _mark_of(self, symbol: str) -> Decimal:
         """A contract's mark: the last one where it is no longer listed, accounts may hold it still."""
-        return self._contracts[symbol].mark_price
+        return self.contracts[symbol].mark_price

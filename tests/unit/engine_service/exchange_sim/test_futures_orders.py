@@ -19,6 +19,7 @@ from engine_service.exchange_sim.enums import (
     TimeInForce,
 )
 from engine_service.exchange_sim.events import FuturesAccountEvent
+from engine_service.exchange_sim.ledger_report import ledger_report
 from engine_service.exchange_sim.model import NewOrder
 from tests.unit.engine_service.exchange_sim.market_floor import (
     ALICE,
@@ -228,9 +229,10 @@ async def test_an_account_is_shown_with_what_it_holds_of_a_contract_that_is_no_l
     exchange.orders.place(ALICE, market_order(BUY, "0.5", **FUTURES))
     resting = limit_order(BUY, "0.1", floor.best(BUY, market=Market.FUTURES) - 500, **FUTURES)
     exchange.orders.place(ALICE, resting)
-    before = exchange.futures.positions(ALICE), exchange.futures.balances(ALICE)
+    before = exchange.futures.positions(ALICE), exchange.futures.balances(ALICE), ledger_report(exchange)
     del exchange.listings._by_place[Market.FUTURES, "BTCUSDT"]
-    assert (exchange.futures.positions(ALICE), exchange.futures.balances(ALICE)) == before
+    after = exchange.futures.positions(ALICE), exchange.futures.balances(ALICE), ledger_report(exchange)
+    assert after == before
     held, key = {"BTCUSDT": "0.5"}, f"{ALICE}-key"
     transport = httpx.ASGITransport(create_app(exchange))
     async with httpx.AsyncClient(transport=transport, base_url="http://exchange") as http:
