@@ -139,15 +139,16 @@ def hold_back(core: EngineCore, symbol: str, market: Market, client_order_id: st
     )
 
 
-def held_back(core: EngineCore, venue: str, market: Market) -> bool:
-    """Tell whether trades are not booked because their instrument's rules are still not known."""
-    return any(
-        restriction.code == UNKNOWN_INSTRUMENT
+def held_back(core: EngineCore, venue: str, market: Market) -> list[str]:
+    """Return the instruments whose trades are not booked because their rules are still not known."""
+    return [
+        restriction.symbol
+        for restriction in core.state.image.restrictions.values()
+        if restriction.code == UNKNOWN_INSTRUMENT
         and restriction.market is market
         and venue_of(restriction.symbol) == venue
         and (restriction.symbol, market) not in core.instruments
-        for restriction in core.state.image.restrictions.values()
-    )
+    ]
 
 
 def _adopt(core: EngineCore, report: OrderReport) -> Order:

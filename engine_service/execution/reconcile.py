@@ -38,6 +38,7 @@ from engine_service.execution.reconcile_orders import (
     compare_open_orders,
     import_fills,
     name_stand_ins,
+    pass_over,
     watch_tombstones,
 )
 from engine_service.execution.reconcile_symbols import symbols_to_read
@@ -156,6 +157,9 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         differences = opening_figures(core, readings)
     else:
         differences = await differences_of(core, venue, readings, catch_up)
+    if adopt:
+        for snapshot in snapshots:
+            last_ids.update(await pass_over(core, venue, snapshot.market))
     events = _judge(core, differences, result, snapshots, opening=opening, adopt=adopt, at_start=trigger == "start")
     open_breaks = tuple(found.break_id for found in result.breaks)
     await core.commit(

@@ -34,6 +34,7 @@ class ListingVenue(FakeVenue):
     def __init__(self, base: FakeVenue) -> None:
         super().__init__(base.clock)
         self.listed = list(INSTRUMENTS)
+        self.tells_trades_of: set[str] = set()
 
     async def instruments(self) -> Sequence[Instrument]:
         self.reads.append("rules")
@@ -44,7 +45,7 @@ class ListingVenue(FakeVenue):
     async def fills_since(
         self, market: Market, symbol: str, from_trade_id: str | None, since_ms: int
     ) -> Sequence[Fill]:
-        if symbol not in {rule.symbol for rule in self.listed}:
+        if symbol not in {rule.symbol for rule in self.listed} | self.tells_trades_of:
             raise VenueUnavailable("VENUE_BAD_REQUEST", "-1121 Invalid symbol.")
         return await super().fills_since(market, symbol, from_trade_id, since_ms)
 
@@ -175,13 +176,20 @@ async def test_an_unlisted_instruments_money_is_a_break_that_halts_until_its_rul
 
 
 async def test_a_person_may_take_over_an_unlisted_instruments_money(core: EngineCore) -> None:
+    """The venue tells its trades and not its rules; once it does, nothing is booked twice."""
     cid = unlisted(core)
+    venue_of(core).tells_trades_of = {ETH}
     take(core, "BINANCE", venue_of(core).report(cid, with_fill=venue_of(core).trades[-1]))
     await core.settle()
     await reconcile(core, adopt=True)
     assert (await reconcile(core)).ok
     assert held(core) == {"ETH": D(2), "USDT": D("4995")}
-    assert core.state.portfolio.identity_error == 0
+    taken = core.state.portfolio.realised, moved(core)
+    venue_of(core).listed = list(INSTRUMENTS)
+    await refresh_instruments(core, venue_of(core))
+    assert (await reconcile(core, trigger="start")).venues[0].imported == []
+    assert held(core) == {"ETH": D(2), "USDT": D("4995")}
+    assert (core.state.portfolio.realised, moved(core)) == taken
 
 
 async def test_an_open_order_of_an_unlisted_instrument_is_told_once(core: EngineCore) -> None:
