@@ -25,6 +25,8 @@ from engine_service.domain.state import (
 
 #: How the reference of a transfer begins that the venue's stream told of.
 STREAMED: Final = "stream:"
+#: How the reference of what the venue's income history named begins.
+INCOME: Final = "income:"
 
 
 class IllegalEvent(EngineError):
@@ -120,7 +122,7 @@ def _resurrected(state: EngineState, event: e.OrderResurrected) -> None:
 def _adjusted(state: EngineState, event: e.BalanceAdjusted) -> None:
     before = state.portfolio.transfers
     state.portfolio.book_adjustment(event)
-    if event.reference.startswith(STREAMED):
+    if event.reference.startswith((STREAMED, INCOME)):
         _remember(state, event.reference)
     _shift_equity_marks(state, state.portfolio.transfers - before)
     state.exposure.after_holding(state.portfolio, event.venue, event.market, event.asset)
@@ -145,8 +147,10 @@ def _shift_equity_marks(state: EngineState, amount: Decimal) -> None:
 
 
 def _adopted(state: EngineState, event: e.PositionAdopted) -> None:
-    state.portfolio.book_adoption(event, venue_of(event.symbol))
+    venue = venue_of(event.symbol)
+    state.portfolio.book_adoption(event, venue)
     state.exposure.after_derivative(state.portfolio, event.symbol)
+    state.exposure.after_holding(state.portfolio, venue, Market.FUTURES, event.quote)
 
 
 def _funded(state: EngineState, event: e.FundingPaid) -> None:
@@ -201,6 +205,7 @@ def _reconciled(state: EngineState, event: e.ReconciliationCompleted) -> None:
         if trade_rank(trade_id) > trade_rank(state.image.last_trade_ids.get(key, "")):
             state.image.last_trade_ids[key] = trade_id
     state.image.opened_accounts.setdefault(event.venue, event.as_of_ms)
+    state.image.compared_accounts[event.venue] = event.as_of_ms
 
 
 def _strategy_changed(state: EngineState, event: e.StrategyChanged) -> None:

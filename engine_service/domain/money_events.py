@@ -5,12 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import UNSET, UnsetType
+
 from engine_service.domain.event import Event
 from engine_service.domain.ids import Market
 
 
 class AdjustmentKind(StrEnum):
-    """Why a balance moved without a fill."""
+    """Why a balance moved without a fill.
+
+    A rebate, a bonus, what the insurance fund made good and a venue's rounding are results; the rest is money that came
+    or went, a conversion what went in one asset and came in another.
+    """
 
     OPENING = "opening"
     TRANSFER = "transfer"
@@ -18,6 +24,10 @@ class AdjustmentKind(StrEnum):
     DUST = "dust"
     CORRECTION = "correction"
     ROUNDING = "rounding"
+    REBATE = "rebate"
+    BONUS = "bonus"
+    INSURANCE = "insurance"
+    CONVERSION = "conversion"
 
 
 class BalanceAdjusted(Event, frozen=True, kw_only=True):
@@ -33,7 +43,10 @@ class BalanceAdjusted(Event, frozen=True, kw_only=True):
 
 
 class PositionAdopted(Event, frozen=True, kw_only=True):
-    """A derivative position without fills of ours: ``quantity`` is the signed difference taken over."""
+    """A derivative position without fills of ours: ``quantity`` is the signed difference taken over.
+
+    ``realised`` is what the venue's wallet shows as the result of what closed; left out where nothing does.
+    """
 
     symbol: str
     quote: str
@@ -41,6 +54,7 @@ class PositionAdopted(Event, frozen=True, kw_only=True):
     price: Decimal
     quote_rate: Decimal
     opening: bool = False
+    realised: Decimal | UnsetType = UNSET
 
 
 class FundingPaid(Event, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 
@@ -27,6 +28,10 @@ from engine_service.domain.events import (
 from engine_service.domain.ids import REMEMBERED, Market
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
 from engine_service.domain.order_status import OrderSide
+
+_RESULTS: Final = frozenset(
+    {AdjustmentKind.ROUNDING, AdjustmentKind.REBATE, AdjustmentKind.BONUS, AdjustmentKind.INSURANCE}
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,12 +125,12 @@ class Portfolio:
 
     @exactly
     def book_adjustment(self, event: BalanceAdjusted) -> None:
-        """Book what moved without a trade at its value; none of it is profit, save what a venue rounds results by."""
+        """Book what moved without a trade at its value; whether it is a result is a matter of its kind."""
         value = _value(event.amount, event.rate)
         self.realised += self._move(event.venue, event.market, event.asset, event.amount, value)
         if event.kind is AdjustmentKind.OPENING:
             self.starting_equity += value
-        elif event.kind is AdjustmentKind.ROUNDING:
+        elif event.kind in _RESULTS:
             self.realised += value
         else:
             self.transfers += value
@@ -140,7 +145,7 @@ class Portfolio:
     @exactly
     def book_adoption(self, event: PositionAdopted, venue: str) -> None:
         """Take over a futures position (or the difference to one) that no fill of ours made."""
-        self._book_derivative(venue, event.symbol, event, event.quantity, event.quantity * event.price)
+        self._book_derivative(venue, event.symbol, event, event.quantity, event.quantity * event.price, event.realised)
 
     def _book_derivative(
         self,

@@ -78,6 +78,7 @@ class StateImage:
     funding_ids: list[str] = field(default_factory=list)
     open_breaks: dict[str, e.BreakFound] = field(default_factory=dict)
     opened_accounts: dict[str, int] = field(default_factory=dict)
+    compared_accounts: dict[str, int] = field(default_factory=dict)
     finished: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 

@@ -90,6 +90,7 @@ class Exchange:
         self._funding = FundingBoard(self.listings, funding_interval_ms, clock.now_ms())
         self.market_data = MarketData(self.listings, self._funding, self.server_time_ms)
 
+        self.contracts = {listing.spec.symbol: listing for listing in self.listings.of(Market.FUTURES)}
         settings = FuturesSettings()
         margin = FuturesMargin(
             self.futures_ledger, settings, self.store, self.listings.specs(Market.FUTURES), self._mark_of
@@ -210,4 +211,5 @@ class Exchange:
         return self.market.regimes(start_ms, end_ms)
 
     def _mark_of(self, symbol: str) -> Decimal:
-        return self.listings[Market.FUTURES, symbol].mark_price
+        """A contract's mark: the last one where it is no longer listed, accounts may hold it still."""
+        return self.contracts[symbol].mark_price

@@ -101,7 +101,7 @@ def _futures_balances(exchange: Exchange) -> Iterator[Row]:
     ledger = exchange.futures_ledger
     unrealised: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for (account, symbol, _), holding in ledger.holdings.items():
-        listing = exchange.listings[Market.FUTURES, symbol]
+        listing = exchange.contracts[symbol]
         unrealised[account, listing.spec.quote_asset] += holding.unrealised(listing.mark_price)
     for account, asset in sorted(set(ledger.wallets) | set(unrealised)):
         wallet = ledger.wallets.get((account, asset), ZERO)

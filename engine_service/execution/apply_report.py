@@ -29,6 +29,7 @@ from engine_service.venues.port import OrderReport, ReadFailed, TradeBust
 #: How long trades that the venue counted are asked for before a stand-in is booked: five seconds.
 FILL_GAP_DELAYS_S = (0.25, 0.5, 1.0, 1.25, 2.0)
 EXTERNAL = "external"
+UNKNOWN_INSTRUMENT = "UNKNOWN_INSTRUMENT"
 
 
 def apply_report(core: EngineCore, report: OrderReport) -> Future[int] | None:
@@ -41,6 +42,8 @@ def apply_report(core: EngineCore, report: OrderReport) -> Future[int] | None:
         Unavailable: the journal failed.
     """
     order = find_order(core, report.client_order_id, report.symbol, report.venue_order_id)
+    if order is None and (report.symbol, report.market) not in core.instruments:
+        return hold_back(core, report.symbol, report.market, report.client_order_id)
     if order is None:
         order = _adopt(core, report)
     return apply_words(core, order, from_report(report))
@@ -120,6 +123,34 @@ def _recall(core: EngineCore, client_order_id: str, symbol: str, venue_order_id:
     return core.state.order(stored.client_order_id)
 
 
+def hold_back(core: EngineCore, symbol: str, market: Market, client_order_id: str) -> Future[int] | None:
+    """Put a symbol aside whose trading rules are not known: nobody can say which currencies its trades move.
+
+    Nothing of it is booked. Once its rules are known a comparison brings its trades; a person may adopt the figures.
+    """
+    known = core.state.image.restrictions.get(f"{market.value}|{symbol}")
+    if known is not None and known.code == UNKNOWN_INSTRUMENT:
+        return None
+    now, reason = core.clock.now_ms(), f"the venue's trading rules of {symbol} are not known: its trades are not booked"
+    return core.record(
+        e.Anomaly(at_ms=now, kind="unknown_instrument", subject=symbol, detail=f"order {client_order_id}: {reason}"),
+        *_alarm(core, client_order_id, symbol, market, now),
+        e.SymbolRestricted(at_ms=now, symbol=symbol, market=market, code=UNKNOWN_INSTRUMENT, reason=reason),
+    )
+
+
+def held_back(core: EngineCore, venue: str, market: Market) -> list[str]:
+    """Return the instruments whose trades are not booked because their rules are still not known."""
+    return [
+        restriction.symbol
+        for restriction in core.state.image.restrictions.values()
+        if restriction.code == UNKNOWN_INSTRUMENT
+        and restriction.market is market
+        and venue_of(restriction.symbol) == venue
+        and (restriction.symbol, market) not in core.instruments
+    ]
+
+
 def _adopt(core: EngineCore, report: OrderReport) -> Order:
     """Take over an order that this engine did not send."""
     quantity = report.quantity if report.quantity > 0 else None
@@ -171,11 +202,14 @@ def adopt_external(
     limit_price: Decimal | None = None,
     stop_price: Decimal | None = None,
 ) -> Order:
-    """Adopt an order with the owner ``external``; on an account that is not shared this halts trading."""
+    """Adopt an order with the owner ``external``; on an account that is not shared this halts trading.
+
+    Its instrument must be known.
+    """
     now = core.clock.now_ms()
     cid = client_order_id or f"x-{venue_of(symbol)}-{market.value}-{venue_order_id}"
-    instrument = core.instruments.get((symbol, market))
-    quote_rate = core.booking_rate(venue_of(symbol), "" if instrument is None else instrument.quote)
+    instrument = core.instruments[symbol, market]
+    quote_rate = core.booking_rate(venue_of(symbol), instrument.quote)
     price = limit_price or stop_price or core.marks.price(symbol, market) or ZERO
     order = Order(
         client_order_id=cid,
@@ -192,39 +226,41 @@ def adopt_external(
         created_at_ms=now,
         updated_at_ms=now,
         external=True,
-        base="" if instrument is None else instrument.base,
-        quote="" if instrument is None else instrument.quote,
+        base=instrument.base,
+        quote=instrument.quote,
         unit_value=price * quote_rate,
     )
-    core.record(e.ExternalOrderAdopted(at_ms=now, client_order_id=cid, order=order), *_alarm(core, order, now))
+    core.record(
+        e.ExternalOrderAdopted(at_ms=now, client_order_id=cid, order=order), *_alarm(core, cid, symbol, market, now)
+    )
     return core.state.order(cid) or order
 
 
-def _alarm(core: EngineCore, order: Order, now: int) -> list[e.Event]:
-    if order.venue not in core.state.image.opened_accounts:
+def _alarm(core: EngineCore, client_order_id: str, symbol: str, market: Market, now: int) -> list[e.Event]:
+    if venue_of(symbol) not in core.state.image.opened_accounts:
         return []
-    forced = closed_by_venue(order.client_order_id)
+    forced = closed_by_venue(client_order_id)
     if forced:
-        return _forced(core, order, forced, now)
-    ours = order.client_order_id.startswith(instance_tag(core.instance_key)) and len(order.client_order_id) == 32
-    events: list[e.Event] = [
-        e.Anomaly(at_ms=now, kind="external_order", subject=order.client_order_id, detail=order.symbol)
-    ]
+        return _forced(core, client_order_id, symbol, market, forced, now)
+    ours = client_order_id.startswith(instance_tag(core.instance_key)) and len(client_order_id) == 32
+    events: list[e.Event] = [e.Anomaly(at_ms=now, kind="external_order", subject=client_order_id, detail=symbol)]
     if ours:
         reason = "an order with this engine's own tag is not in its journal: is a second engine on the account?"
         events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))
     elif not core.account_is_shared:
-        reason = f"an order on {order.symbol} was not sent by this engine and the account is not shared"
+        reason = f"an order on {symbol} was not sent by this engine and the account is not shared"
         events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))
     return events
 
 
-def _forced(core: EngineCore, order: Order, forced: str, now: int) -> list[e.Event]:
+def _forced(
+    core: EngineCore, client_order_id: str, symbol: str, market: Market, forced: str, now: int
+) -> list[e.Event]:
     """The venue closed a position by itself: what is traded there next is for a person, on a shared account too."""
-    reason = f"the venue itself closed the position in {order.symbol}: {forced}"
+    reason = f"the venue itself closed the position in {symbol}: {forced}"
     events: list[e.Event] = [
-        e.Anomaly(at_ms=now, kind=forced, subject=order.client_order_id, detail=order.symbol),
-        restriction(order, forced.upper(), reason, now),
+        e.Anomaly(at_ms=now, kind=forced, subject=client_order_id, detail=symbol),
+        e.SymbolRestricted(at_ms=now, symbol=symbol, market=market, code=forced.upper(), reason=reason),
     ]
     if not core.account_is_shared:
         events.append(e.TradingHalted(at_ms=now, reason=reason, principal=ENGINE))

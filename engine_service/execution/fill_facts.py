@@ -48,6 +48,11 @@ def fill_events(core: EngineCore, order: Order, fills: Sequence[Fill]) -> list[e
         fills = [*fills, *_stand_in(core, order, uncovered, booked + order.provisional_quantity, before)]
     for fill in fills:
         booked += fill.quantity
+        if fill.fee and not fill.fee_asset:
+            # Booked it would move money of no currency; the comparison finds what it took.
+            detail = f"a fee of {plain(fill.fee)} in an asset that the venue does not name is not booked"
+            events.append(e.Anomaly(at_ms=now, kind="fee_of_no_asset", subject=fill.trade_id, detail=detail))
+            fill = replace(fill, fee=ZERO)  # noqa: PLW2901  # the same trade, as far as it can be booked
         over = booked != order.quantity and _is_over(order, booked)
         events.append(_filled(core, order, fill, over=over, now_ms=now))
         if over and not order.overfill:

@@ -1,14 +1,19 @@
-"""Funding: each payment is booked once, whether the stream tells of it or only the venue's history does."""
+"""Funding and other income: each is booked once, whether the stream tells of it or only the venue's history does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from engine_service.domain import events as e
+from engine_service.domain.apply import INCOME
+from engine_service.domain.ids import Market
 from engine_service.domain.state import FUNDING_IDS_KEPT
 from engine_service.execution.core import EngineCore
-from engine_service.venues.abilities import FundingSource
-from engine_service.venues.port import FundingReport, Venue
+from engine_service.venues.abilities import FundingSource, IncomeSource
+from engine_service.venues.port import FundingReport, IncomeReport, Venue
+
+#: So much before the last comparison income is asked for: the venue's history may lag behind its wallets.
+OVERLAP_MS = 120_000
 
 
 def not_booked(core: EngineCore, venue: str, paid: Sequence[FundingReport]) -> list[e.FundingPaid]:
@@ -29,22 +34,49 @@ def not_booked(core: EngineCore, venue: str, paid: Sequence[FundingReport]) -> l
     ]
 
 
-async def import_funding(core: EngineCore, venue: Venue, imported: list[str]) -> None:
+def income_not_booked(core: EngineCore, venue: str, got: Sequence[IncomeReport]) -> list[e.BalanceAdjusted]:
+    """Return the facts of that income that is not booked yet, each under its own kind."""
+    known = set(core.state.image.funding_ids)
+    return [
+        e.BalanceAdjusted(
+            at_ms=core.clock.now_ms(),
+            venue=venue,
+            market=Market.FUTURES,
+            asset=report.asset,
+            amount=report.amount,
+            rate=core.booking_rate(venue, report.asset),
+            kind=report.kind,
+            reference=f"{INCOME}{report.income_id}",
+        )
+        for report in got
+        if f"{INCOME}{report.income_id}" not in known
+    ]
+
+
+async def import_income(core: EngineCore, venue: Venue, imported: list[str]) -> None:
     """Book what was paid since the account is known and no stream told of: the engine was down, or the stream was.
 
-    Without this the comparison would take a payment for a transfer, and a cost would be none.
+    Without this the comparison would take it for a transfer, and a cost or a result would be none.
 
     Raises:
         VenueUnavailable: the history could not be read.
     """
-    if not isinstance(venue, FundingSource):
-        return
-    opened_ms = core.state.image.opened_accounts.get(venue.info.name, 0)
-    paid = [report for report in await venue.funding_since(opened_ms) if report.at_ms >= opened_ms]
-    missing = not_booked(core, venue.info.name, _remembered(core, paid))
+    name, image = venue.info.name, core.state.image
+    opened_ms = image.opened_accounts.get(name, 0)
+    missing: list[e.Event] = []
+    if isinstance(venue, FundingSource):
+        paid = [report for report in await venue.funding_since(opened_ms) if report.at_ms >= opened_ms]
+        funded = not_booked(core, name, _remembered(core, paid))
+        missing += funded
+        imported += [event.income_id for event in funded]
+    if isinstance(venue, IncomeSource):
+        since_ms = max(opened_ms, image.compared_accounts.get(name, 0) - OVERLAP_MS)
+        got = [report for report in await venue.income_since(since_ms) if report.at_ms >= opened_ms]
+        named = income_not_booked(core, name, got)
+        missing += named
+        imported += [event.reference for event in named]
     if missing:
         await core.commit(*missing)
-        imported += [event.income_id for event in missing]
 
 
 def _remembered(core: EngineCore, paid: Sequence[FundingReport]) -> Sequence[FundingReport]:

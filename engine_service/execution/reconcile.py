@@ -7,19 +7,26 @@ read makes figures differ for a moment, so a difference counts only when it is t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict
-from engine_service.domain.ids import Market
-from engine_service.domain.money import ZERO, plain
+from engine_service.domain.money import plain
 from engine_service.domain.order_status import OrderStatus
+from engine_service.execution.apply_report import held_back
 from engine_service.execution.core import EngineCore, Phase
-from engine_service.execution.funding import import_funding
-from engine_service.execution.reconcile_basis import adjusted, is_rounding, other_order, rounding
+from engine_service.execution.funding import import_income
+from engine_service.execution.reconcile_basis import (
+    adjusted,
+    is_rounding,
+    other_order,
+    position_taken,
+    rounding,
+    wallets_of,
+)
 from engine_service.execution.reconcile_figures import (
     Difference,
     Reading,
@@ -31,6 +38,7 @@ from engine_service.execution.reconcile_orders import (
     compare_open_orders,
     import_fills,
     name_stand_ins,
+    pass_over,
     watch_tombstones,
 )
 from engine_service.execution.reconcile_symbols import symbols_to_read
@@ -131,12 +139,13 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         snapshots[:] = [reading.snapshot for reading in latest]
         wanted = differing if trigger == "timer" else None
         for reading in latest:
-            if differing and speaks_of_new(core, reading.snapshot.market, differing):
+            market = reading.snapshot.market
+            if differing and (held_back(core, name, market) or speaks_of_new(core, market, differing)):
                 await learn(core, venue)
             symbols = symbols_to_read(core, venue, reading.snapshot, wanted)
-            last_ids.update(await import_fills(core, venue, reading.snapshot.market, symbols, result.imported))
+            last_ids.update(await import_fills(core, venue, market, symbols, result.imported))
         if differing != ():
-            await import_funding(core, venue, result.imported)
+            await import_income(core, venue, result.imported)
 
     if not opening:
         await catch_up(readings, ())
@@ -148,6 +157,9 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         differences = opening_figures(core, readings)
     else:
         differences = await differences_of(core, venue, readings, catch_up)
+    if adopt:
+        for snapshot in snapshots:
+            last_ids.update(await pass_over(core, venue, snapshot.market))
     events = _judge(core, differences, result, snapshots, opening=opening, adopt=adopt, at_start=trigger == "start")
     open_breaks = tuple(found.break_id for found in result.breaks)
     await core.commit(
@@ -183,9 +195,12 @@ def _judge(
     for gone in [key for key in seen if key.startswith(f"{result.venue}|") and key not in differences]:
         del seen[gone]
         events += _closed(core, gone, result)
-    for key, difference in sorted(differences.items()):
+    wallets = wallets_of(core, differences)
+    for key, difference in sorted(differences.items(), key=lambda found: (found[1].kind == "balance", found[0])):
+        if key in result.adopted:
+            continue
         if opening:
-            events += _take_over(core, difference, opening=True)
+            events += _take_over(core, difference, None, opening=True)
             continue
         if is_rounding(difference):
             events.append(rounding(core, difference, difference.theirs - difference.ours))
@@ -198,19 +213,21 @@ def _judge(
         persisted = now - first_ms >= PERSIST_MS or at_start or adopt
         if _explained(core, difference, persisted=persisted):
             result.deferred.append(key)
-        elif persisted and (difference.kind == "balance" or adopt or core.adopt_positions):
+        elif persisted and (adopt or core.adopt_positions or _is_moved(core, difference, wallets)):
             positions = [position for snapshot in snapshots for position in snapshot.positions]
-            taken = other_order(core, difference, positions) or _take_over(core, difference, opening=False)
-            events += [*taken, _break(core, difference, "adopted")]
-            result.adopted.append(key)
-            del seen[key]
+            wallet = wallets.get(key)
+            events += other_order(core, difference, positions) or _take_over(core, difference, wallet)
+            for taken in filter(None, (difference, wallet)):
+                events.append(_break(core, taken, "adopted"))
+                result.adopted.append(taken.break_id)
+                seen.pop(taken.break_id, None)
         else:
             found = _break(core, difference, "open")
             result.breaks.append(found)
             known = core.state.image.open_breaks.get(key)
             if known is None or (known.ours, known.theirs) != (found.ours, found.theirs):
                 events.append(found)
-            if persisted:
+            if persisted and not any(isinstance(event, e.TradingHalted) for event in events):
                 events += _halted(core, difference)
     return events
 
@@ -242,25 +259,20 @@ def _explained(core: EngineCore, difference: Difference, *, persisted: bool) -> 
     return not persisted and any(order.status in ON_THEIR_WAY for order in orders)
 
 
-def _take_over(core: EngineCore, difference: Difference, *, opening: bool) -> list[e.Event]:
-    now, delta = core.clock.now_ms(), difference.theirs - difference.ours
-    if difference.kind == "balance":
-        kind = e.AdjustmentKind.OPENING if opening else e.AdjustmentKind.TRANSFER
-        return [adjusted(core, difference, delta, kind)]
-    instrument = core.instruments.get((difference.subject, Market.FUTURES))
-    quote = core.state.image.reporting if instrument is None else instrument.quote
-    price = difference.price or core.marks.price(difference.subject, Market.FUTURES) or ZERO
-    return [
-        e.PositionAdopted(
-            at_ms=now,
-            symbol=difference.subject,
-            quote=quote,
-            quantity=delta,
-            price=price,
-            quote_rate=core.booking_rate(difference.venue, quote),
-            opening=opening,
-        )
-    ]
+def _is_moved(core: EngineCore, difference: Difference, wallets: Mapping[str, Difference]) -> bool:
+    """Tell whether a difference can only be money moved in or out: no trade that is not booked explains it."""
+    if difference.kind != "balance" or difference in wallets.values():
+        return False
+    return not held_back(core, difference.venue, difference.market)
+
+
+def _take_over(
+    core: EngineCore, difference: Difference, wallet: Difference | None, *, opening: bool = False
+) -> list[e.Event]:
+    if difference.kind == "position":
+        return position_taken(core, difference, wallet, opening=opening)
+    kind = e.AdjustmentKind.OPENING if opening else e.AdjustmentKind.TRANSFER
+    return [adjusted(core, difference, difference.theirs - difference.ours, kind)]
 
 
 def _break(core: EngineCore, difference: Difference, resolution: str) -> e.BreakFound:

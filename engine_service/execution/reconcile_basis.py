@@ -9,12 +9,14 @@ entry prices. Nothing was moved: taking the venue's entry price for ours makes b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.ids import Market
-from engine_service.domain.money import ZERO, exactly
+from engine_service.domain.money import ZERO, exactly, quantise
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile_figures import Difference
 from engine_service.venues.port import VenuePosition
@@ -73,6 +75,56 @@ def other_order(core: EngineCore, difference: Difference, positions: Iterable[Ve
         for quantity in (-position.signed_quantity, position.signed_quantity)
     ]
     return [*adopted, rounding(core, difference, rest)] if rest else adopted
+
+
+@exactly
+def wallets_of(core: EngineCore, differences: Mapping[str, Difference]) -> dict[str, Difference]:
+    """Return the wallet's difference that belongs to a position's, by the position's id.
+
+    Where a position of ours changed and no trade tells how, what its wallet shows is the result of that.
+    A wallet belongs to the first such position, and to none that could not have ended at any price like that.
+    """
+    found: dict[str, Difference] = {}
+    for key, difference in sorted(differences.items()):
+        ours = core.state.portfolio.derivatives.get(difference.subject) if difference.kind == "position" else None
+        if ours is None or not ours.book.quantity:
+            continue
+        wallet = differences.get(f"{difference.venue}|{difference.market.value}|balance|{ours.quote}")
+        if wallet is None or wallet in found.values():
+            continue
+        if (ours.book.cost + wallet.theirs - wallet.ours).is_signed() is ours.book.quantity.is_signed():
+            found[key] = wallet
+    return found
+
+
+@exactly
+def position_taken(
+    core: EngineCore, difference: Difference, wallet: Difference | None, *, opening: bool = False
+) -> list[e.Event]:
+    """Return what takes over the venue's position: ours leaves with the result that the wallet shows, theirs comes.
+
+    Where the wallet shows none, ours leaves at what it cost: a trade that the venue took back brought no result.
+    """
+    ours = core.state.portfolio.derivatives.get(difference.subject)
+    instrument = core.instruments.get((difference.subject, Market.FUTURES))
+    quote = core.state.image.reporting if instrument is None else instrument.quote
+    if ours is not None:
+        quote = ours.quote
+    new = e.PositionAdopted(
+        at_ms=core.clock.now_ms(),
+        symbol=difference.subject,
+        quote=quote,
+        quantity=difference.theirs,
+        price=difference.price or core.marks.price(difference.subject, Market.FUTURES) or ZERO,
+        quote_rate=core.booking_rate(difference.venue, quote),
+        opening=opening,
+    )
+    come: list[e.Event] = [new] if new.quantity else []
+    if ours is None or not ours.book.quantity:
+        return come
+    result = ZERO if wallet is None else wallet.theirs - wallet.ours
+    price = quantise((ours.book.cost + result) / ours.book.quantity)
+    return [replace(new, quantity=-ours.book.quantity, price=price, realised=result), *come]
 
 
 def _rounded(position: VenuePosition) -> Decimal:

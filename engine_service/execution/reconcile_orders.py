@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import trade_rank
@@ -17,13 +18,15 @@ from engine_service.execution.apply_report import (
     apply_report,
     apply_words,
     find_order,
+    held_back,
+    hold_back,
 )
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
 from engine_service.execution.reconcile_symbols import in_turn
 from engine_service.execution.rules import is_new_to_us, learn
 from engine_service.execution.venue_words import from_report, quarantined
-from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue
+from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue, VenueUnavailable
 
 #: An order that changed this recently may not be in the venue's list yet.
 RECENT_MS = 5_000
@@ -55,6 +58,21 @@ async def import_fills(
         if newest:
             last_ids[key] = newest
     return last_ids
+
+
+async def pass_over(core: EngineCore, venue: Venue, market: Market) -> dict[str, str]:
+    """Return the newest trade ids of what is held back, by ``market:symbol``: a person takes over what these did.
+
+    Without them the trades would be booked a second time once the rules are known.
+    """
+    newest: dict[str, str] = {}
+    for symbol in held_back(core, venue.info.name, market):
+        opened_ms = core.state.image.opened_accounts.get(venue.info.name, 0)
+        with suppress(VenueUnavailable):
+            fills = await venue.fills_since(market, symbol, None, opened_ms)
+            if fills:
+                newest[f"{market.value}:{symbol}"] = max((fill.trade_id for fill in fills), key=trade_rank)
+    return newest
 
 
 async def _import(core: EngineCore, venue: Venue, fills: Sequence[Fill], imported: list[str]) -> str:
@@ -93,6 +111,10 @@ async def _import_group(core: EngineCore, venue: Venue, group: tuple[Fill, ...],
         return True
     if _may_be_ours(core, first):
         return await _ask_watched(core, venue, first)
+    if (first.symbol, first.market) not in core.instruments:
+        # Dropped by the venue while its trades were read.
+        hold_back(core, first.symbol, first.market, first.client_order_id)
+        return False
     adopted = adopt_fills(core, missing)
     imported += [adopted.client_order_id, *(fill.trade_id for fill in missing)]
     return True

@@ -55,6 +55,7 @@ def _known(core: EngineCore, venue: Venue, snapshot: AccountSnapshot) -> set[str
     symbols |= {order.symbol for order in core.state.image.orders.values() if order.market is market}
     symbols |= {report.symbol for report in snapshot.open_orders}
     symbols |= {position.symbol for position in snapshot.positions}
+    symbols |= _restricted(core, market)
     if market is Market.SPOT:
         reporting = core.state.image.reporting
         symbols |= {f"{balance.asset}{reporting}.{name}" for balance in snapshot.balances if balance.total}
@@ -67,4 +68,9 @@ def _traded(core: EngineCore, snapshot: AccountSnapshot) -> set[str]:
     orders = [core.order(cid) for cid in image.tombstones]
     orders += [order for order in image.orders.values() if order.is_open or now - order.updated_at_ms < TRADED_MS]
     symbols = {order.symbol for order in orders if order is not None and order.market is snapshot.market}
-    return symbols | {report.symbol for report in snapshot.open_orders}
+    return symbols | {report.symbol for report in snapshot.open_orders} | _restricted(core, snapshot.market)
+
+
+def _restricted(core: EngineCore, market: Market) -> set[str]:
+    """Return instruments put aside: something was odd there, or their trades wait for their rules to be known."""
+    return {found.symbol for found in core.state.image.restrictions.values() if found.market is market}

@@ -111,7 +111,7 @@ async def _open(core: EngineCore, venue: Venue) -> None:
         except VenueUnavailable as error:
             core.told_to_wait(error.retry_after_s)
             core.gate.venue_result(venue.info.name, ok=False, now_s=core.clock.monotonic_s())
-            await _pause(core, [f"venue {venue.info.name}: {error.code}"])
+            await _pause(core, [f"venue {venue.info.name}: {error}"])
             continue
         core.not_ready_because = ["recovering"]
         return
@@ -156,7 +156,7 @@ async def _first_comparison(core: EngineCore) -> ReconcileReport:
         if not failed:
             return report
         _log.warning("the first comparison failed", causes={venue.venue: venue.cause for venue in failed})
-        await _pause(core, [f"venue {venue.venue}: {venue.error}" for venue in failed])
+        await _pause(core, [f"venue {venue.venue}: {venue.cause}" for venue in failed])
 
 
 async def _pause(core: EngineCore, reasons: list[str]) -> None:

@@ -32,10 +32,7 @@ async def refresh_instruments(core: EngineCore, venue: Venue) -> int:
 
 
 def is_new_to_us(core: EngineCore, report: OrderReport) -> bool:
-    """Tell whether neither order nor instrument is known: listed since the rules were read, perhaps.
-
-    Booked without them its trades would move money of no currency.
-    """
+    """Tell whether neither order nor instrument is known: listed since the rules were read, perhaps."""
     listed = (report.symbol, report.market) in core.instruments
     return not listed and find_order(core, report.client_order_id, report.symbol, report.venue_order_id) is None
 

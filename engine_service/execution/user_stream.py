@@ -1,4 +1,4 @@
-"""The venue's private stream: reports, transfers, funding; after every (re)connection everything is compared."""
+"""The venue's private stream: reports, transfers, income; after every (re)connection everything is compared."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.execution.apply_report import apply_report, bust
 from engine_service.execution.core import EngineCore
-from engine_service.execution.funding import not_booked
+from engine_service.execution.funding import income_not_booked, not_booked
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.rules import is_new_to_us, learn
 from engine_service.venues.port import (
     BalanceReport,
     FundingReport,
+    IncomeReport,
     OrderReport,
     StreamStatus,
     TradeBust,
@@ -56,6 +57,9 @@ def take(core: EngineCore, venue: str, event: UserEvent) -> None:
         case FundingReport():
             for paid in not_booked(core, venue, [event]):
                 core.record(paid)
+        case IncomeReport():
+            for got in income_not_booked(core, venue, [event]):
+                core.record(got)
         case TradeBust():
             bust(core, event)
         case StreamStatus(connected=True):

@@ -13,6 +13,8 @@ from engine_service.execution.core import EngineCore
 START_WITHIN_S: Final = 45.0
 #: A start that waits for a limit to pass has all its time after that, but not for ever: a ban can last for days.
 START_AT_MOST_S: Final = 300.0
+#: What a venue would not say, but what may answer, or not answer, under a wrong address.
+_OF_NO_VENUE: Final = ("VENUE_UNREACHABLE", "VENUE_ANSWER_UNREADABLE", "VENUE_UNKNOWN")
 
 
 async def until_started(
@@ -43,5 +45,8 @@ def given_up(core: EngineCore, waited_s: float) -> str:
     """Say why a start is given up: whoever reads it has to know whether to look at the address or at the clock."""
     reasons = "; ".join(core.not_ready_because)
     left_s = core.asked_again_at_s - core.clock.monotonic_s()
-    hint = f"start again in {left_s:.0f} s" if left_s > 0 else "is the venue's address right?"
-    return f"not ready after {waited_s:.0f} s: {reasons}; {hint}"
+    told = f"not ready after {waited_s:.0f} s: {reasons}"
+    if left_s > 0:
+        return f"{told}; start again in {left_s:.0f} s"
+    answered = "VENUE_" in reasons and not any(code in reasons for code in _OF_NO_VENUE)
+    return told if answered else f"{told}; is the venue's address right?"

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
-from engine_service.domain.ids import Market
+from engine_service.domain.ids import Market, venue_of
 from engine_service.domain.portfolio import holding_key
 from engine_service.domain.state import EngineState
 from engine_service.storage.codec import KINDS
@@ -135,7 +135,8 @@ def _funded(state: EngineState, seq: int, event: e.FundingPaid, account: str) ->
 
 
 def _adopted(state: EngineState, seq: int, event: e.PositionAdopted, account: str) -> Rows:
-    return tuple(_position(state, event.symbol))
+    wallet = _balances(state, venue_of(event.symbol), Market.FUTURES, {event.quote})
+    return (*_position(state, event.symbol), *wallet)
 
 
 def _equity(state: EngineState, seq: int, event: e.EquityRecorded, account: str) -> Rows:

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
-from engine_service.venues.port import BookReport, FundingReport, ReadFailed, SubmitOutcome
+from engine_service.venues.port import BookReport, FundingReport, IncomeReport, ReadFailed, SubmitOutcome
 
 
 @runtime_checkable
@@ -42,6 +42,18 @@ class FundingSource(Protocol):
 
     async def funding_since(self, since_ms: int) -> Sequence[FundingReport]:
         """Return payments since a time, as far back as the venue remembers, oldest first.
+
+        Raises:
+            VenueUnavailable: no usable answer came.
+        """
+
+
+@runtime_checkable
+class IncomeSource(Protocol):
+    """A venue that names what its wallets got without a trade; not every one does."""
+
+    async def income_since(self, since_ms: int) -> Sequence[IncomeReport]:
+        """Return what came since a time, funding left out, oldest first. The venue lists trades in between: ask late.
 
         Raises:
             VenueUnavailable: no usable answer came.

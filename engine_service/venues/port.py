@@ -12,6 +12,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
+from engine_service.domain.money_events import AdjustmentKind
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 
@@ -200,6 +201,16 @@ class FundingReport(Struct, frozen=True, kw_only=True, gc=False):
     income_id: str
 
 
+class IncomeReport(Struct, frozen=True, kw_only=True, gc=False):
+    """What a futures wallet got (negative: gave) that is neither trading nor funding, by its id at the venue."""
+
+    asset: str
+    amount: Decimal
+    kind: AdjustmentKind
+    at_ms: int
+    income_id: str
+
+
 class TradeBust(Struct, frozen=True, kw_only=True, gc=False):
     """The venue has taken a trade back; ``trade_id`` is the one it was reported under."""
 
@@ -219,7 +230,7 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-UserEvent = OrderReport | BalanceReport | FundingReport | TradeBust | StreamStatus
+UserEvent = OrderReport | BalanceReport | FundingReport | IncomeReport | TradeBust | StreamStatus
 MarketEvent = Quote | BarReport | StreamStatus
 
 
@@ -235,10 +246,8 @@ class SendWindow(Struct, frozen=True, kw_only=True):
         return self.validity_ms + self.engine_timeout_ms + self.lag_ms
 
     def is_too_late(self, fence_at_ms: int, venue_ms: int) -> bool:
-        """Tell whether a request that leaves now could be acted on after a fence that is written down.
-
-        Never where there is no margin: that is the window of a venue in this process.
-        """
+        """Tell whether a request that leaves now could be acted on after a fence that is written down."""
+        # Never where there is no margin: that is the window of a venue in this process.
         return 0 < self.lag_ms < venue_ms + self.fence_ms - fence_at_ms
 
 
@@ -347,6 +356,4 @@ class VenueUnavailable(Exception):
 
     def __init__(self, code: str, detail: str, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
-        self.retry_after_s = retry_after_s
+        self.code, self.detail, self.retry_after_s = code, detail, retry_after_s

@@ -8,6 +8,7 @@ from engine_service.exchange_sim.binance_wire.spot_account import uid
 from engine_service.exchange_sim.binance_wire.ws_text import plain
 from engine_service.exchange_sim.enums import Market, Permission
 from engine_service.exchange_sim.model import Position, SymbolSpec
+from engine_service.exchange_sim.specs import split_symbol
 
 Payload = dict[str, object]
 FUTURES = Market.FUTURES
@@ -54,11 +55,9 @@ def position_risk_v2(call: Call) -> object:
 
 def position_risk_v3(call: Call) -> object:
     """GET /fapi/v3/positionRisk"""
-    data = call.exchange.market_data
-    return [
-        payloads_wallets.position_risk_v3(row, data.spec(FUTURES, row.symbol).quote_asset)
-        for row in _in_use(call, _listed_symbol(call))
-    ]
+    rows = _in_use(call, _listed_symbol(call))
+    # By the name: what is held may be listed no longer.
+    return [payloads_wallets.position_risk_v3(row, split_symbol(row.symbol)[1]) for row in rows]
 
 
 def account_config(call: Call) -> object:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market, local_symbol
 from engine_service.domain.order import Order
-from engine_service.venues.binance import params, parse_futures
+from engine_service.venues.binance import params, parse_futures, parse_income
 from engine_service.venues.binance.algo_orders import AlgoOrders
 from engine_service.venues.binance.base import BinanceVenue, certain, only_of, unusable_credentials
 from engine_service.venues.binance.history import DAY_MS, trades_since
@@ -25,6 +26,7 @@ from engine_service.venues.port import (
     AccountSnapshot,
     AmendRequest,
     FundingReport,
+    IncomeReport,
     NotFoundReport,
     OrderReport,
     OutcomeUnknown,
@@ -57,6 +59,7 @@ _INCOME_PAGE = 1000
 _MOST_INCOME_PAGES = 100
 _CANCEL_REJECTED = -2011
 _log = structlog.get_logger(__name__)
+Row = TypeVar("Row")
 
 
 class BinanceFutures(BinanceVenue):
@@ -186,13 +189,19 @@ class BinanceFutures(BinanceVenue):
             raise unreadable(error) from error
 
     async def funding_since(self, since_ms: int) -> Sequence[FundingReport]:
+        return await self._history(since_ms, {"incomeType": "FUNDING_FEE"}, parse_income.funding)
+
+    async def income_since(self, since_ms: int) -> Sequence[IncomeReport]:
+        return await self._history(since_ms, {}, parse_income.income)
+
+    async def _history(self, since_ms: int, wanted: Params, read: Callable[[object], tuple[Row, ...]]) -> Sequence[Row]:
         start_ms = max(since_ms, self.venue_time_ms() - _INCOME_MS)
-        found: list[FundingReport] = []
+        found: list[Row] = []
         for page in range(1, _MOST_INCOME_PAGES + 1):
-            asked: Params = {"incomeType": "FUNDING_FEE", "startTime": start_ms, "limit": _INCOME_PAGE, "page": page}
+            asked: Params = {**wanted, "startTime": start_ms, "limit": _INCOME_PAGE, "page": page}
             answer = usable(await self._session.signed(_INCOME, asked))
             try:
-                found += parse_futures.funding(answer)
+                found += read(answer)
             except ParseError as error:
                 raise unreadable(error) from error
             if len(rows(answer)) < _INCOME_PAGE:
@@ -221,21 +230,24 @@ class BinanceFutures(BinanceVenue):
                 return [self._learned(self._algo.as_one(parse_futures.order_event(raw)))]
             case "ALGO_UPDATE":
                 return [self._learned(self._algo.learn(*parse_futures.algo_event(raw)))]
-            case "ACCOUNT_UPDATE" if parse_futures.is_funding_event(raw):
-                return [*await self._funding(raw), parse_futures.account_event(raw)]
+            case "ACCOUNT_UPDATE" if parse_income.is_funding_event(raw):
+                return [*await self._with_ids(raw, self.funding_since), parse_futures.account_event(raw)]
+            case "ACCOUNT_UPDATE" if parse_income.is_income_event(raw):
+                return [*await self._with_ids(raw, self.income_since), parse_futures.account_event(raw)]
             case "ACCOUNT_UPDATE":
                 return [parse_futures.account_event(raw)]
             case _:
                 return []
 
-    async def _funding(self, raw: Payload) -> Sequence[UserEvent]:
-        # The stream tells that funding was booked but not its id; the income history does.
-        since_ms = at_ms(raw, "T", "E") - 5_000
+    async def _with_ids(
+        self, raw: Payload, since: Callable[[int], Awaitable[Sequence[UserEvent]]]
+    ) -> Sequence[UserEvent]:
+        # The stream tells that something was booked but not its id; the income history does.
         try:
-            return await self.funding_since(since_ms)
+            return await since(at_ms(raw, "T", "E") - 5_000)
         except VenueUnavailable as error:
             # The next comparison finds the wallet different and reads it again.
-            _log.warning("funding_not_read", code=error.code)
+            _log.warning("income_not_read", code=error.code)
             return []
 
     # --- details ------------------------------------------------------------------------------------------------

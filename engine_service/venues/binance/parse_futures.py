@@ -38,7 +38,6 @@ from engine_service.venues.port import (
     Accepted,
     Balance,
     BalanceReport,
-    FundingReport,
     OrderReport,
     VenuePosition,
 )
@@ -214,25 +213,6 @@ def positions(payload: object) -> tuple[VenuePosition, ...]:
     return tuple(found)
 
 
-def funding(payload: object) -> tuple[FundingReport, ...]:
-    """Read funding rows of the income history.
-
-    Raises:
-        ParseError: a row cannot be read.
-    """
-    return tuple(
-        FundingReport(
-            symbol=symbol_key(row),
-            asset=text(row, "asset"),
-            amount=decimal(row, "income"),
-            at_ms=at_ms(row, "time"),
-            income_id=identity(row, "tranId"),
-        )
-        for row in rows(payload)
-        if row.get("incomeType") == "FUNDING_FEE"
-    )
-
-
 # --- the user stream --------------------------------------------------------------------------------------------
 
 
@@ -310,12 +290,6 @@ def account_event(payload: Payload) -> BalanceReport:
             kind="transfer",
         )
     return BalanceReport(venue=VENUE, market=Market.FUTURES, at_ms=at, balances=found)
-
-
-def is_funding_event(payload: Payload) -> bool:
-    """Tell whether ``ACCOUNT_UPDATE`` announces a funding payment."""
-    change = payload.get("a")
-    return isinstance(change, dict) and change.get("m") == "FUNDING_FEE"
 
 
 def _algo_status(value: object) -> OrderStatus:

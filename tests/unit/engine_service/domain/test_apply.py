@@ -191,6 +191,14 @@ def test_a_position_that_is_taken_over_is_exposure() -> None:
     assert state.exposure.worst(f"{BTC}|futures") == 100
 
 
+def test_what_a_position_that_is_taken_over_brought_is_equity_at_once() -> None:
+    came = e.PositionAdopted(at_ms=1, symbol=BTC, quote="USDT", quantity=D(-2), price=D(50), quote_rate=D(1))
+    state = put(EngineState(), came)
+    put(state, replace(came, quantity=D(2), price=D(45), realised=D(10)))
+    assert (state.portfolio.realised, state.portfolio.position(BTC)) == (D(10), D(0))
+    assert state.exposure.equity == 10
+
+
 def test_a_halt_is_the_first_ones_until_it_is_resumed() -> None:
     state = put(EngineState(), e.TradingHalted(at_ms=1, reason="a", principal="me"))
     put(state, e.TradingHalted(at_ms=2, reason="b", principal="you"))

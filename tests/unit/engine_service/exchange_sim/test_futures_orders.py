@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import hashlib
+import hmac
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 
+from engine_service.exchange_sim.binance_wire.app import create_app
 from engine_service.exchange_sim.enums import (
     MarginType,
     Market,
@@ -15,6 +19,7 @@ from engine_service.exchange_sim.enums import (
     TimeInForce,
 )
 from engine_service.exchange_sim.events import FuturesAccountEvent
+from engine_service.exchange_sim.ledger_report import ledger_report
 from engine_service.exchange_sim.model import NewOrder
 from tests.unit.engine_service.exchange_sim.market_floor import (
     ALICE,
@@ -216,3 +221,25 @@ def test_settings_that_change_nothing_or_come_too_late_are_refused(floor: Floor)
     floor.exchange.orders.place(ALICE, limit_order(BUY, "0.1", "94000", **FUTURES))
     assert refusal(lambda: desk.set_hedge_mode(ALICE, True))[0] == -4067
     assert refusal(lambda: desk.set_margin_type(ALICE, "BTCUSDT", MarginType.ISOLATED))[0] == -4047
+
+
+@pytest.mark.anyio
+async def test_an_account_is_shown_with_what_it_holds_of_a_contract_that_is_no_longer_listed(floor: Floor) -> None:
+    exchange = floor.exchange
+    exchange.orders.place(ALICE, market_order(BUY, "0.5", **FUTURES))
+    resting = limit_order(BUY, "0.1", floor.best(BUY, market=Market.FUTURES) - 500, **FUTURES)
+    exchange.orders.place(ALICE, resting)
+    before = exchange.futures.positions(ALICE), exchange.futures.balances(ALICE), ledger_report(exchange)
+    del exchange.listings._by_place[Market.FUTURES, "BTCUSDT"]
+    after = exchange.futures.positions(ALICE), exchange.futures.balances(ALICE), ledger_report(exchange)
+    assert after == before
+    held, key = {"BTCUSDT": "0.5"}, f"{ALICE}-key"
+    transport = httpx.ASGITransport(create_app(exchange))
+    async with httpx.AsyncClient(transport=transport, base_url="http://exchange") as http:
+        for path, name in (("/fapi/v3/account", "positions"), ("/fapi/v3/positionRisk", "")):
+            query = f"timestamp={exchange.server_time_ms()}"
+            signature = hmac.new(f"{ALICE}-secret".encode(), query.encode(), hashlib.sha256).hexdigest()
+            answer = await http.get(f"{path}?{query}&signature={signature}", headers={"X-MBX-APIKEY": key})
+            assert answer.status_code == 200, answer.text
+            rows = answer.json()[name] if name else answer.json()
+            assert {row["symbol"]: row["positionAmt"] for row in rows} == held

@@ -1,4 +1,4 @@
-"""Funding that no stream told of is booked as what it is, once; a transfer beside it stays a transfer."""
+"""Funding and income that no stream told of are booked as what they are, once; a transfer beside stays a transfer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from engine_service.domain.ids import Market
+from engine_service.domain.money_events import AdjustmentKind
 from engine_service.domain.state import FUNDING_IDS_KEPT
 from engine_service.execution.core import EngineCore
+from engine_service.execution.funding import OVERLAP_MS
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.user_stream import take
-from engine_service.venues.port import FundingReport, VenueUnavailable
+from engine_service.venues.port import FundingReport, IncomeReport, VenueUnavailable
 from tests.fakes.engine import START_MS, fake, make_core
 from tests.fakes.venue import FakeVenue
 
@@ -28,7 +30,18 @@ class FundingVenue(FakeVenue):
     def __init__(self, base: FakeVenue) -> None:
         super().__init__(base.clock, markets=(Market.FUTURES,))
         self.paid: list[FundingReport] = []
+        self.got: list[IncomeReport] = []
+        self.asked_since: list[int] = []
         self.unreadable = False
+
+    def give(self, report: IncomeReport) -> None:
+        self.got.append(report)
+        key = Market.FUTURES, report.asset
+        self.balances[key] = self.balances.get(key, D(0)) + report.amount
+
+    async def income_since(self, since_ms: int) -> Sequence[IncomeReport]:
+        self.asked_since.append(since_ms)
+        return self.got
 
     def pay(self, report: FundingReport) -> None:
         self.paid.append(report)
@@ -103,3 +116,63 @@ async def test_payments_that_memory_has_let_go_are_not_booked_again(core: Engine
     venue_of(core).pay(PAID)
     assert (await reconcile(core)).venues[0].imported == ["i1"]
     assert figures(core) == (D("21.51"), D(0), D("9978.49"))
+
+
+def income(kind: AdjustmentKind, amount: str, *, asset: str = "USDT", number: int = 1) -> IncomeReport:
+    return IncomeReport(asset=asset, amount=D(amount), kind=kind, at_ms=START_MS, income_id=f"{kind}:{number}:{asset}")
+
+
+REBATE = income(AdjustmentKind.REBATE, "0.75")
+
+
+def result(core: EngineCore) -> tuple[Decimal, Decimal]:
+    assert core.state.portfolio.identity_error == 0
+    return core.state.portfolio.realised, core.state.portfolio.transfers
+
+
+@pytest.mark.parametrize("trigger", ["start", "timer", "reconnect"])
+@pytest.mark.parametrize("kind", [AdjustmentKind.REBATE, AdjustmentKind.BONUS, AdjustmentKind.INSURANCE])
+async def test_what_the_venue_gave_is_a_result_of_its_own_kind(
+    core: EngineCore, kind: AdjustmentKind, trigger: str
+) -> None:
+    venue_of(core).give(income(kind, "0.75"))
+    report = await reconcile(core, trigger=trigger)
+    assert (report.ok, report.venues[0].imported) == (True, [f"income:{kind}:1:USDT"])
+    assert result(core) == (D("0.75"), D(0))
+
+
+async def test_a_conversion_moves_value_and_is_neither_result_nor_transfer(core: EngineCore) -> None:
+    venue_of(core).give(income(AdjustmentKind.CONVERSION, "-5000"))
+    venue_of(core).give(income(AdjustmentKind.CONVERSION, "0.1", asset="BTC"))
+    report = await reconcile(core, trigger="start")
+    assert (report.ok, report.venues[0].adopted) == (True, [])
+    assert result(core) == (D(0), D(0))
+    assert core.state.portfolio.holding("BINANCE", Market.FUTURES, "BTC") == D("0.1")
+
+
+async def test_income_is_booked_once_whoever_tells_it_first(core: EngineCore) -> None:
+    venue_of(core).give(REBATE)
+    for _ in range(2):
+        take(core, "BINANCE", REBATE)
+    assert result(core) == (D("0.75"), D(0))
+    venue_of(core).balances[Market.FUTURES, "USDT"] += D(100)
+    assert (await reconcile(core, trigger="start")).venues[0].imported == []
+    take(core, "BINANCE", REBATE)
+    assert result(core) == (D("0.75"), D(100))
+
+
+async def test_income_is_asked_for_since_a_little_before_the_last_comparison(core: EngineCore) -> None:
+    clock = venue_of(core).clock
+    await reconcile(core)
+    compared_ms = clock.now_ms()
+    clock.advance(3_600_000)
+    venue_of(core).balances[Market.FUTURES, "USDT"] += D(1)
+    await reconcile(core)
+    assert venue_of(core).asked_since[0] == compared_ms - OVERLAP_MS
+
+
+async def test_income_from_before_the_account_was_known_is_in_its_opening(core: EngineCore) -> None:
+    venue_of(core).got.append(replace(REBATE, at_ms=-1))
+    venue_of(core).balances[Market.FUTURES, "USDT"] += D(1)
+    await reconcile(core, trigger="start")
+    assert result(core) == (D(0), D(1))

@@ -17,7 +17,7 @@ from engine_service.execution.reconcile_basis import other_order
 from engine_service.execution.reconcile_figures import Difference
 from engine_service.execution.submit import submit
 from engine_service.venues.port import AccountSnapshot, VenuePosition
-from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order
+from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order, refresh_marks
 from tests.fakes.venue import FakeVenue
 
 pytestmark = pytest.mark.anyio
@@ -175,3 +175,58 @@ async def test_what_the_entry_price_of_a_large_position_hides_in_its_rounding_is
     assert (rest.kind, rest.amount) == (e.AdjustmentKind.ROUNDING, D("-0.0004"))
     assert explained("-60.0011") == []
     assert explained("-0.0004") == []
+
+
+async def held_twice(side: OrderSide = OrderSide.BUY) -> EngineCore:
+    """Return a core that bought (or sold) twice, at prices whose mean is no finite decimal, and whose mark moved on."""
+    venue = FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,))
+    core = make_core(venue=venue)
+    for quantity, price in (("0.01", "50000.1"), ("0.02", "50000.3")):
+        venue.prices[BTC] = D(price)
+        await submit(core, market_order(quantity, side=side, market=Market.FUTURES), mark_of())
+    venue.balances[USDT] = core.state.portfolio.holding("BINANCE", Market.FUTURES, "USDT")
+    venue.prices[BTC] = D(60_000)
+    refresh_marks(core, venue)
+    return core
+
+
+@pytest.mark.parametrize("side", list(OrderSide))
+@pytest.mark.parametrize("result", ["0", "12.5", "-80.00000001"])
+async def test_a_position_that_is_gone_leaves_with_what_the_wallet_shows(side: OrderSide, result: str) -> None:
+    core = await held_twice(side)
+    books, venue = core.state.portfolio, fake(core)
+    before = books.realised
+    del venue.positions[BTC]
+    venue.balances[USDT] += D(result)
+    await compared(core)
+    assert (books.transfers, core.state.halted) == (D(0), True)
+    assert core.state.image.counts["TradingHalted"] == 1
+    await reconcile(core, adopt=True)
+    assert (books.realised - before, books.transfers, books.identity_error) == (D(result), D(0), D(0))
+    assert books.holding("BINANCE", Market.FUTURES, "USDT") == venue.balances[USDT]
+    assert (books.position(BTC), books.derivatives[BTC].book.cost) == (D(0), D(0))
+    after = await reconcile(core)
+    assert (after.ok, after.venues[0].adopted, core.state.image.open_breaks) == (True, [], {})
+
+
+@pytest.mark.parametrize("quantity", ["0.01", "0.05", "-0.02"])
+async def test_a_position_that_is_another_one_is_the_venues_after_that(quantity: str) -> None:
+    core = await held_twice()
+    books, venue = core.state.portfolio, fake(core)
+    before, entry = books.realised, D("50123.45678901")
+    venue.positions[BTC] = replace(venue.positions[BTC], signed_quantity=D(quantity), entry_price=entry)
+    venue.balances[USDT] += D("3.25")
+    await reconcile(core, adopt=True)
+    assert (books.realised - before, books.transfers) == (D("3.25"), D(0))
+    assert books.derivatives[BTC].book.cost == D(quantity) * entry
+    assert (await reconcile(core)).ok
+
+
+async def test_money_that_no_end_of_the_position_could_have_cost_was_moved() -> None:
+    core = await held_twice()
+    books, before = core.state.portfolio, core.state.portfolio.realised
+    del fake(core).positions[BTC]
+    fake(core).balances[USDT] -= D(2_000)
+    await compared(core)
+    await reconcile(core, adopt=True)
+    assert (books.realised - before, books.transfers) == (D(0), D(-2_000))

@@ -187,7 +187,7 @@ async def test_the_engine_is_not_ready_before_the_venue_answered() -> None:
 
     core.sleep = sleep
     report = await start_up(core, epoch=1, version="test")
-    assert waits[:3] == ["venue BINANCE: VENUE_DOWN"] * 3
+    assert waits[:3] == ["venue BINANCE: VENUE_DOWN: scripted"] * 3
     assert (core.phase, report.reconciliation.ok) == (Phase.READY, True)
     assert core.state.portfolio.starting_equity == D("10000")
 
@@ -222,7 +222,7 @@ async def test_a_start_waits_as_long_as_the_venue_said_and_says_until_when(
         monkeypatch.setattr(fake(core), "account", later)
     until = datetime.fromtimestamp(clock.now_ms() / 1000 + 43, UTC)
     await start_up(core, epoch=1, version="test")
-    told = f"venue BINANCE: VENUE_RATE_LIMITED, not asked again before {until:%H:%M:%S} UTC"
+    told = f"venue BINANCE: VENUE_RATE_LIMITED: -1003, not asked again before {until:%H:%M:%S} UTC"
     assert [wait for wait in waits if "RATE" in wait[1]] == [(43.0, told)]
     assert core.phase is Phase.READY
 

@@ -7,13 +7,15 @@ from decimal import Decimal
 
 import pytest
 
+from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
-from engine_service.execution.reconcile import reconcile
+from engine_service.execution.reconcile import PERSIST_MS, reconcile
+from engine_service.execution.reconcile_orders import import_fills
 from engine_service.execution.rules import refresh_instruments
 from engine_service.execution.submit import submit
 from engine_service.execution.user_stream import take
@@ -32,6 +34,7 @@ class ListingVenue(FakeVenue):
     def __init__(self, base: FakeVenue) -> None:
         super().__init__(base.clock)
         self.listed = list(INSTRUMENTS)
+        self.tells_trades_of: set[str] = set()
 
     async def instruments(self) -> Sequence[Instrument]:
         self.reads.append("rules")
@@ -42,7 +45,7 @@ class ListingVenue(FakeVenue):
     async def fills_since(
         self, market: Market, symbol: str, from_trade_id: str | None, since_ms: int
     ) -> Sequence[Fill]:
-        if symbol not in {rule.symbol for rule in self.listed}:
+        if symbol not in {rule.symbol for rule in self.listed} | self.tells_trades_of:
             raise VenueUnavailable("VENUE_BAD_REQUEST", "-1121 Invalid symbol.")
         return await super().fills_since(market, symbol, from_trade_id, since_ms)
 
@@ -126,14 +129,84 @@ async def test_a_comparison_finds_such_a_trade_when_no_report_told_of_it(core: E
     assert moved(core) == 0
 
 
-async def test_rules_that_cannot_be_read_keep_no_trade_from_being_told(core: EngineCore) -> None:
+def told(core: EngineCore) -> list[str]:
+    events = [row.event for row in core.journal.events_after(0, 1_000)]
+    return [event.kind for event in events if isinstance(event, e.Anomaly)]
+
+
+def unlisted(core: EngineCore) -> str:
+    """Let someone else trade what the venue trades and does not list; return the order's id."""
+    core.account_is_shared = True
     cid = elsewhere(core)
+    venue_of(core).listed = [rule for rule in INSTRUMENTS if "ETH" not in rule.symbol]
+    return cid
+
+
+def put_aside(core: EngineCore) -> str:
+    found = core.state.restriction(ETH, Market.SPOT, core.clock.now_ms())
+    return "" if found is None else found.code
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_while_the_rules_cannot_be_read_a_trade_is_told_and_not_booked(core: EngineCore, shared: bool) -> None:
+    cid = elsewhere(core)
+    core.account_is_shared = shared
     venue_of(core).down = True
+    for _ in range(2):
+        take(core, "BINANCE", venue_of(core).report(cid, with_fill=venue_of(core).trades[-1]))
+        await core.settle()
+    assert held(core) == {"USDT": D(10_000)}
+    assert told(core) == ["unknown_instrument", "external_order"]
+    assert (put_aside(core), core.state.halted) == ("UNKNOWN_INSTRUMENT", not shared)
+
+
+async def test_an_unlisted_instruments_money_is_a_break_that_halts_until_its_rules_are_known(core: EngineCore) -> None:
+    cid = unlisted(core)
     take(core, "BINANCE", venue_of(core).report(cid, with_fill=venue_of(core).trades[-1]))
     await core.settle()
-    order = core.state.order(cid)
-    assert order is not None
-    assert order.external
+    for _ in range(3):
+        report = await reconcile(core, trigger="timer")
+        venue_of(core).clock.advance(PERSIST_MS)
+    assert [found.subject for found in report.venues[0].breaks] == ["ETH", "USDT"]
+    assert (held(core), moved(core), core.state.halted) == ({"USDT": D(10_000)}, D(0), True)
+    venue_of(core).listed = list(INSTRUMENTS)
+    assert (await reconcile(core, trigger="timer")).ok
+    assert (held(core), moved(core)) == ({"ETH": D(2), "USDT": D("4995")}, D(0))
+    assert core.state.image.open_breaks == {}
+
+
+async def test_a_person_may_take_over_an_unlisted_instruments_money(core: EngineCore) -> None:
+    """The venue tells its trades and not its rules; once it does, nothing is booked twice."""
+    cid = unlisted(core)
+    venue_of(core).tells_trades_of = {ETH}
+    take(core, "BINANCE", venue_of(core).report(cid, with_fill=venue_of(core).trades[-1]))
+    await core.settle()
+    await reconcile(core, adopt=True)
+    assert (await reconcile(core)).ok
+    assert held(core) == {"ETH": D(2), "USDT": D("4995")}
+    taken = core.state.portfolio.realised, moved(core)
+    venue_of(core).listed = list(INSTRUMENTS)
+    await refresh_instruments(core, venue_of(core))
+    assert (await reconcile(core, trigger="start")).venues[0].imported == []
+    assert held(core) == {"ETH": D(2), "USDT": D("4995")}
+    assert (core.state.portfolio.realised, moved(core)) == taken
+
+
+async def test_an_open_order_of_an_unlisted_instrument_is_told_once(core: EngineCore) -> None:
+    unlisted(core)
+    venue_of(core).orders["web_new"].status = OrderStatus.ACCEPTED
+    for _ in range(2):
+        await reconcile(core)
+    assert told(core) == ["unknown_instrument", "external_order"]
+    assert core.state.order("web_new") is None
+
+
+async def test_trades_read_of_what_is_dropped_meanwhile_wait(core: EngineCore) -> None:
+    unlisted(core)
+    imported: list[str] = []
+    venue_of(core).listed = list(INSTRUMENTS)
+    assert await import_fills(core, venue_of(core), Market.SPOT, [ETH], imported) == {}
+    assert (held(core), imported, put_aside(core)) == ({"USDT": D(10_000)}, [], "UNKNOWN_INSTRUMENT")
 
 
 async def test_what_is_known_is_not_read_again(core: EngineCore) -> None:

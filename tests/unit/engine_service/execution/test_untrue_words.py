@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from engine_service.domain import events as e
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
@@ -222,3 +223,14 @@ async def test_somebody_elses_trade_beside_an_order_proved_absent_is_theirs_and_
     assert (report.breaks, report.adopted) == ([], [])
     assert core.state.halted
     assert core.state.portfolio.transfers == 0
+
+
+async def test_a_fee_of_no_asset_is_told_and_not_booked() -> None:
+    core = make_core()
+    fake(core).fee_asset = ""
+    result = await submit(core, market_order(), mark_of())
+    fills = core.state.fills_of(result.order.client_order_id)
+    assert [(fill.quantity, fill.fee) for fill in fills] == [(D("0.001"), D(0))]
+    assert "BINANCE|spot|" not in core.state.portfolio.holdings
+    anomalies = [row.event for row in core.journal.events_after(0, 1_000) if isinstance(row.event, e.Anomaly)]
+    assert [(found.kind, found.subject) for found in anomalies] == [("fee_of_no_asset", fills[0].trade_id)]

@@ -56,7 +56,22 @@ async def test_a_limit_is_told_as_one_and_not_as_a_wrong_address() -> None:
     )
 
 
-async def test_a_venue_that_does_not_answer_may_have_another_address() -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "recovering",
+        "venue BINANCE: VENUE_UNREACHABLE: connection refused",
+        "venue BINANCE: VENUE_ANSWER_UNREADABLE: no object",
+        "venue BINANCE: VENUE_UNKNOWN: HTTP 502",
+    ],
+)
+async def test_a_venue_that_does_not_answer_may_have_another_address(reason: str) -> None:
     core = a_core()
-    core.not_ready_because = ["venue BINANCE: VENUE_UNREACHABLE"]
-    assert given_up(core, 45).endswith("VENUE_UNREACHABLE; is the venue's address right?")
+    core.not_ready_because = [reason]
+    assert given_up(core, 45) == f"not ready after 45 s: {reason}; is the venue's address right?"
+
+
+async def test_a_venue_that_has_said_why_has_the_right_address() -> None:
+    core = a_core()
+    core.not_ready_because = ["venue BINANCE: VENUE_UNAUTHORIZED: -2015 Invalid API-key."]
+    assert given_up(core, 45) == f"not ready after 45 s: {core.not_ready_because[0]}"

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide
 from engine_service.domain.state import EngineState
 from engine_service.execution.core import EngineCore
 from engine_service.execution.equity import record_equity
+from engine_service.execution.reconcile import reconcile
 from engine_service.execution.submit import submit
 from engine_service.storage import replay, snapshots, written_rows
 from engine_service.storage.codec import canonical, encode, encode_canonical
@@ -24,7 +26,7 @@ from engine_service.storage.port import Recorded
 from engine_service.storage.replay import replay_home
 from engine_service.storage.snapshots import state_hash
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
-from tests.fakes.venue import Script, unknown
+from tests.fakes.venue import FakeVenue, Script, unknown
 
 pytestmark = pytest.mark.anyio
 SYMBOLS = ("BTCUSDT.BINANCE", "ETHUSDT.BINANCE")
@@ -255,3 +257,16 @@ def test_the_command_prints_the_portfolio_and_one_line_of_json(
     verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (verdict["state_hash"], verdict["equals_live"]) == (live, True)
     assert replay.main(["--home", str(tmp_path / "nowhere"), "--json"]) == replay.UNREADABLE
+
+
+async def test_the_wallet_of_a_position_that_is_taken_over_is_in_the_tables(tmp_path: Path) -> None:
+    opened = open_journal(EngineFiles(tmp_path), account="test")
+    core = make_core(venue=FakeVenue(fake(make_core()).clock, markets=(Market.FUTURES,)), journal=opened.journal)
+    await submit(core, market_order("0.01", market=Market.FUTURES), mark_of())
+    fake(core).positions.clear()
+    fake(core).balances[Market.FUTURES, "USDT"] += 1
+    await reconcile(core, adopt=True)
+    assert core.state.portfolio.transfers == 0
+    await opened.journal.flush()
+    opened.journal.close()
+    assert replay_home(tmp_path).tables_agree

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
-from engine_service.venues.binance import parse_futures, parse_market, parse_spot, parse_spot_stream
+from engine_service.venues.binance import parse_futures, parse_income, parse_market, parse_spot, parse_spot_stream
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal
 from engine_service.venues.port import BalanceReport, OrderReport, Rejected
 from tests.unit.engine_service.venues.builders import limit_order
@@ -299,3 +299,45 @@ def test_orders_of_one_client_id_that_the_venue_placed_itself_are_told_apart() -
         for number in (8, 9)
     ]
     assert [report.client_order_id for report in told] == ["adl_autoclose-8", "adl_autoclose-9"]
+
+
+def income_row(kind: str, number: int = 9689322392, **fields: Any) -> dict[str, Any]:
+    return {
+        "symbol": "", "incomeType": kind, "income": "0.37500000", "asset": "USDT", "info": kind, "time": 1760000000000,
+        "tranId": number, "tradeId": "", **fields,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("COMMISSION_REBATE", "rebate"),
+        ("REFERRAL_KICKBACK", "rebate"),
+        ("API_REBATE", "rebate"),
+        ("FEE_RETURN", "rebate"),
+        ("WELCOME_BONUS", "bonus"),
+        ("CONTEST_REWARD", "bonus"),
+        ("BFUSD_REWARD", "bonus"),
+        ("INSURANCE_CLEAR", "insurance"),
+        ("AUTO_EXCHANGE", "conversion"),
+        ("COIN_SWAP_DEPOSIT", "conversion"),
+        ("COIN_SWAP_WITHDRAW", "conversion"),
+    ],
+)
+def test_income_is_told_under_our_kind_and_an_id_of_its_type_and_asset(word: str, kind: str) -> None:
+    (found,) = parse_income.income([income_row(word)])
+    assert (found.kind, found.amount, found.asset) == (kind, Decimal("0.375"), "USDT")
+    assert (found.at_ms, found.income_id) == (1760000000000, f"{word}:9689322392:USDT")
+    assert parse_income.is_income_event({"a": {"m": word}})
+
+
+@pytest.mark.parametrize("word", ["TRANSFER", "COMMISSION", "REALIZED_PNL", "FUNDING_FEE", "NEW", "", None, []])
+def test_what_is_booked_by_itself_or_not_known_is_no_income(word: Any) -> None:
+    assert parse_income.income([income_row(word)]) == ()
+    assert not parse_income.is_income_event({"a": {"m": word}})
+
+
+@pytest.mark.parametrize("wrong", [{"income": "x"}, {"asset": None}, {"tranId": "y"}])
+def test_income_that_cannot_be_read_is_not_passed_over(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ParseError):
+        parse_income.income([income_row("API_REBATE", **wrong)])
