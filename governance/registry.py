@@ -18,6 +18,7 @@ from typing import Any
 
 from governance.model_card import ModelCard, content_version
 from governance.model_folder import ModelUntrusted, read_card, read_model_folder, write_durably, write_model
+from strategies.regimes.hierarchy import H2
 
 __all__ = ["ModelRegistry", "ModelUnknown", "ModelUntrusted", "NoChampion", "Promotion"]
 
@@ -89,12 +90,12 @@ class ModelRegistry:
         return sorted((self.card(name) for name in names), key=lambda card: (card.created_at, card.version))
 
     def newest(self) -> ModelCard | None:
-        """Return the card of the version made last.
+        """Return the card of the candidate made last: a two-level model infers, and is never one.
 
         Raises:
             ModelUntrusted: a version's files do not match their seal.
         """
-        return next(reversed(self.versions()), None)
+        return next((card for card in reversed(self.versions()) if card.kind != H2), None)
 
     def card(self, version: str) -> ModelCard:
         """Return a version's card.

@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 from engine_service.backtest.series import BarSeries
 from strategies.features import jumps
 from strategies.ma_cross import UNITS
+from strategies.regimes.bar_table import interval_of
 from strategies.research.after_training import exposures_of
 from strategies.research.catalogue import WITH_MODEL, StrategyChoice
 from strategies.times import lasting, told
+
+#: So many distances in a row that are not the usual one are bars of another length; fewer are gaps.
+_RUN = 10
 
 
 def notes(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator[str]:
     """Yield what a person should know of the bars, each by its code; nothing of it was mended."""
     last = max(int(columns.close_at[-1]) for columns in series.values())
     first = min(int(columns.open_at[0]) for columns in series.values())
+    yield from _mixed(series, names)
     for symbol, columns in series.items():
         name = names[symbol]
         if columns.missing:
@@ -60,6 +65,23 @@ def idle(choice: StrategyChoice, figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"NO_EXPOSURE: no regime of {', '.join(without)} pays its costs beyond doubt, so nothing was traded"
     else:
         yield "NO_ORDERS: the strategy asked for no change of exposure"
+
+
+def _mixed(series: Mapping[str, BarSeries], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield where bars differ in length: strategies count bars, and an average over ten is another one then."""
+    for symbol, columns in series.items():
+        steps = np.diff(columns.open_at)
+        begins = np.flatnonzero(np.append(True, steps[1:] != steps[:-1]))
+        runs = np.diff(np.append(begins, len(steps)))
+        found = {columns.bar_ms, *steps[begins[runs >= _RUN]].tolist()}
+        if len(found) > 1:
+            yield f"INTERVALS_MIXED: {names[symbol]} has bars of {_lengths(found)}; each counts as one"
+    if len(found := {columns.bar_ms for columns in series.values()}) > 1:
+        yield f"INTERVALS_MIXED: the symbols have bars of {_lengths(found)}; each counts as one"
+
+
+def _lengths(found: set[int]) -> str:
+    return ", ".join(interval_of(length) for length in sorted(found))
 
 
 def _is_finer(prices: NDArray[np.float64]) -> bool:

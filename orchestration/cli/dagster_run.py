@@ -38,6 +38,10 @@ WAYS_OUT: Final[Mapping[str, tuple[str, Exit]]] = {
     "NoChampion": ("only a champion with a predecessor can be rolled back: nhmm promote", Exit.FAILED),
     "ModelUntrusted": ("the model's files were changed: train it again: nhmm train", Exit.FAILED),
     "EngineNotStarted": ("", Exit.NOT_RUNNING),
+    "AccessRefused": (
+        "is it the engine of this data folder? --engine-url or NHMM_ENGINE_URL names another",
+        Exit.FAILED,
+    ),
     "EngineUnreachable": ("start the engine: nhmm up", Exit.NOT_RUNNING),
     _CHECK_FAILED: ("the asset's page, tab Checks, shows the rows; docs/runbooks/check-failed.md", Exit.FAILED),
     "ConnectError": ("is it running? nhmm up starts engine and exchange; nhmm doctor looks", Exit.NOT_RUNNING),

@@ -28,7 +28,7 @@ from orchestration.cli.train_report import progress, table_console
 from strategies.regime_policy import PolicyOptions
 from strategies.regimes.bar_table import BarTable
 from strategies.regimes.diagnostics import Lag, lag, realised_dwell
-from strategies.regimes.hierarchy import AnyModel, read_model
+from strategies.regimes.hierarchy import H2, AnyModel, read_model
 from strategies.regimes.model import ModelRefused, RegimeModel
 from strategies.regimes.options import FitOptions, FitRefused
 from strategies.research.after_training import AfterTraining, DriftSince, judge_after_training
@@ -300,7 +300,9 @@ def _show(console: Console, card: ModelCard, found: Sequence[Evaluated], result:
             console.print(f"{one.symbol}: the file ends with the training; nothing later to judge")
     for symbol, reason in result["refused"].items():
         console.print(f"{symbol} was not walked forward: {reason}")
-    if result["registered"]:
+    if result["registered"] and card.kind == H2:
+        console.print(f"{result['registered']} is registered: POST /infer_h2 reads it; no engine trades two levels yet")
+    elif result["registered"]:
         console.print(f"candidate {result['registered']} is registered; nhmm promote puts it through the gates")
 
 

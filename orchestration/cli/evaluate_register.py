@@ -16,6 +16,7 @@ from governance.registry import ModelRegistry
 from orchestration.cli.backtest_run import engine_symbol
 from orchestration.cli.evaluate_files import Evaluated
 from orchestration.cli.layout import Home, Refused
+from strategies.regimes.hierarchy import H2
 from warehouse.store import Warehouse
 
 
@@ -24,10 +25,13 @@ def register(home: Home, bundle: Mapping[str, Any], card: ModelCard, found: Sequ
 
     The engine knows ``BTCUSDT.BINANCE`` where a file says ``BTCUSDT``: other names, another content hash.
 
+    A two-level model is registered to infer: it is not walked forward, and no gate judges it.
+
     Raises:
         Refused: no symbol could be walked forward, so that no gate could judge it.
     """
-    judged = [one for one in found if one.walk.report is not None]
+    two_levels = card.kind == H2
+    judged = [one for one in found if two_levels or one.walk.report is not None]
     if not judged:
         raise Refused("NOT_EVALUATED: no symbol could be walked forward; nothing was registered")
     names = {one.symbol: engine_symbol(one.symbol) for one in judged}
@@ -42,6 +46,8 @@ def register(home: Home, bundle: Mapping[str, Any], card: ModelCard, found: Sequ
         dropped={engine_symbol(symbol): reason for symbol, reason in card.dropped.items()},
     )
     ModelRegistry(home.registry).register({**bundle, "version": version, "symbols": symbols}, candidate)
+    if two_levels:
+        return version
     bar_ms = judged[0].trained.bar_ms
     rows = evaluation_rows(
         version,

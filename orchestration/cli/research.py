@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from orchestration.cli.dagster_run import follow
-from orchestration.cli.layout import ROOT, Home
+from orchestration.cli.layout import ENGINE_URL, ROOT, Home
+from orchestration.cli.operate import EngineOption
 from orchestration.cli.preflight import require_home, require_research_configuration
 from orchestration.cli.processes import child_environment
 
@@ -144,12 +146,14 @@ def promote(
     version: Annotated[str, typer.Option(help="An evaluated version (the one evaluated last).")] = "",
     approved_by: Annotated[str, typer.Option(help="Who approves, where the gates ask for a person; recorded.")] = "",
     home: HomeOption = None,
+    engine_url: EngineOption = ENGINE_URL,
 ) -> None:
     """Put the candidate through the gates and, when it passes, hand it to the engine."""
     if version or approved_by:
-        _execute(home, "promotion_job", {"promotion": {"config": {"version": version, "approved_by": approved_by}}})
+        config = {"version": version, "approved_by": approved_by}
+        _execute(home, "promotion_job", {"promotion": {"config": config}}, engine_url)
     else:
-        _materialise(home, "promotion")
+        _materialise(home, "promotion", engine_url=engine_url)
     _report("promotion", home)
 
 
@@ -157,9 +161,10 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
     by: Annotated[str, typer.Option(help="Who; it is recorded.")] = "operator",
     home: HomeOption = None,
+    engine_url: EngineOption = ENGINE_URL,
 ) -> None:
     """Make the previous champion the champion again, in the engine and in the registry."""
-    _execute(home, "rollback_job", {"roll_back": {"config": {"by": by, "reason": reason}}})
+    _execute(home, "rollback_job", {"roll_back": {"config": {"by": by, "reason": reason}}}, engine_url)
 
 
 def _report(what: str, given: Path | None) -> None:
@@ -177,30 +182,32 @@ def _day(text: str | None, option: str) -> str | None:
         raise typer.BadParameter(f"{option} {text} is not a day written YYYY-MM-DD") from None
 
 
-def _materialise(given: Path | None, selection: str, days: str | None = None) -> None:
+def _materialise(given: Path | None, selection: str, days: str | None = None, *, engine_url: str | None = None) -> None:
     """Materialise assets."""
-    _dagster(given, ["asset", "materialize", "--select", selection, *(["--partition-range", days] if days else [])])
+    span = ["--partition-range", days] if days else []
+    _dagster(given, ["asset", "materialize", "--select", selection, *span], engine_url)
 
 
-def _execute(given: Path | None, job: str, ops: Mapping[str, Any]) -> None:
+def _execute(given: Path | None, job: str, ops: Mapping[str, Any], engine_url: str) -> None:
     """Execute a job with its configuration."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         file.write(json.dumps({"ops": ops}))  # every JSON document is YAML, which Dagster reads
         file.flush()
-        _dagster(given, ["job", "execute", "-j", job, "--config", file.name])
+        _dagster(given, ["job", "execute", "-j", job, "--config", file.name], engine_url)
 
 
-def _dagster(given: Path | None, words: list[str]) -> None:
-    """Run Dagster's own command and tell what it does.
+def _dagster(given: Path | None, words: list[str], engine_url: str | None = None) -> None:
+    """Run Dagster's own command and tell what it does; ``engine_url`` is for those that speak to the engine.
 
     Raises:
         Refused: configuration or data folder do not allow it, or the job, an asset or one of its checks failed.
     """
     home = Home.resolve(given)
-    require_research_configuration()
+    engine = {"NHMM_ENGINE_URL": engine_url} if engine_url else {}
+    require_research_configuration({**os.environ, **engine})
     require_home(home)
     _prepare(home)
-    environment = child_environment({"DAGSTER_HOME": str(home.dagster), "NHMM_HOME": str(home.path)})
+    environment = child_environment({"DAGSTER_HOME": str(home.dagster), "NHMM_HOME": str(home.path), **engine})
     log = home.path / "logs" / f"{words[0]}-{words[1]}-{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
     follow([*words, "-m", "orchestration.definitions", "-d", str(ROOT)], environment, log)
 

@@ -273,6 +273,16 @@ def test_odd_but_tradable_bars_are_named_and_nothing_is_filled_in(nhmm: Any) -> 
     assert last(out)["bars"] == 290 + 100 + 300
 
 
+def test_bars_of_several_lengths_are_named(nhmm: Any) -> None:
+    hours, minutes = frame(walk(300)), frame(walk(300, 9)).with_columns(ts=START + (pl.col("ts") - START) // 60)
+    later = hours.with_columns(ts=pl.col("ts") + 5 * HOUR)
+    assert "note: INTERVALS_MIXED: BTCUSDT has bars of 1m, 1h; " in nhmm(pl.concat([minutes, later]), "--json")[1]
+    other = minutes.with_columns(symbol=pl.lit("ETHUSDT"))
+    assert "note: INTERVALS_MIXED: the symbols have bars of 1m, 1h; " in nhmm(pl.concat([hours, other]), "--json")[1]
+    holed = hours.filter(pl.col("ts") % (5 * HOUR) != 0)
+    assert "INTERVALS_MIXED" not in nhmm(holed, "--json")[1]
+
+
 def test_a_split_is_named_where_it_stands(nhmm: Any) -> None:
     whole = frame(walk(300))
     after = pl.col("ts") >= START + 200 * HOUR

@@ -76,3 +76,9 @@ def test_a_blocking_check_that_failed_says_where_its_rows_are_shown(follower: Fo
     assert "the asset's page, tab Checks, shows the rows; docs/runbooks/check-failed.md" in str(
         failure(follower, Path("log"))
     )
+
+
+def test_an_engine_that_does_not_know_the_token_may_be_anothers(follower: Follower) -> None:
+    follower.read("engine_service.client.errors.AccessRefused: TOKEN_INVALID: The token is not known to this engine.")
+    assert "of this data folder" in str(failure(follower, Path("log")))
+    assert "--engine-url" in str(failure(follower, Path("log")))

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from assets.promotion import WrongInterval, check_interval, judge
+from assets.promotion import NotEvaluated, WrongInterval, check_interval, judge
 from governance.promotion import Verdict
 from governance.registry import ModelRegistry
 from orchestration.cli import evaluate_files
@@ -138,6 +138,23 @@ def test_the_candidate_is_registered_under_the_engines_name_and_the_gates_can_ju
     check_interval(registry, settings, decision.candidate)
     with pytest.raises(WrongInterval, match="1m"):
         check_interval(registry, replace(settings, interval="1h"), decision.candidate)
+
+
+def test_a_two_level_model_is_registered_to_infer_and_is_no_candidate(file: Path, tmp_path: Path) -> None:
+    last = str(int(regime_series(BARS, 61).open_at_ms[TRAINED]))
+    words = ["train", "--bars", str(file), "--out", str(tmp_path / "two"), "--to", last, "--kind", "h2"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    result = evaluate(tmp_path / "two", file, "--register", "--home", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "/infer_h2" in result.stderr
+    version = json.loads(result.stdout.strip().splitlines()[-1])["registered"]
+    where = Home.resolve(tmp_path)
+    registry = ModelRegistry(where.registry)
+    assert isinstance(read_model(registry.bundle(version)["symbols"][f"{SYMBOL}.BINANCE"]), HierarchicalModel)
+    # What stresses, evaluates or watches the newest candidate reads flat models alone.
+    assert registry.newest() is None
+    with pytest.raises(NotEvaluated):
+        judge(Warehouse(where.warehouse), registry, load({}).research, version=version, approved=True)
 
 
 def test_a_model_that_never_traded_is_not_promoted_to_real_money(model: Path, file: Path, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""``nhmm promote``: the candidate evaluated last, or a named one with a named person behind it."""
+"""``nhmm promote``: the candidate evaluated last, or a named one with a named person behind it; to which engine."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from orchestration.cli import research
 from orchestration.cli.app import app
+from orchestration.cli.layout import Exit, Refused
 
 Started = list[tuple[list[str], dict[str, Any]]]
 
@@ -20,7 +22,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     """What Dagster would have been asked to do: its words, and the configuration file they name."""
     found: Started = []
 
-    def record(_home: Path | None, words: list[str]) -> None:
+    def record(_home: Path | None, words: list[str], _engine_url: str | None = None) -> None:
         config = json.loads(Path(words[-1]).read_text()) if "--config" in words else {}
         found.append((words, config))
 
@@ -47,3 +49,32 @@ def test_a_roll_back_says_who_and_why(started: Started, tmp_path: Path) -> None:
     ((asked, config),) = started
     assert asked[3] == "rollback_job"
     assert config == {"ops": {"roll_back": {"config": {"by": "ann", "reason": "worse than before"}}}}
+
+
+@pytest.mark.parametrize(
+    "words", [["promote"], ["promote", "--version", "rm-0123456789ab"], ["rollback", "--reason", "no"]]
+)
+def test_the_engine_that_gets_the_model_is_the_one_named(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def record(_words: Sequence[str], environment: Mapping[str, str], _log: Path) -> None:
+        asked.append(environment["NHMM_ENGINE_URL"])
+
+    monkeypatch.setattr(research, "follow", record)
+    monkeypatch.setenv("NHMM_ENGINE_URL", "http://127.0.0.1:18004")
+    for flag in ([], ["--engine-url", "http://127.0.0.1:18003"]):
+        done = CliRunner().invoke(app, [*words, *flag, "--home", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+    assert asked == ["http://127.0.0.1:18004", "http://127.0.0.1:18003"]
+
+
+def test_an_address_that_is_none_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(research, "follow", lambda *_: pytest.fail("something started"))
+    done = CliRunner().invoke(app, ["promote", "--engine-url", "nowhere", "--home", str(tmp_path)])
+    assert isinstance(done.exception, Refused)
+    assert done.exception.exit_code == Exit.CONFIGURATION
+    assert "NHMM_ENGINE_URL" in str(done.exception)
