@@ -37,6 +37,8 @@ INSTRUMENTS = (
     ),
 )  # fmt: skip
 RULES = {(rule.symbol, rule.market): rule for rule in INSTRUMENTS}
+#: Venues tell entry prices with eight digits.
+ENTRY_STEP = D("1e-8")
 PRICES = {SPOT: D(50_000), FUTURES: D(2_500), "BNBUSDT.BINANCE": D(600)}
 
 
@@ -70,6 +72,11 @@ class Position:
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
 
+    @property
+    def entry_price(self) -> Decimal:
+        """Return what a unit cost, with as many digits as a venue tells."""
+        return EXACT.divide(self.cost, self.quantity).quantize(ENTRY_STEP) if self.quantity else ZERO
+
 
 class Exchange:
     """Orders, ledger and trades; ``publish`` hears of every change the moment it happens."""
@@ -86,7 +93,7 @@ class Exchange:
         self.deposited, self.funded = ZERO, ZERO
         self.fee_asset = "quote"
         self.publish: Callable[[UserEvent], None] = lambda event: None
-        self._incomes = 0
+        self.payments: list[FundingReport] = []
 
     @property
     def now_ms(self) -> int:
@@ -225,12 +232,12 @@ class Exchange:
         """Pay (or take) funding."""
         self._add(Market.FUTURES, "USDT", amount)
         self.funded += amount
-        self._incomes += 1
-        self.publish(
-            FundingReport(
-                symbol=FUTURES, asset="USDT", amount=amount, at_ms=self.now_ms, income_id=f"income-{self._incomes}"
-            )
+        number = len(self.payments) + 1
+        paid = FundingReport(
+            symbol=FUTURES, asset="USDT", amount=amount, at_ms=self.now_ms, income_id=f"income-{number}"
         )
+        self.payments.append(paid)
+        self.publish(paid)
 
     # --- what can be read -----------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from engine_service.venues.port import (
     AmendRequest,
     Balance,
     BarReport,
+    FundingReport,
     MarketEvent,
     NotFoundReport,
     OrderReport,
@@ -209,13 +210,21 @@ class Link:
         records = self._exchange.by_client_id.get(order.client_order_id, [])
         return tuple(fill for record in records for fill in record.fills if fill.at_ms <= until_ms)
 
+    async def funding_since(self, since_ms: int) -> Sequence[FundingReport]:
+        """Read what funding was paid since a time."""
+        await self._bulk_read()
+        return [paid for paid in self._exchange.payments if paid.at_ms >= since_ms]
+
     async def account(self, market: Market) -> AccountSnapshot:
         """Read balances, positions and open orders, all of one moment."""
         await self._bulk_read()
         exchange = self._exchange
         positions = tuple(
             VenuePosition(
-                symbol=symbol, signed_quantity=held.quantity, entry_price=PRICES[symbol], mark_price=PRICES[symbol]
+                symbol=symbol,
+                signed_quantity=held.quantity,
+                entry_price=held.entry_price,
+                mark_price=PRICES[symbol],
             )
             for symbol, held in exchange.positions.items()
             if market is Market.FUTURES
