@@ -15,11 +15,11 @@ from functools import lru_cache
 
 from engine_service.domain.events import OrderFilled
 from engine_service.domain.exposure_lines import Line, StrategyLine, Totals, worst_case
-from engine_service.domain.ids import REMEMBERED, Market, local_symbol, venue_of
+from engine_service.domain.ids import FUTURES, REMEMBERED, SPOT, Market, local_symbol, venue_of
 from engine_service.domain.marks import Mark, MarkBook, asset_symbol
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderSide
+from engine_service.domain.order_status import BUY, OrderSide
 from engine_service.domain.portfolio import Portfolio, holding_key, strategy_key
 
 
@@ -141,7 +141,7 @@ class ExposureBook:
             return
         line = self._line(self.line_of(order), order.venue, order.market, at_risk=True)
         own = _own(line, order.strategy)
-        if order.side is OrderSide.BUY:
+        if order.side is BUY:
             line.buys, own.buys = line.buys + value, own.buys + value
         else:
             line.sells, own.sells = line.sells + value, own.sells + value
@@ -176,14 +176,14 @@ class ExposureBook:
         key = line_key(symbol, market, base, self.reporting)
         line = self.lines.get(key) or self._line(key, venue, market, at_risk=True)
         _take_strategy(line, portfolio, event.strategy, market, symbol)
-        if market is Market.FUTURES:
+        if market is FUTURES:
             self.after_derivative(portfolio, symbol)
         else:
             self.after_holding(portfolio, venue, market, base)
         self.after_holding(portfolio, venue, market, quote)
-        if fee_asset and fee_asset != quote and (fee_asset != base or market is Market.FUTURES):
+        if fee_asset and fee_asset != quote and (fee_asset != base or market is FUTURES):
             self.after_holding(portfolio, venue, market, fee_asset)
-        if market is Market.SPOT and base in {"", self.reporting}:
+        if market is SPOT and base in {"", self.reporting}:
             # No holding stands behind this line, so nothing above valued it anew.
             self._refresh(line)
 
@@ -193,7 +193,7 @@ class ExposureBook:
         book = portfolio.holdings.get(key)
         if book is None:
             return
-        at_risk = market is Market.SPOT and asset != self.reporting
+        at_risk = market is SPOT and asset != self.reporting
         if at_risk:
             key = line_key(asset_symbol(asset, self.reporting, venue), market, asset, self.reporting)
         line = self.lines.get(key) or self._line(key, venue, market, at_risk=at_risk)
@@ -206,8 +206,8 @@ class ExposureBook:
         """Follow a change of one futures position."""
         position = portfolio.derivatives[symbol]
         book, quote = position.book, position.quote
-        key = instrument_line(symbol, Market.FUTURES)
-        line = self.lines.get(key) or self._line(key, venue_of(symbol), Market.FUTURES, at_risk=True)
+        key = instrument_line(symbol, FUTURES)
+        line = self.lines.get(key) or self._line(key, venue_of(symbol), FUTURES, at_risk=True)
         line.quantity, line.quote = book.quantity, quote
         if quote == self.reporting and line.price is not None:
             # Its price is its mark's, and that is followed mark by mark.
@@ -236,7 +236,7 @@ class ExposureBook:
         if line is None:
             return
         # A spot line is named after the very pair that prices it; a position's price needs its quote's value too.
-        own = mark.market is Market.SPOT or line.quote == self.reporting
+        own = mark.market is SPOT or line.quote == self.reporting
         self._take_price(line, mark.price if own else self._price_of(line))
 
     def _take_price(self, line: Line, price: Decimal | None) -> None:
@@ -249,7 +249,7 @@ class ExposureBook:
             return None
         if not line.is_derivative:
             return self._rate(line.venue, line.asset)
-        price = self._marks.price(line.symbol, Market.FUTURES)
+        price = self._marks.price(line.symbol, FUTURES)
         if price is None or not line.quote or line.quote == self.reporting:
             return price
         return quantise(price * (self._rate(line.venue, line.quote) or ONE))
@@ -288,7 +288,7 @@ class ExposureBook:
             venue, by_venue, derivatives = line.venue, totals.by_venue, totals.derivatives
             totals.worst += added
             by_venue[venue] = by_venue.get(venue, ZERO) + added
-            if line.market is Market.FUTURES:
+            if line.market is FUTURES:
                 derivatives[venue] = derivatives.get(venue, ZERO) + added
         for strategy, own in line.owners.items():
             before = own.worst
@@ -299,7 +299,7 @@ class ExposureBook:
 
 
 def _with_order(position: Decimal, buys: Decimal, sells: Decimal, side: OrderSide, value: Decimal) -> Decimal:
-    if side is OrderSide.BUY:
+    if side is BUY:
         return worst_case(position, buys + value, sells)
     return worst_case(position, buys, sells + value)
 
@@ -325,6 +325,6 @@ def instrument_line(symbol: str, market: Market) -> str:
 @lru_cache(REMEMBERED)
 def line_key(symbol: str, market: Market, base: str, reporting: str) -> str:
     """Return the exposure line of an instrument: ETHBTC on spot is exposure in ETH, ``ETHUSDT.VENUE|spot``."""
-    if market is Market.SPOT and base and base != reporting:
+    if market is SPOT and base and base != reporting:
         return instrument_line(asset_symbol(base, reporting, venue_of(symbol)), market)
     return instrument_line(symbol, market)

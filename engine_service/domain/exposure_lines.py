@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from engine_service.domain.ids import Market
+from engine_service.domain.ids import FUTURES, Market
 from engine_service.domain.money import ONE, ZERO, quantise
 
 
@@ -56,7 +56,7 @@ class Line:
     @property
     def is_derivative(self) -> bool:
         """True for a futures position: its worth is its result, not its value."""
-        return self.at_risk and self.market is Market.FUTURES
+        return self.at_risk and self.market is FUTURES
 
     def refresh(self) -> None:
         """Work out value, worth and worst case anew."""
@@ -68,7 +68,7 @@ class Line:
         if not self.at_risk:
             self.worth = value
             return
-        self.worth = value - self.cost if self.market is Market.FUTURES else value
+        self.worth = value - self.cost if self.market is FUTURES else value
         self.worst = worst_case(value, self.buys, self.sells) if self.buys or self.sells else abs(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class OrderSide(StrEnum):
@@ -16,6 +17,10 @@ class OrderSide(StrEnum):
     @property
     def sign(self) -> int:
         return 1 if self is OrderSide.BUY else -1
+
+
+#: As the markets in ``ids``: asked for too often to be looked up on its class.
+BUY: Final = OrderSide.BUY
 
 
 class OrderType(StrEnum):

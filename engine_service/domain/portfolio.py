@@ -25,9 +25,9 @@ from engine_service.domain.events import (
     OrderFilled,
     PositionAdopted,
 )
-from engine_service.domain.ids import REMEMBERED, Market
+from engine_service.domain.ids import FUTURES, REMEMBERED, SPOT, Market
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
-from engine_service.domain.order_status import OrderSide
+from engine_service.domain.order_status import BUY
 
 _RESULTS: Final = frozenset(
     {AdjustmentKind.ROUNDING, AdjustmentKind.REBATE, AdjustmentKind.BONUS, AdjustmentKind.INSURANCE}
@@ -109,12 +109,12 @@ class Portfolio:
     def book_fill(self, event: OrderFilled) -> None:
         """Book one trade: base, quote and fee asset on spot; position, wallet and fee on futures."""
         fill, rate = event.fill, event.quote_rate
-        quantity, fee = fill.quantity if fill.side is OrderSide.BUY else -fill.quantity, fill.fee
+        quantity, fee = fill.quantity if fill.side is BUY else -fill.quantity, fill.fee
         notional = fill.price * quantity
         value = notional if rate is ONE else _value(notional, rate)
-        if fill.market is Market.SPOT:
-            self.realised += self._move(fill.venue, Market.SPOT, event.base, quantity, value)
-            self.realised += self._move(fill.venue, Market.SPOT, event.quote, -notional, -value)
+        if fill.market is SPOT:
+            self.realised += self._move(fill.venue, SPOT, event.base, quantity, value)
+            self.realised += self._move(fill.venue, SPOT, event.quote, -notional, -value)
         else:
             self._book_derivative(fill.venue, fill.symbol, event, quantity, notional, fill.realised)
         fee_value = _value(fee, event.fee_rate)
@@ -139,7 +139,7 @@ class Portfolio:
     def book_funding(self, event: FundingPaid) -> None:
         """Book a funding payment into the futures wallet."""
         value = _value(event.amount, event.rate)
-        self.realised += self._move(event.venue, Market.FUTURES, event.asset, event.amount, value)
+        self.realised += self._move(event.venue, FUTURES, event.asset, event.amount, value)
         self.funding -= value
 
     @exactly
@@ -163,7 +163,7 @@ class Portfolio:
         pnl = book.moved(quantity, notional) if told is UNSET else book.settled(quantity, notional, told)
         if pnl != 0:
             value = _value(pnl, event.quote_rate)
-            self.realised += value + self._move(venue, Market.FUTURES, event.quote, pnl, value)
+            self.realised += value + self._move(venue, FUTURES, event.quote, pnl, value)
 
     def _move(self, venue: str, market: Market, asset: str, amount: Decimal, value: Decimal) -> Decimal:
         """Move an asset at a value; return the result realised by parting with it at another cost."""
@@ -190,7 +190,7 @@ class Portfolio:
                 strategy=event.strategy, symbol=fill.symbol, market=fill.market, base=event.base
             )
         position.book.moved(quantity, value)
-        if fill.market is Market.SPOT and fill.fee_asset == event.base:
+        if fill.market is SPOT and fill.fee_asset == event.base:
             position.book.moved(-fill.fee, -fee_value)
         position.fees += fee_value
         position.fills += 1

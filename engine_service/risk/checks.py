@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from engine_service.domain.ids import Market
+from engine_service.domain.ids import FUTURES
 from engine_service.domain.money import BPS, EXACT, ZERO, multiple_down, multiple_up, plain
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderSide, OrderType, TimeInForce
+from engine_service.domain.order_status import BUY, OrderType, TimeInForce
 from engine_service.risk import margin
 from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
 from engine_service.risk.grid import order_off_grid
@@ -109,7 +109,7 @@ def price_band(ctx: RiskContext) -> RiskRefused | None:
         return None
     mark, band, limit, stop = seen.price, ctx.policy.price_band_bps, ctx.limit_price, ctx.stop_price
     if limit is None and stop is None:
-        limit = seen.ask if ctx.side is OrderSide.BUY else seen.bid
+        limit = seen.ask if ctx.side is BUY else seen.bid
     for price in (limit, stop):
         if price is None or price == mark:
             continue
@@ -137,7 +137,7 @@ def reduce_only(ctx: RiskContext) -> RiskRefused | None:
 
 def notional_too_small(ctx: RiskContext) -> RiskRefused | None:
     """NOTIONAL_TOO_SMALL: below our own or the venue's smallest value."""
-    futures = ctx.market is Market.FUTURES
+    futures = ctx.market is FUTURES
     if futures and ctx.request.reduce_only:
         return None
     own = ctx.policy.min_notional_futures if futures else ctx.policy.min_notional_spot
@@ -159,10 +159,10 @@ def notional_too_large(ctx: RiskContext) -> RiskRefused | None:
 
 def insufficient_funds(ctx: RiskContext) -> RiskRefused | None:
     """INSUFFICIENT_FUNDS: what other open orders hold back counts as spent."""
-    if ctx.market is Market.FUTURES:
+    if ctx.market is FUTURES:
         return None if ctx.request.reduce_only else _margin(ctx)
     instrument, exposure, books = ctx.instrument, ctx.state.exposure, ctx.state.portfolio
-    if ctx.side is OrderSide.BUY:
+    if ctx.side is BUY:
         free = exposure.available(books, ctx.venue, ctx.market, instrument.quote)
         needed = ctx.quantity * ctx.worst_price
         if needed <= free:
@@ -190,7 +190,7 @@ def _margin(ctx: RiskContext) -> RiskRefused | None:
 
 def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
     """SHORT_NOT_ALLOWED: spot sells only what is held."""
-    if ctx.market is Market.FUTURES or ctx.side is OrderSide.BUY:
+    if ctx.market is FUTURES or ctx.side is BUY:
         return None
     held = ctx.signed_position
     if ctx.quantity <= held:
@@ -250,7 +250,7 @@ def _capped(code: str, reason: str, after: Decimal, before: Decimal, limit: Deci
 
 def leverage(ctx: RiskContext) -> RiskRefused | None:
     """LEVERAGE_LIMIT: gross futures exposure against equity."""
-    if ctx.market is not Market.FUTURES:
+    if ctx.market is not FUTURES:
         return None
     exposure, line = ctx.state.exposure, ctx.line
     before, equity = exposure.derivative_gross(), exposure.equity
@@ -302,7 +302,7 @@ def _self_trade(ctx: RiskContext, resting: Order) -> RiskRefused:
     """Name the order in the way, and the nearest limit price that would not meet it."""
     asked, tick = ctx.limit_price or ctx.request.type.value, ctx.instrument.tick
     price = resting.limit_price
-    acceptable = "" if price is None else price - tick if ctx.side is OrderSide.BUY else price + tick
+    acceptable = "" if price is None else price - tick if ctx.side is BUY else price + tick
     reason, limit = "it would trade with an own order", price or resting.type.value
     return refused("SELF_TRADE", reason, asked, limit, acceptable, own_order=resting.client_order_id)
 
@@ -312,4 +312,4 @@ def _would_meet(ctx: RiskContext, resting: Decimal | None) -> bool:
         return False
     if ctx.limit_price is None:
         return True
-    return ctx.limit_price >= resting if ctx.side is OrderSide.BUY else ctx.limit_price <= resting
+    return ctx.limit_price >= resting if ctx.side is BUY else ctx.limit_price <= resting

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from engine_service.domain.ids import Market
+from engine_service.domain.ids import FUTURES
 from engine_service.domain.money import ONE, ZERO, quantise
 from engine_service.domain.order_status import OrderSide
 from engine_service.risk.context import RiskContext
@@ -30,7 +30,7 @@ def reserve(ctx: RiskContext) -> Reservation:
     """Work out what an order must hold back, as exactly as the caller's decimal context. A futures order needs none."""
     version = ctx.policy.version
     unit_value = quantise(ctx.unit_value)
-    if ctx.market is Market.FUTURES:
+    if ctx.market is FUTURES:
         return Reservation(unit_value=unit_value, asset="", per_unit=ZERO, policy_version=version)
     if ctx.side is OrderSide.SELL:
         return Reservation(unit_value=unit_value, asset=ctx.instrument.base, per_unit=ONE, policy_version=version)

@@ -106,7 +106,7 @@ def _traded(series: BarSeries, kind: Kind, options: BacktestOptions) -> Traded:
         return trade_crossings({SYMBOL: series}, CROSS, options)
     if kind == "cross":
         return trade_wishes({SYMBOL: series}, {SYMBOL: wishes_for(series, CROSS)}, options)
-    wishes = [Wish(bar, 1.0 if bar % 2 == 0 else -1.0, "every") for bar in range(len(series))]
+    wishes = [Wish(bar, 1.0 if bar % 2 == 0 else 0.0, "every") for bar in range(len(series))]
     return trade_wishes({SYMBOL: series}, {SYMBOL: wishes}, options)
 
 

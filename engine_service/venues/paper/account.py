@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
-from engine_service.domain.order_status import OrderSide
+from engine_service.domain.order_status import BUY, OrderSide
 from engine_service.venues.paper.fill_model import Level
 from engine_service.venues.port import Balance, VenuePosition
 
@@ -98,7 +98,7 @@ class SpotAccount(PaperAccount):
     """Assets are owned outright; nothing can be sold that is not there."""
 
     def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
-        if side is OrderSide.BUY:
+        if side is BUY:
             return instrument.quote, quantity * price
         return instrument.base, quantity
 
@@ -130,7 +130,7 @@ class FuturesAccount(PaperAccount):
 
     def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
         opening, held = quantity, self.held(instrument)
-        if held and held.is_signed() is (side is OrderSide.BUY):
+        if held and held.is_signed() is (side is BUY):
             opening = max(ZERO, quantity - abs(held))
         return instrument.quote, opening * price / self._leverage
 
@@ -138,7 +138,7 @@ class FuturesAccount(PaperAccount):
         held = self._positions.get(instrument.symbol)
         if held is None:
             held = self._positions[instrument.symbol] = (instrument, Position())
-        signed = level.quantity if side is OrderSide.BUY else -level.quantity
+        signed = level.quantity if side is BUY else -level.quantity
         realised = held[1].add(signed, level.price)
         self._add(instrument.quote, realised - fee)
 

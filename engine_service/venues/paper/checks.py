@@ -7,7 +7,7 @@ from decimal import Decimal
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.domain.order_status import BUY, OrderType
 from engine_service.venues.paper.account import PaperAccount
 from engine_service.venues.paper.fill_model import (
     CONDITIONAL,
@@ -80,7 +80,7 @@ def check_affordable(
     if order.reduce_only:
         _check_reducing(order, instrument, quantity, account)
     asset, amount = account.cost(instrument, order.side, quantity, price)
-    if order.side is OrderSide.BUY and asset == instrument.quote:
+    if order.side is BUY and asset == instrument.quote:
         amount += costs.fee(Level(price, quantity), maker=False)
     if account.free(asset) < amount:
         raise PaperRefusal("VENUE_INSUFFICIENT_FUNDS", f"not enough {asset} is free")

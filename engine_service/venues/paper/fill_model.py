@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from engine_service.domain.money import BPS, ZERO, multiple_down, multiple_up
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.domain.order_status import BUY, OrderSide, OrderType
 
 UNLIMITED = Decimal(10) ** 15
 STOPS = frozenset({OrderType.STOP_MARKET, OrderType.STOP_LIMIT})
@@ -44,15 +44,15 @@ class Book(Struct, frozen=True, gc=False):
 
     def against(self, side: OrderSide) -> tuple[Level, ...]:
         """Return the side an aggressive order of ``side`` trades with."""
-        return self.asks if side is OrderSide.BUY else self.bids
+        return self.asks if side is BUY else self.bids
 
     def beside(self, side: OrderSide) -> tuple[Level, ...]:
         """Return the side on which an order of ``side`` rests."""
-        return self.bids if side is OrderSide.BUY else self.asks
+        return self.bids if side is BUY else self.asks
 
     def after(self, side: OrderSide, traded: Sequence[Level]) -> Book:
         """Return the book after an aggressive order of ``side`` traded."""
-        if side is OrderSide.BUY:
+        if side is BUY:
             return Book(self.bids, without(self.asks, traded), self.at_ms)
         return Book(without(self.bids, traded), self.asks, self.at_ms)
 
@@ -98,7 +98,7 @@ def crosses(side: OrderSide, limit: Decimal | None, price: Decimal) -> bool:
     """Tell whether an order of ``side`` with ``limit`` would trade at ``price``; no limit trades at any."""
     if limit is None:
         return True
-    return price <= limit if side is OrderSide.BUY else price >= limit
+    return price <= limit if side is BUY else price >= limit
 
 
 def take(levels: Sequence[Level], side: OrderSide, quantity: Decimal, limit: Decimal | None) -> list[Level]:
@@ -140,7 +140,7 @@ def is_triggered(order: Order, price: Decimal) -> bool:
     """Tell whether the market at ``price`` triggers a conditional order."""
     if order.stop_price is None:
         return False
-    rising = (order.side is OrderSide.BUY) == (order.type in STOPS)
+    rising = (order.side is BUY) == (order.type in STOPS)
     return price >= order.stop_price if rising else price <= order.stop_price
 
 
@@ -159,7 +159,7 @@ def traded_in_bar(order: Order, left: Decimal, bar: PriceBar) -> Level | None:
     limit = order.limit_price
     if limit is None:
         return None
-    through = bar.low < limit if order.side is OrderSide.BUY else bar.high > limit
+    through = bar.low < limit if order.side is BUY else bar.high > limit
     quantity = min(left, bar.volume)
     return Level(limit, quantity) if through and quantity > ZERO else None
 
@@ -182,7 +182,7 @@ class Queue:
             reaches = max(ZERO, print_.quantity - self.ahead)
             self.ahead = max(ZERO, self.ahead - print_.quantity)
             return min(left, reaches)
-        through = print_.price < limit if order.side is OrderSide.BUY else print_.price > limit
+        through = print_.price < limit if order.side is BUY else print_.price > limit
         if not through:
             return ZERO
         self.ahead = ZERO

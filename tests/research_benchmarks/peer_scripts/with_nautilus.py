@@ -1,7 +1,7 @@
 """nautilus_trader on the benchmark's bars: ``with_nautilus.py BARS.npz FEE_BPS {cross,every}``.
 
-``cross`` trades the crossover 10/30, long 1 or short 1; ``every`` sends one market order at each bar. Runs in its own
-environment.
+``cross`` trades the crossover 10/30, long 1 or short 1; ``every`` sends one market order at each bar, in and out again.
+Runs in its own environment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Config(StrategyConfig, frozen=True):  # type: ignore[misc, call-arg]  # th
 
 
 class Trader(Strategy):  # type: ignore[misc]  # as above
-    """Brings the position to 1 or -1 with market orders."""
+    """Brings the position to 1, 0 or -1 with market orders."""
 
     def on_start(self) -> None:
         self.instrument = self.cache.instrument(PERPETUAL)
@@ -51,7 +51,7 @@ class Trader(Strategy):  # type: ignore[misc]  # as above
 
     def on_bar(self, bar: Any) -> None:
         if self.config.mode == "every":
-            self.go(-1 if self.held > 0 else 1)
+            self.go(0 if self.held > 0 else 1)
             return
         if not self.slow.initialized:
             return
