@@ -1,13 +1,24 @@
-"""How the suite is spread over processes."""
+"""How the suite is spread over processes, and what its tests may not leave to each other."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 END_TO_END = "tests/e2e"
+
+
+def pytest_configure() -> None:
+    """Let no logger remember its first configuration: it would be that of another test, and could not be captured."""
+    configure = structlog.configure
+
+    def without_memory(**settings: Any) -> None:
+        configure(**(settings | {"cache_logger_on_first_use": False}))
+
+    structlog.configure = without_memory  # type: ignore[assignment]  # the same but for one setting
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # a library without types
