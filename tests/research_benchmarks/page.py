@@ -27,7 +27,6 @@ GOALS: Mapping[str, tuple[str, str]] = {
     "backtest_event_vs_backtestingpy": ("backtesting.py, the same bars and entries", ">= 2"),
     "backtest_event_vs_backtestingpy_450k": ("the same, 450,000 bars", ">= 2"),
     "backtest_orders": ("nautilus_trader, a market order at each of 45,000 bars, in and out, every rail on", ">= 10"),
-    "backtest_orders_2k": ("the same, 2,000 bars", ">= 10"),
     "backtest_vector": ("vectorbt, the first run in a process, the same fills", ">= 200"),
     "backtest_vector_warm": ("vectorbt, the quickest of seven runs in one process", ">= 200"),
     "features": ("pandas, eight rolling features, 500 symbols of 1,440 bars", ">= 3"),

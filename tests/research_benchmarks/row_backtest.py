@@ -18,8 +18,6 @@ BACKTESTING = ("backtesting==0.6.6", "numpy==2.4.6", "pandas==2.3.3")
 VECTORBT = ("vectorbt==1.0.0", "plotly==5.24.1", "numba==0.68.1", "numpy==2.4.6", "pandas==2.3.3")
 SCRIPTS = Path(__file__).parent / "peer_scripts"
 SHORT, LONG = 45_000, 450_000
-#: nautilus_trader's time per order grows with the orders it has seen; at this many it has hardly grown yet.
-FEW = 2_000
 ROUNDS = 3
 CENT = 0.01
 
@@ -93,7 +91,6 @@ ROWS: Mapping[str, Callable[[], Row]] = {
     "backtest_event_vs_backtestingpy": lambda: _backtesting(SHORT),
     "backtest_event_vs_backtestingpy_450k": lambda: _backtesting(LONG),
     "backtest_orders": lambda: _nautilus(SHORT, "every"),
-    "backtest_orders_2k": lambda: _nautilus(FEW, "every"),
     "backtest_vector": lambda: _vector(LONG, warm=False),
     "backtest_vector_warm": lambda: _vector(LONG, warm=True),
 }
