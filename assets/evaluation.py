@@ -55,22 +55,22 @@ def evaluation(
     if card is None:
         raise NothingToEvaluate("no model is registered; materialise training first")
     series, data_hash = _training_series(warehouse, settings, card)
-    walks = compute.map(walk_symbol, _tasks(list(series.values()), settings))
+    tasks = _tasks(list(series.values()), settings)
+    walks = compute.map(walk_symbol, tasks)
+    bars_per_year = settings.training.walk_options(settings.bar_ms).bars_per_year
     rows = evaluation_rows(
         card.version,
         card.fits,
         walks,
         series,
         bar_ms=settings.bar_ms,
-        bars_per_year=settings.training.walk_options(settings.bar_ms).bars_per_year,
+        bars_per_year=bars_per_year,
         evaluated_at=utc(clock.now_ms()),
     )
-    bars_per_year = settings.training.walk_options(settings.bar_ms).bars_per_year
-    behind = {name: bars_behind(warehouse, settings, one) for name, one in series.items()}
-    tasks = [replace(task, bars=behind[task.series.symbol]) for task in _tasks(list(series.values()), settings)]
-    kinds = compute.map(judge_kinds, tasks)
     if rows.is_empty():
         raise NothingToEvaluate("; ".join(f"{walk.symbol}: {walk.refused}" for walk in walks) or "no data")
+    with_bars = [replace(task, bars=bars_behind(warehouse, settings, task.series)) for task in tasks]
+    kinds = compute.map(judge_kinds, with_bars)
     warehouse.writer(EVALUATIONS).upsert(rows)
     total = rows.filter(pl.col("symbol") == ALL).row(0, named=True)
     context.log.info(f"{card.version}: Sharpe {total['sharpe']:.2f} +- {total['sharpe_se']:.2f} out of sample")

@@ -74,9 +74,7 @@ async def post_resume(request: Request) -> Response:
     """Lift a halt; needs a reason."""
     engine = ready_engine(request)
     Query(request)
-    reason = _reason(optional_body(request))
-    if not reason:
-        raise wrong("reason", "REASON_REQUIRED", "Say why trading may go on.")
+    reason = _needed_reason(request, "Say why trading may go on.")
     halted = engine.core.state.image.halt
     same = halted is not None and halted.principal == principal_of(request).name
     if same and engine.settings.two_person_resume:
@@ -126,9 +124,7 @@ async def post_adopt(request: Request) -> Response:
     """Compare, and take over what no trade explains; needs a reason. Nothing is traded, and a halt stays."""
     engine = ready_engine(request)
     Query(request)
-    reason = _reason(optional_body(request))
-    if not reason:
-        raise wrong("reason", "REASON_REQUIRED", "Say why the venue's figures are right.")
+    reason = _needed_reason(request, "Say why the venue's figures are right.")
     report = await reconcile(engine.core, trigger="manual", adopt=True)
     taken = [name for venue in report.venues for name in venue.adopted]
     if taken:
@@ -152,6 +148,13 @@ def _reason(body: dict[str, Any]) -> str:
     fields = Fields(body)
     reason = fields.take_reason()
     fields.finish()
+    return reason
+
+
+def _needed_reason(request: Request, otherwise: str) -> str:
+    reason = _reason(optional_body(request))
+    if not reason:
+        raise wrong("reason", "REASON_REQUIRED", otherwise)
     return reason
 
 

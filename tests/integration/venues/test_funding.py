@@ -8,10 +8,20 @@ import pytest
 
 from engine_service.domain.ids import Market
 from engine_service.domain.money_events import AdjustmentKind
+from engine_service.venues.binance.futures import BinanceFutures
 from engine_service.venues.port import FundingReport, IncomeReport, StreamStatus
 from tests.integration.simulated_exchange import SimulatedExchange
 from tests.integration.venues.adapters import futures_venue
-from tests.integration.venues.rig import Rig
+from tests.integration.venues.rig import Recorder, Rig
+
+
+async def listening(futures: BinanceFutures, exchange: SimulatedExchange, folder: Path) -> tuple[Rig, Recorder]:
+    """Return a rig on the exchange and what its connected user stream tells."""
+    rig = Rig(futures, exchange, Market.FUTURES, "ETHUSDT.BINANCE", folder)
+    await rig.open()
+    recorder = rig.user_events()
+    await recorder.until(StreamStatus, lambda status: status.connected)
+    return rig, recorder
 
 
 @pytest.mark.anyio
@@ -19,10 +29,7 @@ async def test_a_funding_payment_is_told_with_its_symbol_and_the_venues_id(tmp_p
     exchange = SimulatedExchange.start("--funding", "10s", log=tmp_path / "exchange.log")
     try:
         futures = futures_venue(exchange.url, tmp_path)
-        rig = Rig(futures, exchange, Market.FUTURES, "ETHUSDT.BINANCE", tmp_path)
-        await rig.open()
-        recorder = rig.user_events()
-        await recorder.until(StreamStatus, lambda status: status.connected)
+        rig, recorder = await listening(futures, exchange, tmp_path)
         await rig.accepted(rig.order())
         paid = await recorder.until(FundingReport, within_s=20)
         assert (paid.symbol, paid.asset) == ("ETHUSDT.BINANCE", "USDT")
@@ -40,10 +47,7 @@ async def test_what_the_insurance_fund_made_good_is_told_with_the_venues_id(tmp_
     exchange = SimulatedExchange.start("--balance", "USDT=10000", log=tmp_path / "exchange.log")
     try:
         futures = futures_venue(exchange.url, tmp_path)
-        rig = Rig(futures, exchange, Market.FUTURES, "ETHUSDT.BINANCE", tmp_path)
-        await rig.open()
-        recorder = rig.user_events()
-        await recorder.until(StreamStatus, lambda status: status.connected)
+        rig, recorder = await listening(futures, exchange, tmp_path)
         await rig.accepted(rig.order(quantity=rig.instrument.round_quantity(8_000 / rig.price(), market_order=True)))
         rig.deposit("-9400")
         rig.jump("-0.2")
