@@ -27,7 +27,8 @@ from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.equity import equity_now
 from engine_service.execution.prepare import order_of
 from engine_service.execution.send import feed_breaker
-from engine_service.execution.venue_words import facts_of, from_accepted
+from engine_service.execution.venue_words import facts_of
+from engine_service.execution.words import from_accepted
 from engine_service.risk.context import RiskRefused
 from engine_service.risk.gate import RiskGate
 from engine_service.storage.idempotency import IdempotencyStore

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from engine_service.backtest.equity_summary import PIECE, EquitySummary
 from engine_service.backtest.series import BarSeries
 from engine_service.domain.fill import Fill
-from engine_service.domain.order_status import OrderSide
+from engine_service.domain.ids import REMEMBERED
+from engine_service.domain.money import ZERO
+from engine_service.domain.order_status import BUY
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,21 +48,19 @@ def flows_of(columns: BarSeries, fills: Sequence[Fill], fee_bps: Decimal, *, at_
     Raises:
         AssertionError: the fills were charged another fee.
     """
+    # Few sizes come again and again, and a float of a decimal costs ten look-ups.
+    size = lru_cache(REMEMBERED)(float)
+    signed = [size(fill.quantity) if fill.side is BUY else -size(fill.quantity) for fill in fills]
     flows = cash_flows(
         columns.bars_at(np.array([fill.at_ms for fill in fills], dtype=np.int64), at_open=at_open),
-        np.array([_signed(fill) for fill in fills], dtype=np.float64),
+        np.array(signed, dtype=np.float64),
         np.array([float(fill.price) for fill in fills], dtype=np.float64),
         fee_bps,
     )
-    charged = sum(float(fill.fee) for fill in fills)
+    charged = float(sum([fill.fee for fill in fills], ZERO))
     if not math.isclose(flows.fees, charged, rel_tol=1e-9):
         raise AssertionError(f"{columns.symbol}: fees of {charged} were charged and the curve knows of {flows.fees}")
     return flows
-
-
-def _signed(fill: Fill) -> float:
-    quantity = float(fill.quantity)
-    return quantity if fill.side is OrderSide.BUY else -quantity
 
 
 class _Stairs(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
+from itertools import repeat
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -237,8 +238,10 @@ def _wished(columns: BarSeries, wishes: Sequence[Wish], options: BacktestOptions
     phase, at, prices = _CLOSE, columns.close_at, columns.close
     if at_open:
         phase, at, prices = _OPEN, columns.open_at, columns.open
-    facts = zip(at[bars].tolist(), bars, due, prices[bars].tolist(), strict=True)
-    return [_Moment(at_ms, phase, columns.symbol, bar, wish, ZERO, price) for at_ms, bar, wish, price in facts]
+    # As the fields stand there: a row at a time by name takes three times as long.
+    alike = repeat(phase), repeat(columns.symbol)
+    rows = zip(at[bars].tolist(), *alike, bars, due, repeat(ZERO), prices[bars].tolist(), strict=False)
+    return list(map(_Moment._make, rows))
 
 
 def _funded(columns: BarSeries, rates: Sequence[FundingRate]) -> list[_Moment]:

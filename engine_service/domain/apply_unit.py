@@ -9,7 +9,7 @@ from engine_service.domain import events as e
 from engine_service.domain.apply import IllegalEvent, apply
 from engine_service.domain.money import exactly, within_exact
 from engine_service.domain.order import Order
-from engine_service.domain.order_changes import changed
+from engine_service.domain.order_changes import changed, taken_whole
 from engine_service.domain.portfolio import Portfolio
 from engine_service.domain.state import EngineState
 
@@ -26,6 +26,12 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
     Raises:
         IllegalEvent: no rule allows one of the events; nothing was changed.
     """
+    if len(events) == 2 and type(events[0]) is e.OrderAccepted and type(events[1]) is e.OrderFilled:
+        whole = taken_whole(order, events[0], events[1])
+        if whole is not None:
+            _book(state, events[1])
+            state.put_order(whole)
+            return whole
     beside: list[e.Event] = []
     for event in events:
         if not isinstance(event, e.OrderEvent):
@@ -34,16 +40,19 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
         order = step(order, event)
         if type(event) is e.OrderFilled:
             beside.append(event)
-    books = state.portfolio
     for event in beside:
         if isinstance(event, e.OrderFilled):
-            state.image.fills.setdefault(order.client_order_id, []).append(event.fill)
-            _book_fill(books, event)
-            state.exposure.after_fill(books, event)
+            _book(state, event)
         else:
             apply(state, event)
     state.put_order(order)
     return order
+
+
+def _book(state: EngineState, event: e.OrderFilled) -> None:
+    state.image.fills.setdefault(event.client_order_id, []).append(event.fill)
+    _book_fill(state.portfolio, event)
+    state.exposure.after_fill(state.portfolio, event)
 
 
 def step(order: Order, event: e.OrderEvent) -> Order:

@@ -58,12 +58,12 @@ class CostBook:
         held = self.quantity
         if not quantity:
             return ZERO
-        if not held or held.is_signed() == quantity.is_signed():
-            self._open(quantity, value)
-            return ZERO
         rest = held + quantity
         if not rest:
             return self._close_all(value, rest)
+        if not held or held.is_signed() == quantity.is_signed():
+            self._open(quantity, value)
+            return ZERO
         if rest.is_signed() == held.is_signed():
             return self._close(quantity, value, rest)
         closing_value = quantise(value * abs(held) / abs(quantity))

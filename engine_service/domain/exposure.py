@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from engine_service.domain.events import OrderFilled
-from engine_service.domain.exposure_lines import Line, StrategyLine, Totals, worst_case
+from engine_service.domain.exposure_lines import AfterOrder, Line, StrategyLine, Totals, worst_case
 from engine_service.domain.ids import FUTURES, REMEMBERED, SPOT, Market, local_symbol, venue_of
 from engine_service.domain.marks import Mark, MarkBook, asset_symbol
 from engine_service.domain.money import ONE, ZERO, exactly, quantise
@@ -35,7 +35,7 @@ class ExposureBook:
         #: Coins held as collateral of futures, by the symbol that prices them.
         self._collateral: dict[str, list[Line]] = {}
         self._asked: tuple[str, str, OrderSide, Decimal] | None = None
-        self._answer = (ZERO, ZERO, ZERO)
+        self._answer = AfterOrder(ZERO, ZERO, ZERO, ZERO)
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -49,28 +49,30 @@ class ExposureBook:
         """Tell whether everything that is held has a price."""
         return all(line.price is not None or not line.quantity for line in self.lines.values())
 
-    def after_order(
-        self, order_line: str, venue: str, side: OrderSide, value: Decimal
-    ) -> tuple[Decimal, Decimal, Decimal]:
-        """Return (line, venue, total) exposure if an order of ``value`` were added.
+    def after_order(self, order_line: str, venue: str, side: OrderSide, value: Decimal) -> AfterOrder:
+        """Return what exposure would be if an order of ``value`` were added.
 
-        Several rails ask the same of one order: the last answer is kept until anything moves.
+        Several rails ask the same of one order, with the same objects: the last answer is kept until anything moves.
         """
-        asked = (order_line, venue, side, value)
-        if asked != self._asked:
+        asked = self._asked
+        if (
+            asked is None
+            or asked[3] is not value
+            or asked[2] is not side
+            or asked[0] != order_line
+            or asked[1] != venue
+        ):
             self._answer = self._after_order(order_line, venue, side, value)
-            self._asked = asked
+            self._asked = (order_line, venue, side, value)
         return self._answer
 
-    def _after_order(
-        self, order_line: str, venue: str, side: OrderSide, value: Decimal
-    ) -> tuple[Decimal, Decimal, Decimal]:
-        line = self.lines.get(order_line)
+    def _after_order(self, order_line: str, venue: str, side: OrderSide, value: Decimal) -> AfterOrder:
+        line, totals = self.lines.get(order_line), self.totals
         before, after = ZERO, abs(value)
         if line is not None:
             before, after = line.worst, _with_order(line.value, line.buys, line.sells, side, value)
         added = after - before
-        return after, self.totals.by_venue.get(venue, ZERO) + added, self.totals.worst + added
+        return AfterOrder(after, totals.by_venue.get(venue, ZERO) + added, totals.worst + added, added)
 
     def worst(self, order_line: str) -> Decimal:
         """Return the present worst-case exposure of a line."""
@@ -211,7 +213,7 @@ class ExposureBook:
         line.quantity, line.quote = book.quantity, quote
         if quote == self.reporting and line.price is not None:
             # Its price is its mark's, and that is followed mark by mark.
-            line.cost = quantise(book.cost)
+            line.cost = quantise(book.cost) if book.cost else ZERO
         else:
             line.cost = quantise(book.cost * (self._rate(line.venue, quote) or ONE))
             line.price = self._price_of(line) or line.price
@@ -226,7 +228,6 @@ class ExposureBook:
                 line.price = price
                 self._refresh(line)
 
-    @exactly
     def _on_mark(self, mark: Mark) -> None:
         if not mark.is_valid:
             return
@@ -285,17 +286,17 @@ class ExposureBook:
             return
         added = line.worst - worst
         if added:
-            venue, by_venue, derivatives = line.venue, totals.by_venue, totals.derivatives
+            venue = line.venue
             totals.worst += added
-            by_venue[venue] = by_venue.get(venue, ZERO) + added
+            totals.by_venue[venue] += added
             if line.market is FUTURES:
-                derivatives[venue] = derivatives.get(venue, ZERO) + added
+                totals.derivatives[venue] += added
         for strategy, own in line.owners.items():
             before = own.worst
             own.refresh(line)
             added = own.worst - before
             if added:
-                totals.by_strategy[strategy] = totals.by_strategy.get(strategy, ZERO) + added
+                totals.by_strategy[strategy] += added
 
 
 def _with_order(position: Decimal, buys: Decimal, sells: Decimal, side: OrderSide, value: Decimal) -> Decimal:

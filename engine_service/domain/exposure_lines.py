@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct
 
 from engine_service.domain.ids import FUTURES, Market
 from engine_service.domain.money import ONE, ZERO, quantise
@@ -23,8 +26,13 @@ class StrategyLine:
     def refresh(self, line: Line) -> None:
         """Work out value and worst case anew; a strategy that holds all of its line has the line's value."""
         price, quantity = line.price, self.quantity
-        whole = price is not None and quantity == line.quantity
-        value = self.value = line.value if whole else _value(quantity, self.cost, price)
+        if price is None:
+            value = self.cost
+        elif quantity == line.quantity:
+            value = line.value
+        else:
+            value = _value(quantity, price)
+        self.value = value
         self.worst = worst_case(value, self.buys, self.sells) if self.buys or self.sells else abs(value)
 
 
@@ -64,7 +72,7 @@ class Line:
         if price is None:
             value = self.value = self.cost
         else:
-            value = self.value = quantise(self.quantity if price is ONE else self.quantity * price)
+            value = self.value = _value(self.quantity, price)
         if not self.at_risk:
             self.worth = value
             return
@@ -77,10 +85,19 @@ class Totals:
     """Sums over lines, in the reporting currency."""
 
     worst: Decimal = ZERO
-    by_venue: dict[str, Decimal] = field(default_factory=dict)
-    by_strategy: dict[str, Decimal] = field(default_factory=dict)
-    derivatives: dict[str, Decimal] = field(default_factory=dict)
+    by_venue: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    by_strategy: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    derivatives: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     worth: Decimal = ZERO
+
+
+class AfterOrder(Struct, frozen=True, gc=False):
+    """Exposure if an order were added, in the reporting currency; ``added`` is what it adds to its line."""
+
+    line: Decimal
+    venue: Decimal
+    total: Decimal
+    added: Decimal
 
 
 def worst_case(value: Decimal, buys: Decimal, sells: Decimal) -> Decimal:
@@ -94,7 +111,7 @@ def worst_case(value: Decimal, buys: Decimal, sells: Decimal) -> Decimal:
     return long if long >= short else short
 
 
-def _value(quantity: Decimal, cost: Decimal, price: Decimal | None) -> Decimal:
-    if price is None:
-        return cost
+def _value(quantity: Decimal, price: Decimal) -> Decimal:
+    if not quantity:
+        return ZERO
     return quantise(quantity if price is ONE else quantity * price)

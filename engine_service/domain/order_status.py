@@ -65,6 +65,13 @@ class OrderStatus(StrEnum):
         return self in TERMINAL
 
 
+#: As ``BUY``.
+MARKET_ORDER: Final = OrderType.MARKET
+SUBMITTED: Final = OrderStatus.SUBMITTED
+ACCEPTED: Final = OrderStatus.ACCEPTED
+FILLED: Final = OrderStatus.FILLED
+IN_DOUBT: Final = OrderStatus.IN_DOUBT
+
 TERMINAL = frozenset(
     {
         OrderStatus.FILLED,

@@ -16,7 +16,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, exactly
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import TERMINAL, OrderStatus
+from engine_service.domain.order_status import IN_DOUBT, TERMINAL
 from engine_service.domain.portfolio import Portfolio
 
 
@@ -167,7 +167,7 @@ class EngineState:
 
     def put_order(self, order: Order) -> None:
         """Replace an order and everything derived from it."""
-        orders, cid, is_open = self.image.orders, order.client_order_id, order.is_open
+        orders, cid, is_open = self.image.orders, order.client_order_id, order.status not in TERMINAL
         before = orders.get(cid)
         orders[cid] = order
         if before is None or not _reserves_the_same(before, order):
@@ -195,7 +195,7 @@ class EngineState:
             self._by_instrument.setdefault((symbol, order.market), {})[cid] = order
         elif self.open_orders.pop(cid, None) is not None:
             self._by_instrument[symbol, order.market].pop(cid, None)
-        if status is OrderStatus.IN_DOUBT:
+        if status is IN_DOUBT:
             self.in_doubt[cid] = order
         elif self.in_doubt:
             self.in_doubt.pop(cid, None)
@@ -204,7 +204,7 @@ class EngineState:
         """Let finished orders go from memory; the tables keep them. Open orders stay."""
         for client_order_id in client_order_ids:
             order = self.image.orders.get(client_order_id)
-            if order is None or order.is_open:
+            if order is None or order.status not in TERMINAL:
                 continue
             del self.image.orders[client_order_id]
             self.image.fills.pop(client_order_id, None)

@@ -12,7 +12,7 @@ from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import resolve_later
-from engine_service.execution.venue_words import from_accepted
+from engine_service.execution.words import from_accepted
 from engine_service.venues.port import Accepted, AmendRequest, Rejected, SubmitOutcome
 
 #: A venue's word for: nothing was done, because the order to be changed is not open any more.

@@ -22,7 +22,8 @@ from engine_service.execution.fill_facts import (
     reversal,
 )
 from engine_service.execution.later import cancel_later
-from engine_service.execution.venue_words import Words, beyond_limit, facts_of, from_report, misfit, quarantined
+from engine_service.execution.venue_words import beyond_limit, facts_of, misfit, quarantined
+from engine_service.execution.words import Words, from_report
 from engine_service.storage.port import FillFilter
 from engine_service.venues.port import OrderReport, ReadFailed, TradeBust
 

@@ -17,7 +17,7 @@ from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import resolve_later
 from engine_service.execution.send import feed_breaker
-from engine_service.execution.venue_words import from_accepted, from_report
+from engine_service.execution.words import from_accepted, from_report
 from engine_service.venues.port import (
     Accepted,
     OrderReport,

@@ -129,16 +129,18 @@ class EngineCore:
                 self._stop(f"the equity identity is off by {error}")
         return self.journal.append(entries) if self._held is None else self._never()
 
-    def record_unit(self, initialized: e.OrderInitialized, life: Sequence[e.OrderEvent]) -> Future[int]:
+    def record_unit(self, begun: Sequence[e.OrderEvent], order: Order, life: Sequence[e.OrderEvent]) -> Future[int]:
         """Record an order that nobody saw yet, with all that became of it, as ``record`` does one by one.
+
+        ``begun`` are the events that ``order`` has behind it, ``life`` those that it does not know of yet.
 
         Raises:
             IllegalEvent: no rule allows one of the events; nothing is recorded.
             Unavailable: as ``record``.
         """
         self._require_journal()
-        apply_unit(self.state, initialized.order, life)
-        events = (initialized, *life)
+        apply_unit(self.state, order, life)
+        events = (*begun, *life)
         for event in events:
             count(self.state, event)
         return self._journaled(events)

@@ -54,7 +54,7 @@ def fill_events(core: EngineCore, order: Order, fills: Sequence[Fill]) -> list[e
             events.append(e.Anomaly(at_ms=now, kind="fee_of_no_asset", subject=fill.trade_id, detail=detail))
             fill = replace(fill, fee=ZERO)  # noqa: PLW2901  # the same trade, as far as it can be booked
         over = booked != order.quantity and _is_over(order, booked)
-        events.append(_filled(core, order, fill, over=over, now_ms=now))
+        events.append(filled(core, order, fill, over=over, now_ms=now))
         if over and not order.overfill:
             events.append(restriction(order, "OVERFILL", "the venue filled more than was ordered", now))
     return events
@@ -87,7 +87,7 @@ def fill_events_of_stand_in(core: EngineCore, order: Order, missing: Decimal, ex
     now, cid = core.clock.now_ms(), order.client_order_id
     detail = f"{plain(missing)} counted by the venue, trades not named"
     booked = [
-        _filled(core, order, fill, over=_is_over(order, executed), now_ms=now)
+        filled(core, order, fill, over=_is_over(order, executed), now_ms=now)
         for fill in _stand_in(core, order, missing, executed)
     ]
     return [*booked, e.Anomaly(at_ms=now, kind="provisional_fill", subject=cid, detail=detail)]
@@ -153,7 +153,7 @@ def reversal(core: EngineCore, order: Order, fill: Fill, reason: e.Reversal) -> 
         None,
     )
     now = core.clock.now_ms()
-    as_now = booked or _filled(core, order, fill, over=False, now_ms=now)
+    as_now = booked or filled(core, order, fill, over=False, now_ms=now)
     return e.OrderFillReversed(
         at_ms=now,
         client_order_id=order.client_order_id,
@@ -186,7 +186,8 @@ def restriction(order: Order, code: str, reason: str, now_ms: int) -> e.SymbolRe
     return e.SymbolRestricted(at_ms=now_ms, symbol=order.symbol, market=order.market, code=code, reason=reason)
 
 
-def _filled(core: EngineCore, order: Order, fill: Fill, *, over: bool, now_ms: int) -> e.OrderFilled:
+def filled(core: EngineCore, order: Order, fill: Fill, *, over: bool, now_ms: int) -> e.OrderFilled:
+    """Book a trade at the rates of this moment; ``over`` tells that the order has no room for it."""
     quote_rate = core.booking_rate(fill.venue, order.quote)
     return e.OrderFilled(
         at_ms=now_ms,

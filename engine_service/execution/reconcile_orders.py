@@ -25,7 +25,8 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import new_fills
 from engine_service.execution.reconcile_symbols import in_turn
 from engine_service.execution.rules import is_new_to_us, learn
-from engine_service.execution.venue_words import from_report, quarantined
+from engine_service.execution.venue_words import quarantined
+from engine_service.execution.words import from_report
 from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue, VenueUnavailable
 
 #: An order that changed this recently may not be in the venue's list yet.

@@ -26,7 +26,7 @@ from engine_service.execution.resolution import (
     begin,
     step,
 )
-from engine_service.execution.venue_words import from_report
+from engine_service.execution.words import from_report
 from engine_service.venues.port import ReadFailed
 
 ACK_WAIT_S = 2.0

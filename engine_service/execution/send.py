@@ -13,7 +13,8 @@ from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import await_acknowledgement, resolve_later
-from engine_service.execution.venue_words import facts_of, from_accepted
+from engine_service.execution.venue_words import facts_of
+from engine_service.execution.words import from_accepted
 from engine_service.risk.gate import Approved
 from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome, VenueUnavailable
 
@@ -77,7 +78,7 @@ def send_at_once(core: EngineCore, initialized: e.OrderInitialized, submitted: e
     life = _whole_life(core, order, outcome)
     if life is not None:
         feed_breaker(core, order.venue, outcome)
-        return core.record_unit(initialized, (submitted, *life))
+        return core.record_unit((initialized, submitted), order, life)
     begun = core.record(initialized, submitted)
     return _note(core, order, outcome) or begun
 

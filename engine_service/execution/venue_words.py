@@ -18,7 +18,8 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus
 from engine_service.execution.core import EngineCore
 from engine_service.execution.fill_facts import conflicts, fill_events, gross, new_fills, restriction
-from engine_service.venues.port import Accepted, OrderReport
+from engine_service.execution.whole_fill import whole_fill
+from engine_service.execution.words import Words
 
 #: Where the venue's first sign of an order is still to come.
 _UNSEEN = frozenset({OrderStatus.SUBMITTED, OrderStatus.PENDING_ACK, OrderStatus.NOT_PLACED, OrderStatus.RESURRECTED})
@@ -42,20 +43,6 @@ _TAKEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderSta
 _fill_events = within_exact(fill_events)
 
 
-class Words(Struct, frozen=True, kw_only=True, gc=False):
-    """What was said: ``executed`` is the venue's cumulative filled quantity, ``fills`` the trades named with it."""
-
-    status: OrderStatus
-    venue_order_id: str
-    executed: Decimal
-    fills: tuple[Fill, ...] = ()
-    side: OrderSide | None = None
-    symbol: str = ""
-    quantity: Decimal | None = None
-    limit_price: Decimal | None = None
-    reason: str = ""
-
-
 class Facts(Struct, frozen=True, gc=False):
     """Events to record, and whether the venue knows of trades that were not named (``gap``).
 
@@ -67,36 +54,13 @@ class Facts(Struct, frozen=True, gc=False):
     conflicts: tuple[e.Event, ...] = ()
 
 
-def from_report(report: OrderReport) -> Words:
-    """Read a stream report or the answer to a query."""
-    return Words(
-        status=report.status,
-        venue_order_id=report.venue_order_id,
-        executed=report.executed_quantity,
-        fills=() if report.fill is None else (report.fill,),
-        side=report.side,
-        symbol=report.symbol,
-        quantity=report.quantity,
-        limit_price=report.limit_price,
-        reason=report.reason,
-    )
-
-
-def from_accepted(outcome: Accepted) -> Words:
-    """Read the venue's answer to a request of ours."""
-    return Words(
-        status=outcome.status,
-        venue_order_id=outcome.venue_order_id,
-        executed=outcome.executed_quantity,
-        fills=outcome.fills,
-        quantity=outcome.quantity,
-    )
-
-
 @exactly
 def facts_of(core: EngineCore, order: Order, words: Words) -> Facts:
     """Work out what is new in ``words``. Pure but for reading the state, the marks and the clock of ``core``."""
     now = core.clock.now_ms()
+    whole = whole_fill(core, order, words, now)
+    if whole is not None:
+        return Facts(whole)
     fills = new_fills(core, order, words.fills)
     contradiction = _contradiction(order, words) or beyond_limit(core, order, fills)
     if contradiction and order.status is not OrderStatus.QUARANTINED:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from math import inf
+from typing import Final
 
 from msgspec import Struct
 
@@ -20,6 +21,11 @@ class BreakerState(StrEnum):
     CLOSED = "CLOSED"
     OPEN = "OPEN"
     HALF_OPEN = "HALF_OPEN"
+
+
+#: As ``BUY``: asked for by every order.
+OPEN: Final = BreakerState.OPEN
+_CLOSED: Final = BreakerState.CLOSED
 
 
 class _Second(Struct, gc=False):
@@ -58,6 +64,7 @@ class VenueBreaker:
             return
         second, seconds = int(now_s), self.seconds
         if not seconds or seconds[-1].at != second:
+            self._sums(now_s)
             seconds.append(_Second(second))
         newest = seconds[-1]
         newest.calls += 1
@@ -65,6 +72,8 @@ class VenueBreaker:
         if not ok:
             newest.errors += 1
             self.errors += 1
+        if not self.errors:
+            return
         calls, errors = self._sums(now_s)
         if errors and calls >= policy.breaker_min_calls and errors * 100 >= policy.breaker_error_share_pct * calls:
             self.opened_at_s = now_s
@@ -98,12 +107,12 @@ class VenueBreaker:
     def state(self, now_s: float, policy: RiskPolicy) -> BreakerState:
         """Return where the breaker stands."""
         if now_s < self.stopped_until_s:
-            return BreakerState.OPEN
+            return OPEN
         if self.opened_at_s is None:
-            return BreakerState.CLOSED
+            return _CLOSED
         if now_s - self.opened_at_s < float(policy.breaker_open_s):
-            return BreakerState.OPEN
-        return BreakerState.OPEN if self.probing else BreakerState.HALF_OPEN
+            return OPEN
+        return OPEN if self.probing else BreakerState.HALF_OPEN
 
     def opens_in_s(self, now_s: float, policy: RiskPolicy) -> float:
         """Return the seconds until an order may pass again; infinite where a person has to say so."""

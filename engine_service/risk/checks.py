@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from engine_service.domain.ids import FUTURES
 from engine_service.domain.money import BPS, EXACT, ZERO, multiple_down, multiple_up, plain
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import BUY, OrderType, TimeInForce
+from engine_service.domain.order_status import BUY, MARKET_ORDER, OrderType, TimeInForce
 from engine_service.risk import margin
 from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
 from engine_service.risk.grid import order_off_grid
@@ -41,7 +41,8 @@ def _long(value: Decimal) -> bool:
 
 def order_shape(ctx: RiskContext) -> RiskRefused | None:
     """ORDER_SHAPE_INVALID: sizes, prices and flags that the instrument or the order type forbid."""
-    return _size(ctx) or (order_off_grid(ctx) if ctx.as_written else None) or _prices(ctx) or _flags(ctx)
+    found = _size(ctx) or (order_off_grid(ctx) if ctx.as_written else None) or _prices(ctx)
+    return found or (_post_only(ctx) if ctx.request.post_only else None)
 
 
 def _size(ctx: RiskContext) -> RiskRefused | None:
@@ -62,7 +63,7 @@ def _size(ctx: RiskContext) -> RiskRefused | None:
 
 
 def _prices(ctx: RiskContext) -> RiskRefused | None:
-    if ctx.request.type is OrderType.MARKET and ctx.limit_price is None and ctx.stop_price is None:
+    if ctx.request.type is MARKET_ORDER and ctx.limit_price is None and ctx.stop_price is None:
         return None
     wants_limit, wants_stop = ctx.request.type in LIMIT_TYPES, ctx.request.type in CONDITIONAL
     if wants_limit != (ctx.limit_price is not None):
@@ -77,9 +78,9 @@ def _prices(ctx: RiskContext) -> RiskRefused | None:
     return None
 
 
-def _flags(ctx: RiskContext) -> RiskRefused | None:
+def _post_only(ctx: RiskContext) -> RiskRefused | None:
     request = ctx.request
-    if request.post_only and (request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC):
+    if request.type is not OrderType.LIMIT or request.time_in_force is not TimeInForce.GTC:
         return refused("ORDER_SHAPE_INVALID", "post-only needs a limit order that rests", request.type.value, "LIMIT")
     return None
 
@@ -203,7 +204,7 @@ def short_not_allowed(ctx: RiskContext) -> RiskRefused | None:
 def symbol_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_SYMBOL_CAP: position, working and in-flight orders of the symbol."""
     exposure, limit = ctx.state.exposure, ctx.policy.symbol_exposure_cap
-    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[0]
+    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value).line
     if after <= limit:
         return None
     return _capped("EXPOSURE_SYMBOL_CAP", "too much of this symbol", after, exposure.worst(ctx.line), limit)
@@ -212,7 +213,7 @@ def symbol_exposure(ctx: RiskContext) -> RiskRefused | None:
 def total_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_TOTAL_CAP: gross over everything."""
     exposure, limit = ctx.state.exposure, ctx.policy.total_exposure_cap
-    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value)[2]
+    after = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value).total
     if after <= limit:
         return None
     return _capped("EXPOSURE_TOTAL_CAP", "too much at risk in total", after, exposure.totals.worst, limit)
@@ -221,7 +222,7 @@ def total_exposure(ctx: RiskContext) -> RiskRefused | None:
 def venue_exposure(ctx: RiskContext) -> RiskRefused | None:
     """EXPOSURE_VENUE_CAP: gross over the venue."""
     exposure, limit, venue = ctx.state.exposure, ctx.policy.venue_exposure_cap, ctx.venue
-    after = exposure.after_order(ctx.line, venue, ctx.side, ctx.value)[1]
+    after = exposure.after_order(ctx.line, venue, ctx.side, ctx.value).venue
     if after <= limit:
         return None
     before = exposure.totals.by_venue.get(venue, ZERO)
@@ -252,9 +253,9 @@ def leverage(ctx: RiskContext) -> RiskRefused | None:
     """LEVERAGE_LIMIT: gross futures exposure against equity."""
     if ctx.market is not FUTURES:
         return None
-    exposure, line = ctx.state.exposure, ctx.line
+    exposure = ctx.state.exposure
     before, equity = exposure.derivative_gross(), exposure.equity
-    added = exposure.after_order(line, ctx.venue, ctx.side, ctx.value)[0] - exposure.worst(line)
+    added = exposure.after_order(ctx.line, ctx.venue, ctx.side, ctx.value).added
     limit = ctx.policy.leverage_limit * equity if equity > ZERO else ZERO
     after = before + added
     return None if after <= limit else _capped("LEVERAGE_LIMIT", "too much leverage", after, before, limit)

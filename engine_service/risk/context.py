@@ -62,7 +62,11 @@ class RiskContext(Struct, frozen=True, kw_only=True, gc=False):
             unit = price if rate is ONE else EXACT.multiply(price, rate)
         force_setattr(self, "unit_value", unit)
         force_setattr(self, "value", EXACT.multiply(self.quantity, unit))
-        force_setattr(self, "side", self.request.side)
+        side = self.request.side
+        if self.symbol == instrument.symbol and self.market is instrument.market and self.side is side:
+            # The same order at another moment.
+            return
+        force_setattr(self, "side", side)
         force_setattr(self, "market", instrument.market)
         force_setattr(self, "venue", instrument.venue)
         force_setattr(self, "symbol", instrument.symbol)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
+from engine_service.domain.exposure_lines import AfterOrder
 from engine_service.domain.ids import Market
 from engine_service.domain.money import BPS, ZERO, exactly, plain
 from engine_service.domain.order_status import OrderSide
@@ -109,7 +110,7 @@ def _short(ctx: RiskContext, pace: Pace) -> Measure:
     return ctx.quantity, ctx.signed_position
 
 
-def _exposures(ctx: RiskContext) -> tuple[Decimal, Decimal, Decimal]:
+def _exposures(ctx: RiskContext) -> AfterOrder:
     return ctx.state.exposure.after_order(ctx.line, ctx.instrument.venue, ctx.side, ctx.value)
 
 
@@ -125,7 +126,7 @@ def _leverage(ctx: RiskContext, pace: Pace) -> Measure:
     limit = ctx.policy.leverage_limit * max(ZERO, exposure.equity)
     if ctx.market is not Market.FUTURES:
         return exposure.derivative_gross(), limit
-    return exposure.derivative_gross() + _exposures(ctx)[0] - exposure.worst(ctx.line), limit
+    return exposure.derivative_gross() + _exposures(ctx).added, limit
 
 
 def _drawdown(ctx: RiskContext, pace: Pace) -> Measure:
@@ -166,9 +167,9 @@ MEASURES: Final[Mapping[str, Callable[[RiskContext, Pace], Measure]]] = {
     "NOTIONAL_TOO_LARGE": lambda ctx, pace: (ctx.value, ctx.policy.max_notional),
     "INSUFFICIENT_FUNDS": _funds,
     "SHORT_NOT_ALLOWED": _short,
-    "EXPOSURE_SYMBOL_CAP": lambda ctx, pace: (_exposures(ctx)[0], ctx.policy.symbol_exposure_cap),
-    "EXPOSURE_TOTAL_CAP": lambda ctx, pace: (_exposures(ctx)[2], ctx.policy.total_exposure_cap),
-    "EXPOSURE_VENUE_CAP": lambda ctx, pace: (_exposures(ctx)[1], ctx.policy.venue_exposure_cap),
+    "EXPOSURE_SYMBOL_CAP": lambda ctx, pace: (_exposures(ctx).line, ctx.policy.symbol_exposure_cap),
+    "EXPOSURE_TOTAL_CAP": lambda ctx, pace: (_exposures(ctx).total, ctx.policy.total_exposure_cap),
+    "EXPOSURE_VENUE_CAP": lambda ctx, pace: (_exposures(ctx).venue, ctx.policy.venue_exposure_cap),
     "STRATEGY_BUDGET_EXCEEDED": _budget,
     "LEVERAGE_LIMIT": _leverage,
     "EQUITY_FLOOR": lambda ctx, pace: (ctx.state.exposure.equity, ctx.policy.equity_floor),

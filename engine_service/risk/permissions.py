@@ -10,7 +10,7 @@ from math import ceil, isinf
 from typing import Final
 
 from engine_service.risk import checks
-from engine_service.risk.breakers import BreakerState, EquityBreaker, TokenBucket, VenueBreaker
+from engine_service.risk.breakers import OPEN, EquityBreaker, TokenBucket, VenueBreaker
 from engine_service.risk.checks import refused
 from engine_service.risk.context import RiskContext, RiskRefused
 
@@ -110,7 +110,7 @@ def trading_halted(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
 def venue_breaker(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     """VENUE_BREAKER_OPEN: too many of the venue's calls failed in the last minute."""
     breaker = pace.venue(ctx.venue)
-    if breaker.state(ctx.now_s, ctx.policy) is not BreakerState.OPEN:
+    if breaker.state(ctx.now_s, ctx.policy) is not OPEN:
         return None
     limit, wait_s = ctx.policy.breaker_error_share_pct, breaker.opens_in_s(ctx.now_s, ctx.policy)
     share, reason = f"{limit} % of a minute's calls", "the venue failed too often"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from engine_service.domain.instrument import Instrument
-from engine_service.domain.money import ZERO
+from engine_service.domain.money import ONE, ZERO
 from engine_service.domain.order_status import BUY, OrderSide
 from engine_service.venues.paper.fill_model import Level
 from engine_service.venues.port import Balance, VenuePosition
@@ -58,9 +58,8 @@ class PaperAccount(ABC):
             self._locked_total[asset] = self._locked_total.get(asset, ZERO) + amount
 
     def release(self, order_id: str) -> None:
-        locked = self._locked.pop(order_id, None)
-        if locked is not None:
-            asset, amount = locked
+        if order_id in self._locked:
+            asset, amount = self._locked.pop(order_id)
             self._locked_total[asset] -= amount
 
     def balances(self) -> tuple[Balance, ...]:
@@ -118,21 +117,22 @@ class FuturesAccount(PaperAccount):
 
     def __init__(self, balances: Mapping[str, Decimal], leverage: Decimal = Decimal(5)) -> None:
         super().__init__(balances)
-        self._leverage = leverage
+        #: What a unit of notional needs free. Times it, not by the leverage: a quotient costs three products.
+        self._margin = ONE / leverage
         self._positions: dict[str, tuple[Instrument, Position]] = {}
 
     def free(self, asset: str) -> Decimal:
         free = self.cash.get(asset, ZERO) - self._locked_total.get(asset, ZERO)
         for instrument, position in self._positions.values():
             if instrument.quote == asset:
-                free -= abs(position.quantity) * position.entry / self._leverage
+                free -= abs(position.quantity) * position.entry * self._margin
         return free
 
     def cost(self, instrument: Instrument, side: OrderSide, quantity: Decimal, price: Decimal) -> tuple[str, Decimal]:
         opening, held = quantity, self.held(instrument)
         if held and held.is_signed() is (side is BUY):
             opening = max(ZERO, quantity - abs(held))
-        return instrument.quote, opening * price / self._leverage
+        return instrument.quote, opening * price * self._margin
 
     def trade(self, instrument: Instrument, side: OrderSide, level: Level, fee: Decimal) -> None:
         held = self._positions.get(instrument.symbol)

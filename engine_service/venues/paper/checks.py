@@ -7,14 +7,13 @@ from decimal import Decimal
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import BUY, OrderType
+from engine_service.domain.order_status import BUY, MARKET_ORDER
 from engine_service.venues.paper.account import PaperAccount
 from engine_service.venues.paper.fill_model import (
     CONDITIONAL,
     WITH_LIMIT,
     Book,
     Costs,
-    Level,
     crosses,
     is_triggered,
     take_quote,
@@ -73,16 +72,18 @@ def check_affordable(
     """
     best = book.against(order.side)[0].price
     price = order.limit_price or order.stop_price or best
-    if order.type is not OrderType.MARKET:
+    if order.type is not MARKET_ORDER:
         _check_kind(order, book, best)
-    if instrument.min_notional and quantity * price < instrument.min_notional:
+    notional = quantity * price
+    if notional < instrument.min_notional:
         raise PaperRefusal("VENUE_FILTER_FAILURE", "the notional is too small")
     if order.reduce_only:
         _check_reducing(order, instrument, quantity, account)
     asset, amount = account.cost(instrument, order.side, quantity, price)
     if order.side is BUY and asset == instrument.quote:
-        amount += costs.fee(Level(price, quantity), maker=False)
-    if account.free(asset) < amount:
+        amount += costs.fee(notional, maker=False)
+    # What asks for nothing, such as most of what closes a position, is taken whatever is left.
+    if amount and account.free(asset) < amount:
         raise PaperRefusal("VENUE_INSUFFICIENT_FUNDS", f"not enough {asset} is free")
 
 

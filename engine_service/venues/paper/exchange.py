@@ -6,7 +6,7 @@ backtest both drive this class, which is why they agree.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from engine_service.domain.fill import Fill
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import TERMINAL, OrderStatus, TimeInForce
+from engine_service.domain.order_status import ACCEPTED, FILLED, TERMINAL, OrderStatus, TimeInForce
 from engine_service.venues.paper.account import PaperAccount
 from engine_service.venues.paper.checks import PaperRefusal, check_affordable, check_filters, size
 from engine_service.venues.paper.fill_model import (
@@ -63,7 +63,8 @@ class PaperExchange:
         self._books: dict[str, Book] = {}
         self._next_id = first_id
         self._resting: dict[str, dict[str, PaperOrder]] = {}
-        self._known: OrderedDict[str, PaperOrder] = OrderedDict()
+        self._known: dict[str, PaperOrder] = {}
+        self._sweep_at = 2 * _REMEMBERED
         self._fills: deque[Fill] = deque(maxlen=_REMEMBERED)
 
     # --- the market ---------------------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ class PaperExchange:
         instrument, book = self._checked(order)
         quantity = size(order, instrument, book)
         check_affordable(order, instrument, book, quantity, self.account, self.costs)
-        paper = PaperOrder(order, self._id(), quantity, OrderStatus.ACCEPTED, at_ms)
+        paper = PaperOrder(order, self._id(), quantity, ACCEPTED, at_ms)
         self._remember(paper)
         if order.type in CONDITIONAL:
             self._rest(paper, None)
@@ -227,7 +228,7 @@ class PaperExchange:
         side, symbol = order.side, order.symbol
         limit = order.limit_price if order.type in WITH_LIMIT else None
         slices = take(book.against(side), side, left, limit)
-        if order.time_in_force is TimeInForce.FOK and limit is not None and sum(s.quantity for s in slices) < left:
+        if limit is not None and order.time_in_force is TimeInForce.FOK and sum(s.quantity for s in slices) < left:
             self._end(paper, OrderStatus.EXPIRED, at_ms)
             return
         for level in slices:
@@ -262,7 +263,7 @@ class PaperExchange:
         order = paper.order
         side, symbol = order.side, order.symbol
         instrument = self.instruments[symbol]
-        fee = self.costs.fee(level, maker=maker)
+        fee = self.costs.fee(level.price * level.quantity, maker=maker)
         self.account.release(paper.venue_order_id)
         self.account.trade(instrument, side, level, fee)
         fill = Fill(
@@ -285,7 +286,7 @@ class PaperExchange:
         paper.executed += level.quantity
         paper.at_ms = at_ms
         if paper.executed >= paper.quantity:
-            self._end(paper, OrderStatus.FILLED, at_ms)
+            self._end(paper, FILLED, at_ms)
         else:
             paper.status = OrderStatus.PARTIALLY_FILLED
             if maker:
@@ -319,8 +320,16 @@ class PaperExchange:
 
     def _remember(self, paper: PaperOrder) -> None:
         self._known[paper.order.client_order_id] = paper
-        while len(self._known) > _REMEMBERED and next(iter(self._known.values())).status.is_terminal:
-            self._known.popitem(last=False)
+        if len(self._known) >= self._sweep_at:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Let go of what ended long ago, much at a time; what still works stays, however much that is."""
+        older = list(self._known.items())[:-_REMEMBERED]
+        for client_order_id, paper in older:
+            if paper.status in TERMINAL:
+                del self._known[client_order_id]
+        self._sweep_at = len(self._known) + _REMEMBERED
 
     def _id(self) -> str:
         self._next_id += 1

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from engine_service.domain.money import BPS, ZERO, multiple_down, multiple_up
 from engine_service.domain.order import Order
@@ -67,10 +68,16 @@ class Costs(Struct, frozen=True, gc=False):
     half_spread_bps: Decimal = Decimal(1)
     taker_fee_bps: Decimal = Decimal(10)
     maker_fee_bps: Decimal = Decimal(10)
+    _taker_share: Decimal = ZERO
+    _maker_share: Decimal = ZERO
 
-    def fee(self, level: Level, *, maker: bool) -> Decimal:
+    def __post_init__(self) -> None:
+        force_setattr(self, "_taker_share", self.taker_fee_bps / BPS)
+        force_setattr(self, "_maker_share", self.maker_fee_bps / BPS)
+
+    def fee(self, notional: Decimal, *, maker: bool) -> Decimal:
         """Return the fee of one trade in quote."""
-        return level.price * level.quantity * (self.maker_fee_bps if maker else self.taker_fee_bps) / BPS
+        return notional * (self._maker_share if maker else self._taker_share)
 
 
 class PriceBar(Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ import pytest
 from engine_service.domain import events as e
 from engine_service.domain.apply import apply
 from engine_service.domain.exposure import ExposureBook, line_key
-from engine_service.domain.exposure_lines import worst_case
+from engine_service.domain.exposure_lines import AfterOrder, worst_case
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark, MarkBook
@@ -272,7 +272,8 @@ def test_what_an_order_would_add_is_what_it_adds(seed: int) -> None:
         venue = pair.symbol.partition(".")[2]
         after = program.worst((pair.line, side, value))
         of_venue = sum((v for line, v in after.items() if ("BYBIT" in line) is (venue == "BYBIT")), D(0))
-        expected = (after[pair.line], of_venue, sum(after.values(), D(0)))
+        added = after[pair.line] - program.worst().get(pair.line, D(0))
+        expected = AfterOrder(after[pair.line], of_venue, sum(after.values(), D(0)), added)
         for _ in range(2):  # the second answer is remembered
             assert exposure.after_order(pair.line, venue, side, value) == expected
 
@@ -429,8 +430,8 @@ def test_the_same_question_after_anything_moved_has_a_new_answer() -> None:
             program.order()
             program.mark()
             after = program.worst((pair.line, BUY, D(100)))
-            assert exposure.after_order(*asked)[0] == after[pair.line]
-            assert exposure.after_order(*asked)[2] == sum(after.values())
+            assert exposure.after_order(*asked).line == after[pair.line]
+            assert exposure.after_order(*asked).total == sum(after.values())
 
 
 def test_collateral_of_futures_follows_the_price_of_its_coin_at_once() -> None:
