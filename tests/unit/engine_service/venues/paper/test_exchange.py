@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType, TimeInForce
+from engine_service.venues.paper import exchange as exchange_module
 from engine_service.venues.paper.account import FuturesAccount, PaperAccount, SpotAccount
 from engine_service.venues.paper.checks import PaperRefusal
 from engine_service.venues.paper.exchange import PaperExchange
@@ -167,6 +168,31 @@ def test_opening_more_than_the_margin_allows_is_refused() -> None:
     paper = exchange(FuturesAccount({"USDT": D(10)}, leverage=D(5)))
     with pytest.raises(PaperRefusal, match="VENUE_INSUFFICIENT_FUNDS"):
         paper.place(small(market=Market.FUTURES), 7)
+
+
+def test_a_position_under_water_can_be_closed_though_nothing_is_free() -> None:
+    paper = exchange(FuturesAccount({"USDT": D(21)}, leverage=D(5)))
+    paper.place(small(market=Market.FUTURES), 7)
+    paper.account.credit("USDT", D(-20))
+    assert paper.account.free("USDT") < 0
+    closed = paper.place(small(client_order_id="two", side=OrderSide.SELL, market=Market.FUTURES), 8)
+    assert closed.status is OrderStatus.FILLED
+    with pytest.raises(PaperRefusal, match="VENUE_INSUFFICIENT_FUNDS"):
+        paper.place(small(client_order_id="three", side=OrderSide.SELL, market=Market.FUTURES), 9)
+
+
+def test_what_ended_long_ago_is_forgotten_and_what_works_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange_module, "_REMEMBERED", 5)
+    paper = exchange(SpotAccount({"USDT": D(10**6), "BTC": D(5)}))
+    for number in range(12):
+        paper.place(resting(client_order_id=f"working-{number}", limit_price=D(50)), 7)
+    for number in range(100):
+        paper.on_book(SYMBOL, BOOK)
+        paper.place(small(client_order_id=f"done-{number}"), 8)
+    assert all(paper.find(f"working-{number}") is not None for number in range(12))
+    kept = [number for number in range(100) if paper.find(f"done-{number}") is not None]
+    assert kept == list(range(kept[0], 100))
+    assert 5 <= len(kept) <= 10
 
 
 moves = st.lists(
