@@ -24,7 +24,8 @@ Columns = tuple[Array, Array, Array, Array, Array]
 STD_WINDOW = 20
 VWAP_WINDOW = 20
 ZSCORE_WINDOW = 30
-VOLUME_WINDOW = 20
+#: The volume is measured by the window that prices are weighted in: one sum serves both.
+VOLUME_WINDOW = VWAP_WINDOW
 SLOPE_WINDOW = 20
 #: A bar that did not move still has a range: a hundredth of a basis point keeps its logarithm finite.
 RANGE_FLOOR = 1e-6
@@ -32,7 +33,7 @@ TINY = 1e-12
 #: An opening this far from the close before it (natural logarithm; half again) is a split or a re-denomination.
 SPLIT_JUMP = 0.4
 #: Symbols of a panel worked on at a time: their bars stay in the processor's cache from one feature to the next.
-BLOCK = 8
+BLOCK = 16
 
 FEATURES = (
     "log_return",
@@ -86,21 +87,20 @@ def _fill(rows: Array, open_: Array, high: Array, low: Array, close: Array, volu
     if bars > STD_WINDOW:
         rows[..., STD_WINDOW:, 1] = rolling_spread(log_return, STD_WINDOW)[1]
     if bars >= VWAP_WINDOW:
-        rows[..., VWAP_WINDOW - 1 :, 2] = _vwap_deviation(close, (high + low + close) / 3.0, volume)
+        traded = rolling_sum(volume, VWAP_WINDOW)
+        rows[..., VWAP_WINDOW - 1 :, 2] = _vwap_deviation(close, (high + low + close) / 3.0, volume, traded)
+        rows[..., VOLUME_WINDOW - 1 :, 4] = _volume_ratio(volume, traded)
     if bars >= ZSCORE_WINDOW:
         rows[..., ZSCORE_WINDOW - 1 :, 3] = _zscore(close)
-    if bars >= VOLUME_WINDOW:
-        rows[..., VOLUME_WINDOW - 1 :, 4] = _volume_ratio(volume)
     if bars >= SLOPE_WINDOW:
         rows[..., SLOPE_WINDOW - 1 :, 6] = rolling_slope(log_close, SLOPE_WINDOW)
 
 
-def _vwap_deviation(close: Array, typical: Array, volume: Array) -> Array:
-    """Distance of the last close from the volume-weighted typical price, as a share of that price.
+def _vwap_deviation(close: Array, typical: Array, volume: Array, total: Array) -> Array:
+    """Distance of the last close from the volume-weighted typical price, as a share; ``total`` is the window's volume.
 
     The typical price alone where nothing traded in the window.
     """
-    total = rolling_sum(volume, VWAP_WINDOW)
     weighted = rolling_sum(typical * volume, VWAP_WINDOW)
     traded = total > TINY
     vwap = weighted / np.maximum(total, TINY)
@@ -117,9 +117,9 @@ def _zscore(close: Array) -> Array:
     return np.where(flat, 0.0, (last - mean) / np.where(flat, 1.0, spread))
 
 
-def _volume_ratio(volume: Array) -> Array:
-    """Last volume over the window's mean volume; 1 where nothing traded."""
-    mean = rolling_sum(volume, VOLUME_WINDOW) / VOLUME_WINDOW
+def _volume_ratio(volume: Array, total: Array) -> Array:
+    """Last volume over the window's mean volume; ``total`` is all of it; 1 where nothing traded."""
+    mean = total / VOLUME_WINDOW
     return np.where(mean > TINY, volume[..., VOLUME_WINDOW - 1 :] / np.maximum(mean, TINY), 1.0)
 
 

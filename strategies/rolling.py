@@ -88,10 +88,18 @@ def _merge_spreads(left: Moments, left_bars: int, right: Moments, right_bars: in
     """(mean, sum of squared distances from it) of two stretches together."""
     bars = left_bars + right_bars
     apart = right[0] - left[0]
-    mean = left[0] + apart * (right_bars / bars)
-    return mean, left[1] + right[1] + apart * apart * (left_bars * right_bars / bars)
+    mean = apart * (right_bars / bars)
+    mean += left[0]
+    # In place from here: a new array for every step costs as much as the step.
+    apart *= apart
+    apart *= left_bars * right_bars / bars
+    squares = left[1] + right[1]
+    squares += apart
+    return mean, squares
 
 
 def _merge_slopes(left: Moments, left_bars: int, right: Moments, _right_bars: int) -> Moments:
     """(sum, sum of value times place) of two stretches, places counted from the first bar of the left one."""
-    return left[0] + right[0], left[1] + right[1] + right[0] * left_bars
+    moment = left[1] + right[1]
+    moment += right[0] * left_bars
+    return left[0] + right[0], moment
