@@ -105,6 +105,22 @@ def trade_wishes(
         return _Run(series, options).trade(_moments(series, wishes, options, funding or {}))
 
 
+class _Closed:
+    """How many of a symbol's bars have closed, read forward as the moments of a run go by."""
+
+    def __init__(self, columns: BarSeries) -> None:
+        self._at: list[int] = columns.close_at.tolist()
+        self._next = 0
+
+    def newest(self, at_ms: int) -> int:
+        """Return the number of the newest bar that has closed by a time, -1 before the first; times never go back."""
+        at, index = self._at, self._next
+        while index < len(at) and at[index] <= at_ms:
+            index += 1
+        self._next = index
+        return index - 1
+
+
 class _Run:
     """One backtest on its way."""
 
@@ -114,6 +130,7 @@ class _Run:
         self._desk = Desk(sorted(series), options, min(int(columns.open_at[0]) for columns in series.values()))
         self._aims = {symbol: Aim(rules, options) for symbol, rules in self._desk.instruments.items()}
         self._alone = len(series) == 1
+        self._closed = {} if self._alone else {symbol: _Closed(columns) for symbol, columns in series.items()}
         self._at_risk: dict[str, None] = {}
         #: The bar at whose close a symbol stands marked.
         self._marked: dict[str, int] = {}
@@ -144,7 +161,7 @@ class _Run:
         for symbol in self._at_risk:
             if symbol == moment.symbol:
                 continue
-            newest = int(self._series[symbol].close_at.searchsorted(moment.at_ms, side="right")) - 1
+            newest = self._closed[symbol].newest(moment.at_ms)
             if newest >= 0 and newest != self._marked.get(symbol):
                 self._mark_close(symbol, newest)
         self._desk.clock.set_ms(moment.at_ms)
