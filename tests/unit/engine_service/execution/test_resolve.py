@@ -6,15 +6,16 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import OrderStatus
+from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
-from engine_service.execution.resolution import Case
+from engine_service.execution.resolution import Ask, Case, Now, Record, begin, step
 from engine_service.execution.submit import submit
 from engine_service.venues.port import NotFoundReport, ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
@@ -27,6 +28,21 @@ D = Decimal
 async def doubtful(core: EngineCore, *, placed: bool) -> Order:
     fake(core).scripts.append(Script(act=placed, rest=True, say=unknown()))
     return (await submit(core, limit_order("49000"), mark_of())).order
+
+
+def limit_doubt() -> Order:
+    """Return an order whose send is in doubt."""
+    return Order(
+        client_order_id="c1",
+        symbol="BTCUSDT.BINANCE",
+        market=Market.SPOT,
+        side=OrderSide.BUY,
+        type=OrderType.LIMIT,
+        status=OrderStatus.IN_DOUBT,
+        quantity=D("0.001"),
+        limit_price=D(49_000),
+        doubt=Doubt.SUBMIT,
+    )
 
 
 async def turn() -> None:
@@ -89,6 +105,31 @@ async def test_failed_reads_are_no_evidence_however_many_and_the_symbol_is_restr
     await core.settle()
     assert order_of(core, order.client_order_id).status is OrderStatus.NOT_PLACED
     assert core.state.restriction("BTCUSDT.BINANCE", Market.SPOT, core.clock.now_ms()) is None
+
+
+@pytest.mark.parametrize("outage_s", [40, 400])
+async def test_a_doubt_that_outlived_a_long_outage_calls_nobody_before_the_venue_was_asked_in_vain_for_long(
+    outage_s: int,
+) -> None:
+    doubt = replace(limit_doubt(), fence_at_ms=1_000_000)
+
+    def now(after_s: float) -> Now:
+        at_ms = 1_000_000 + round((outage_s + after_s) * 1000)
+        return Now(venue_ms=at_ms, wall_ms=at_ms, monotonic_s=after_s, window_ms=18_000)
+
+    case, (ask,) = step(begin(at_once=True), doubt, None, now(0.0))
+    assert isinstance(ask, Ask)
+    alarms: list[tuple[float, str]] = []
+    for second in range(1, 70):
+        case, commands = step(case, doubt, ReadFailed(reason="scripted"), now(second))
+        records = [command for command in commands if isinstance(command, Record)]
+        alarms += [(second, type(event).__name__) for record in records for event in record.events]
+    restricted, called = alarms
+    assert called[1] == "Anomaly"
+    assert 30 < called[0] <= 33
+    assert restricted[1] == "SymbolRestricted"
+    # The symbol is stopped by the fence alone: after a long outage with the first answer that proves nothing.
+    assert restricted[0] <= (23 if outage_s == 40 else 1)
 
 
 async def test_one_negative_read_between_failures_is_not_enough() -> None:
