@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import machine
+from tests.benchmarks.page import short
 from tests.benchmarks.row import Row
 from tests.research_benchmarks import page
 from tests.research_benchmarks.peers import PeerMissing
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _table(measured: dict[str, Row]) -> Table:
     table = Table("row", "ours", "peer", "ratio", "unit")
     for name, row in measured.items():
-        table.add_row(name, page.short(row.ours), page.short(row.peer), f"{row.ratio:.3g}", row.unit)
+        table.add_row(name, short(row.ours), short(row.peer), f"{row.ratio:.3g}", row.unit)
     return table
 
 

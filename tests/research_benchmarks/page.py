@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,43 +10,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import page as figures
+from tests.benchmarks.page import Aim
 from tests.benchmarks.row import Row
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "research.md"
 BENCHMARKS, ECONOMICS = "benchmarks", "economics"
-ALL = "ALL"
 
-#: Row name to (against what, goal). A ratio of seconds is better below 1, every other above.
-GOALS: Mapping[str, tuple[str, str]] = {
-    "filter_step": ("`hmmlearn.predict_proba` on a window of 256 bars, one symbol", ">= 50"),
-    "filter_batch": ("the same, 500 symbols at once", ">= 2,500"),
-    "fit_many": ("a plain hmmlearn loop with the same ten starts, 100 symbols of 5,000 bars", ">= 2.5"),
-    "backtest_event_vs_nautilus": ("nautilus_trader, crossover 10/30, 45,000 bars, the same fills", ">= 10"),
-    "backtest_event_vs_nautilus_450k": ("the same, 450,000 bars", ">= 10"),
-    "backtest_event_vs_backtestingpy": ("backtesting.py, the same bars and entries", ">= 2"),
-    "backtest_event_vs_backtestingpy_450k": ("the same, 450,000 bars", ">= 2"),
-    "backtest_orders": ("nautilus_trader, a market order at each of 45,000 bars, in and out, every rail on", ">= 10"),
-    "backtest_vector": ("vectorbt, the first run in a process, the same fills", ">= 200"),
-    "backtest_vector_warm": ("vectorbt, the quickest of seven runs in one process: no goal, for comparison", ""),
-    "features": ("pandas, eight rolling features, 500 symbols of 1,440 bars", ">= 3"),
-    "features_vs_numpy": ("plain NumPy, the same", ">= 0.67"),
-    "regime_recovery": ("hmmlearn, one start: regimes of simulated chains found again, three separations", "> 1"),
-    "screening": ("the goal of 1.5 s, 1,000 symbols of 1,440 bars, cold", "<= 1"),
+#: What each row is against, and its goal. A ratio of seconds is better below 1, every other above.
+AIMS: Mapping[str, Aim] = {
+    "filter_step": Aim("`hmmlearn.predict_proba` on a window of 256 bars, one symbol", ">= 50"),
+    "filter_batch": Aim("the same, 500 symbols at once", ">= 2,500"),
+    "fit_many": Aim("a plain hmmlearn loop with the same ten starts, 100 symbols of 5,000 bars", ">= 2.5"),
+    "backtest_event_vs_nautilus": Aim("nautilus_trader, crossover 10/30, 45,000 bars, the same fills", ">= 10"),
+    "backtest_event_vs_nautilus_450k": Aim("the same, 450,000 bars", ">= 10"),
+    "backtest_event_vs_backtestingpy": Aim("backtesting.py, the same bars and entries", ">= 2"),
+    "backtest_event_vs_backtestingpy_450k": Aim("the same, 450,000 bars", ">= 2"),
+    "backtest_orders": Aim(
+        "nautilus_trader, a market order at each of 45,000 bars, in and out, every rail on", ">= 10"
+    ),
+    "backtest_vector": Aim("vectorbt, the first run in a process, the same fills", ">= 200"),
+    "backtest_vector_warm": Aim("vectorbt, the quickest of seven runs in one process: no goal, for comparison"),
+    "features": Aim("pandas, eight rolling features, 500 symbols of 1,440 bars", ">= 3"),
+    "features_vs_numpy": Aim("plain NumPy, the same", ">= 0.67"),
+    "regime_recovery": Aim("hmmlearn, one start: regimes of simulated chains found again, three separations", "> 1"),
+    "screening": Aim("the goal of 1.5 s, 1,000 symbols of 1,440 bars, cold", "<= 1"),
 }
 
 
 def write_rows(measured: Mapping[str, Row], machine: Sequence[tuple[str, str]], page: Path = PAGE) -> None:
     """Put measured rows into the page; rows that were not measured now keep their line and its date."""
-    text = page.read_text(encoding="utf-8")
-    kept = {line.split("|")[1].strip(" `"): line for line in _block(text, BENCHMARKS).splitlines() if "| `" in line}
-    for name, row in measured.items():
-        against, goal = GOALS.get(name, (row.note, ""))
-        figures = f"{short(row.ours)} | {short(row.peer)} | {row.unit} | {short(row.ratio)} | {goal}"
-        kept[name] = f"| `{name}` | {against} | {figures} | {datetime.now(UTC):%Y-%m-%d} |"
-    order = [*(name for name in GOALS if name in kept), *sorted(kept.keys() - GOALS.keys())]
-    head = ["| row | against | ours | peer | unit | ratio | goal | measured |", "|---|---|---|---|---|---|---|---|"]
-    foot = ", ".join(f"{name} {value}" for name, value in machine if name in {"machine", "python"})
-    _replace(page, text, BENCHMARKS, [*head, *(kept[name] for name in order), "", f"On: {foot}."])
+    figures.write_rows(measured, AIMS, machine, page=page, block=BENCHMARKS)
 
 
 def write_economics(bars: Path, page: Path = PAGE) -> None:
@@ -67,12 +60,7 @@ def write_economics(bars: Path, page: Path = PAGE) -> None:
     facts = f"Costs {result['cost_bps']:g} bps of turnover; {len(result['rows'])} rows, measured {day}."
     refused = [f"Refused: {name}: {reason}." for name, reason in result["refused"].items()]
     lines = [*head, *(_judged(row) for row in result["rows"]), "", facts, *refused]
-    _replace(page, page.read_text(encoding="utf-8"), ECONOMICS, lines)
-
-
-def short(value: float) -> str:
-    """Return a figure to three digits, thousands apart."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    figures.replace_block(page, ECONOMICS, lines)
 
 
 def _judged(row: Mapping[str, Any]) -> str:
@@ -90,20 +78,3 @@ def _judged(row: Mapping[str, Any]) -> str:
         lag,
     )
     return "| " + " | ".join(cells) + " |"
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
-
-
-def _block(text: str, name: str) -> str:
-    found = _pattern(name).search(text)
-    if found is None:
-        raise ValueError(f"the page has no block {name}")
-    return found.group(0)
-
-
-def _replace(page: Path, text: str, name: str, lines: Sequence[str]) -> None:
-    _block(text, name)
-    block = "\n".join(lines) + "\n"
-    page.write_text(_pattern(name).sub(lambda _: block, text, count=1), encoding="utf-8")
