@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
-from itertools import repeat
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -256,8 +255,8 @@ def _wished(columns: BarSeries, wishes: Sequence[Wish], options: BacktestOptions
     if at_open:
         phase, at, prices = _OPEN, columns.open_at, columns.open
     # As the fields stand there: a row at a time by name takes three times as long.
-    alike = repeat(phase), repeat(columns.symbol)
-    rows = zip(at[bars].tolist(), *alike, bars, due, repeat(ZERO), prices[bars].tolist(), strict=False)
+    phases, symbols, rates = ([same] * len(bars) for same in (phase, columns.symbol, ZERO))
+    rows = zip(at[bars].tolist(), phases, symbols, bars, due, rates, prices[bars].tolist(), strict=True)
     return list(map(_Moment._make, rows))
 
 

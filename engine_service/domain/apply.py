@@ -12,8 +12,9 @@ from typing import Any, Final
 from engine_service.domain import events as e
 from engine_service.domain.errors import EngineError
 from engine_service.domain.ids import Market, venue_of
-from engine_service.domain.money import ZERO, exactly
+from engine_service.domain.money import ZERO, exactly, within_exact
 from engine_service.domain.order_changes import changed
+from engine_service.domain.portfolio import Portfolio
 from engine_service.domain.state import (
     CLOSED_BRACKETS_KEPT,
     FUNDING_IDS_KEPT,
@@ -23,6 +24,7 @@ from engine_service.domain.state import (
     StrategySettings,
 )
 
+_book_fill: Final = within_exact(Portfolio.book_fill)
 #: How the reference of a transfer begins that the venue's stream told of.
 STREAMED: Final = "stream:"
 #: How the reference of what the venue's income history named begins.
@@ -78,8 +80,13 @@ def _recalled(state: EngineState, event: e.OrderRecalled) -> None:
 
 def _filled(state: EngineState, event: e.OrderFilled) -> None:
     _apply_order(state, event)
+    book_trade(state, event)
+
+
+def book_trade(state: EngineState, event: e.OrderFilled) -> None:
+    """Put a trade into the books beside its order, as exactly as the caller's decimal context."""
     state.image.fills.setdefault(event.client_order_id, []).append(event.fill)
-    state.portfolio.book_fill(event)
+    _book_fill(state.portfolio, event)
     state.exposure.after_fill(state.portfolio, event)
 
 
@@ -95,9 +102,7 @@ def _fill_reversed(state: EngineState, event: e.OrderFillReversed) -> None:
         fee_rate=event.fee_rate,
         strategy=event.strategy,
     )
-    state.image.fills.setdefault(event.client_order_id, []).append(opposite.fill)
-    state.portfolio.book_fill(opposite)
-    state.exposure.after_fill(state.portfolio, opposite)
+    book_trade(state, opposite)
 
 
 def trade_rank(trade_id: str) -> tuple[int, str]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from engine_service.domain import events as e
-from engine_service.domain.apply import IllegalEvent, apply
-from engine_service.domain.money import exactly, within_exact
+from engine_service.domain.apply import IllegalEvent, apply, book_trade
+from engine_service.domain.money import exactly
 from engine_service.domain.order import Order
 from engine_service.domain.order_changes import changed, taken_whole
-from engine_service.domain.portfolio import Portfolio
 from engine_service.domain.state import EngineState
-
-_book_fill: Final = within_exact(Portfolio.book_fill)
 
 
 @exactly
@@ -29,7 +25,7 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
     if len(events) == 2 and type(events[0]) is e.OrderAccepted and type(events[1]) is e.OrderFilled:
         whole = taken_whole(order, events[0], events[1])
         if whole is not None:
-            _book(state, events[1])
+            book_trade(state, events[1])
             state.put_order(whole)
             return whole
     beside: list[e.Event] = []
@@ -42,17 +38,11 @@ def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> O
             beside.append(event)
     for event in beside:
         if isinstance(event, e.OrderFilled):
-            _book(state, event)
+            book_trade(state, event)
         else:
             apply(state, event)
     state.put_order(order)
     return order
-
-
-def _book(state: EngineState, event: e.OrderFilled) -> None:
-    state.image.fills.setdefault(event.client_order_id, []).append(event.fill)
-    _book_fill(state.portfolio, event)
-    state.exposure.after_fill(state.portfolio, event)
 
 
 def step(order: Order, event: e.OrderEvent) -> Order:

@@ -40,12 +40,9 @@ class Mark(Struct, frozen=True, kw_only=True, gc=False):
     def __post_init__(self) -> None:
         # Worked out once: a mark is asked many times, by every order and for every line it values.
         bid, ask = self.bid, self.ask
-        if bid.is_finite() and ask.is_finite() and ZERO < bid <= ask:
-            force_setattr(self, "is_valid", True)
-            force_setattr(self, "price", bid if bid is ask else middle(bid, ask))
-        else:
-            force_setattr(self, "is_valid", False)
-            force_setattr(self, "price", ZERO)
+        valid = bid.is_finite() and ask.is_finite() and ZERO < bid <= ask
+        force_setattr(self, "is_valid", valid)
+        force_setattr(self, "price", middle(bid, ask) if valid else ZERO)
 
 
 def middle(bid: Decimal, ask: Decimal) -> Decimal:

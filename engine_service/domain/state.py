@@ -167,7 +167,7 @@ class EngineState:
 
     def put_order(self, order: Order) -> None:
         """Replace an order and everything derived from it."""
-        orders, cid, is_open = self.image.orders, order.client_order_id, order.status not in TERMINAL
+        orders, cid, is_open = self.image.orders, order.client_order_id, order.is_open
         before = orders.get(cid)
         orders[cid] = order
         if before is None or not _reserves_the_same(before, order):
@@ -204,7 +204,7 @@ class EngineState:
         """Let finished orders go from memory; the tables keep them. Open orders stay."""
         for client_order_id in client_order_ids:
             order = self.image.orders.get(client_order_id)
-            if order is None or order.status not in TERMINAL:
+            if order is None or order.is_open:
                 continue
             del self.image.orders[client_order_id]
             self.image.fills.pop(client_order_id, None)

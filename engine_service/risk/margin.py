@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine_service.domain.ids import FUTURES
-from engine_service.domain.money import ONE, ZERO
+from engine_service.domain.money import ZERO
 from engine_service.risk.context import RiskContext
 
 
@@ -24,8 +24,7 @@ def margin(ctx: RiskContext) -> tuple[Decimal, Decimal] | None:
 def margin_parts(ctx: RiskContext) -> tuple[Decimal, Decimal, Decimal]:
     """Return the exposure that an order adds, the wallet, and the gross exposure that the wallet carries already."""
     state, venue = ctx.state, ctx.venue
-    exposure, held = state.exposure, state.portfolio.holding(venue, FUTURES, ctx.instrument.quote)
-    rate = ctx.quote_rate
-    wallet = held if rate is ONE else held * (rate or ZERO)
+    exposure = state.exposure
+    wallet = state.portfolio.holding(venue, FUTURES, ctx.instrument.quote) * (ctx.quote_rate or ZERO)
     added = exposure.after_order(ctx.line, venue, ctx.side, ctx.value).added
     return added, wallet, exposure.derivative_gross(venue)

@@ -6,12 +6,11 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
-from engine_service.domain.order_status import Doubt, OrderSide, OrderStatus, OrderType
+from engine_service.domain.order_status import Doubt, OrderStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
@@ -20,6 +19,7 @@ from engine_service.execution.submit import submit
 from engine_service.venues.port import NotFoundReport, ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import Script, unknown
+from tests.unit.engine_service.venues import builders
 
 pytestmark = pytest.mark.anyio
 D = Decimal
@@ -28,21 +28,6 @@ D = Decimal
 async def doubtful(core: EngineCore, *, placed: bool) -> Order:
     fake(core).scripts.append(Script(act=placed, rest=True, say=unknown()))
     return (await submit(core, limit_order("49000"), mark_of())).order
-
-
-def limit_doubt() -> Order:
-    """Return an order whose send is in doubt."""
-    return Order(
-        client_order_id="c1",
-        symbol="BTCUSDT.BINANCE",
-        market=Market.SPOT,
-        side=OrderSide.BUY,
-        type=OrderType.LIMIT,
-        status=OrderStatus.IN_DOUBT,
-        quantity=D("0.001"),
-        limit_price=D(49_000),
-        doubt=Doubt.SUBMIT,
-    )
 
 
 async def turn() -> None:
@@ -111,7 +96,7 @@ async def test_failed_reads_are_no_evidence_however_many_and_the_symbol_is_restr
 async def test_a_doubt_that_outlived_a_long_outage_calls_nobody_before_the_venue_was_asked_in_vain_for_long(
     outage_s: int,
 ) -> None:
-    doubt = replace(limit_doubt(), fence_at_ms=1_000_000)
+    doubt = builders.limit_order(status=OrderStatus.IN_DOUBT, doubt=Doubt.SUBMIT, fence_at_ms=1_000_000)
 
     def now(after_s: float) -> Now:
         at_ms = 1_000_000 + round((outage_s + after_s) * 1000)

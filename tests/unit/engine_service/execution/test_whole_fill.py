@@ -21,18 +21,14 @@ from engine_service.execution.venue_words import Facts, facts_of
 from engine_service.execution.whole_fill import whole_fill
 from engine_service.execution.words import Words
 from tests.fakes.engine import make_core
+from tests.unit.engine_service.venues.builders import market_order
 
 pytestmark = pytest.mark.anyio
 D = Decimal
 SYMBOL = "BTCUSDT.BINANCE"
 
-SENT = Order(
+SENT = market_order(
     client_order_id="c1",
-    symbol=SYMBOL,
-    market=Market.SPOT,
-    side=OrderSide.BUY,
-    type=OrderType.MARKET,
-    status=OrderStatus.SUBMITTED,
     quantity=D("0.00200"),
     strategy="s",
     base="BTC",
