@@ -16,8 +16,9 @@ from engine_service.domain.state import EngineState
 def apply_unit(state: EngineState, order: Order, events: Sequence[e.Event]) -> Order:
     """Change the books by an order's events, and put the order itself back once, as the last of them leaves it.
 
-    The state afterwards is what ``apply`` makes of the same events one by one; a test holds it to that. Only the
-    way there is shorter: an order that is over at the end never reserves anything.
+    Orders, books and exposure afterwards are what ``apply`` makes of the same events one by one; a test holds them to
+    that. Only the way there is shorter: an order that is over at the end never reserves anything. The order's events
+    are counted by whoever records them.
 
     Raises:
         IllegalEvent: no rule allows one of the events; nothing was changed.

@@ -28,18 +28,22 @@ _MAP: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         f"{_DOMAIN}/order_changes.py": (*_ORDER, "execution/test_found_by_simulation.py"),
         f"{_DOMAIN}/order_status.py": _ORDER,
         f"{_DOMAIN}/order.py": _ORDER,
+        "engine_service/execution/whole_fill.py": ("execution/test_whole_fill.py",),
     },
     "ledger": {
         f"{_DOMAIN}/portfolio.py": _BOOKS,
         f"{_DOMAIN}/cost_book.py": _BOOKS,
         f"{_DOMAIN}/exposure.py": ("domain/test_exposure.py", "domain/test_state.py"),
+        f"{_DOMAIN}/exposure_lines.py": ("domain/test_exposure.py", "domain/test_state.py"),
         f"{_DOMAIN}/apply.py": ("domain/test_apply.py", "domain/test_state.py", "domain/test_apply_unit.py"),
+        f"{_DOMAIN}/apply_unit.py": ("domain/test_apply_unit.py",),
         f"{_DOMAIN}/state.py": ("domain/test_apply.py", "domain/test_state.py", "domain/test_exposure.py"),
         f"{_DOMAIN}/marks.py": ("domain/test_marks.py",),
         f"{_DOMAIN}/money.py": ("domain/test_money.py",),
     },
     "idempotency": {
         "engine_service/storage/idempotency.py": ("storage/test_idempotency.py",),
+        "engine_service/storage/known_keys.py": ("storage/test_known_keys.py", "storage/test_idempotency.py"),
         f"{_DOMAIN}/ids.py": ("domain/test_ids.py",),
     },
 }

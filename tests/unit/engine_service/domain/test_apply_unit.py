@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.apply import IllegalEvent, apply
-from engine_service.domain.apply_unit import apply_unit
+from engine_service.domain.apply_unit import apply_unit, step
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark, MarkBook
@@ -74,23 +74,58 @@ def state() -> EngineState:
     return fresh
 
 
-def test_books_exposure_and_orders_are_the_same_either_way() -> None:
+def assert_same(unit: EngineState, single: EngineState) -> None:
+    assert unit.image.orders == single.image.orders
+    assert unit.image.fills == single.image.fills
+    assert unit.image.portfolio == single.image.portfolio
+    assert unit.image.funding_ids == single.image.funding_ids
+    assert unit.exposure.lines == single.exposure.lines
+    assert unit.exposure.totals == single.exposure.totals
+    assert unit.open_orders == single.open_orders
+
+
+LIVES = [(OrderSide.BUY, ("3",)), (OrderSide.SELL, ("1", "2")), (OrderSide.SELL, ("3",)), (OrderSide.BUY, ("1",))]
+
+
+@pytest.mark.parametrize("sent_before", [False, True])
+def test_books_exposure_and_orders_are_the_same_either_way(sent_before: bool) -> None:
     single, unit = state(), state()
-    lives = [(OrderSide.BUY, ("3",)), (OrderSide.SELL, ("1", "2")), (OrderSide.SELL, ("3",)), (OrderSide.BUY, ("1",))]
-    for number, (side, parts) in enumerate(lives, start=1):
+    for number, (side, parts) in enumerate(LIVES, start=1):
         one = order(number, side)
         events = life(one, number, parts)
         apply(single, e.OrderInitialized(at_ms=number, client_order_id=one.client_order_id, order=one))
         for event in events:
             apply(single, event)
-        apply_unit(unit, one, events)
-        assert unit.image.orders == single.image.orders
-        assert unit.image.fills == single.image.fills
-        assert unit.image.portfolio == single.image.portfolio
-        assert unit.exposure.lines == single.exposure.lines
-        assert unit.exposure.totals == single.exposure.totals
-        assert unit.open_orders == single.open_orders
+        begun, rest = (step(one, events[0]), events[1:]) if sent_before else (one, events)
+        assert apply_unit(unit, begun, rest) == single.order(one.client_order_id)
+        assert_same(unit, single)
     assert [one.status for one in unit.open_orders.values()] == [OrderStatus.PARTIALLY_FILLED]
+
+
+def test_two_events_that_are_not_a_whole_fill_take_both_steps() -> None:
+    single, unit, one = state(), state(), order(1, OrderSide.BUY)
+    submitted, accepted, *fills = life(one, 1, ("1", "2"))
+    apply(single, e.OrderInitialized(at_ms=1, client_order_id=one.client_order_id, order=one))
+    for event in (submitted, accepted, *fills):
+        apply(single, event)
+    begun = apply_unit(unit, one, [submitted, accepted])
+    assert begun.status is OrderStatus.ACCEPTED
+    apply_unit(unit, begun, fills)
+    assert_same(unit, single)
+
+
+def test_what_is_no_event_of_the_order_is_applied_beside_it() -> None:
+    single, unit, one = state(), state(), order(1, OrderSide.BUY)
+    paid = e.FundingPaid(
+        at_ms=1, venue="BINANCE", symbol=SYMBOL, asset="USDT", amount=D("-0.5"), rate=D(1), income_id="i1"
+    )
+    submitted, *rest = life(one, 1, ("3",))
+    apply(single, e.OrderInitialized(at_ms=1, client_order_id=one.client_order_id, order=one))
+    for event in (submitted, *rest, paid):
+        apply(single, event)
+    apply_unit(unit, one, [submitted, paid, *rest])
+    assert_same(unit, single)
+    assert unit.image.funding_ids == ["i1"]
 
 
 def test_an_event_that_no_rule_allows_is_a_defect() -> None:

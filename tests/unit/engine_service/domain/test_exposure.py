@@ -404,7 +404,14 @@ def test_what_no_order_holds_back_is_available() -> None:
 
 @pytest.mark.parametrize(
     ("value", "buys", "sells", "worst"),
-    [("5", "3", "0", "8"), ("5", "0", "3", "5"), ("5", "0", "12", "7"), ("-5", "3", "0", "5"), ("-5", "0", "3", "8")],
+    [
+        ("-5", "0", "0", "5"),
+        ("5", "3", "0", "8"),
+        ("5", "0", "3", "5"),
+        ("5", "0", "12", "7"),
+        ("-5", "3", "0", "5"),
+        ("-5", "0", "3", "8"),
+    ],
 )
 def test_the_worst_is_the_larger_of_all_buys_and_all_sells(value: str, buys: str, sells: str, worst: str) -> None:
     assert worst_case(D(value), D(buys), D(sells)) == D(worst)

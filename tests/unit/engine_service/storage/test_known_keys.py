@@ -78,3 +78,15 @@ async def test_keys_used_while_the_journal_is_read_are_known_after_it(tmp_path: 
     asked = table.asked
     keys.lookup("a|/x", "0-before-all-others")
     assert table.asked == asked + 1
+
+
+async def test_others_have_their_turn_while_the_journal_is_read(tmp_path: Path) -> None:
+    path = await with_journal(tmp_path, 4_500)
+    reading = asyncio.get_running_loop().create_task(KnownKeys(Table().answer).read(path))
+    turns = 0
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    await reading
+    # Nobody else is on this loop: with no pause between its parts, the whole would be one turn.
+    assert turns > 3
