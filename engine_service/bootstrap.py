@@ -50,7 +50,8 @@ from engine_service.storage.schema import has_wal_race
 from engine_service.venues.binance.sign import signer_for
 from engine_service.venues.factory import PaperOptions, VenueOptions, make_venue
 from engine_service.venues.paper.venue import PaperState, PaperVenue
-from engine_service.venues.port import SubmitOutcome, Venue
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import SubmitOutcome
 from observability.metrics import Metrics
 from strategies.contracts import Bar
 

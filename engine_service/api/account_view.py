@@ -8,7 +8,7 @@ from engine_service.api.shapes import Amount, Ms, Signed
 from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.domain.order_status import OrderSide, OrderStatus
-from engine_service.venues.port import AccountSnapshot
+from engine_service.venues.reports import AccountSnapshot
 
 
 class BalanceView(TypedDict):

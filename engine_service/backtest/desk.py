@@ -36,7 +36,7 @@ from engine_service.storage.memory import MemoryJournal
 from engine_service.venues.paper.fill_model import Costs, book_around
 from engine_service.venues.paper.sources import BarsSource
 from engine_service.venues.paper.venue import PaperState, PaperVenue
-from engine_service.venues.port import Accepted, Rejected
+from engine_service.venues.reports import Accepted, Rejected
 
 FINEST = Decimal("0.00000001")
 # A run is exact from end to end (``trade_wishes``).

@@ -36,7 +36,8 @@ from engine_service.execution.send import feed_breaker, kept_back
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.grid import price_off_grid, quantity_off_grid
-from engine_service.venues.port import AmendRequest, OutcomeUnknown, SubmitOutcome, VenueUnavailable
+from engine_service.venues.port import AmendRequest, VenueUnavailable
+from engine_service.venues.reports import OutcomeUnknown, SubmitOutcome
 
 AMEND_TIMEOUT_S = 15.0
 

@@ -13,7 +13,8 @@ from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import resolve_later
 from engine_service.execution.words import from_accepted
-from engine_service.venues.port import Accepted, AmendRequest, Rejected, SubmitOutcome
+from engine_service.venues.port import AmendRequest
+from engine_service.venues.reports import Accepted, Rejected, SubmitOutcome
 
 #: A venue's word for: nothing was done, because the order to be changed is not open any more.
 ORDER_GONE = "VENUE_UNKNOWN_ORDER"

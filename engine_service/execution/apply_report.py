@@ -25,7 +25,7 @@ from engine_service.execution.later import cancel_later
 from engine_service.execution.venue_words import beyond_limit, facts_of, misfit, quarantined
 from engine_service.execution.words import Words, from_report
 from engine_service.storage.port import FillFilter
-from engine_service.venues.port import OrderReport, ReadFailed, TradeBust
+from engine_service.venues.reports import OrderReport, ReadFailed, TradeBust
 
 #: How long trades that the venue counted are asked for before a stand-in is booked: five seconds.
 FILL_GAP_DELAYS_S = (0.25, 0.5, 1.0, 1.25, 2.0)

@@ -21,7 +21,8 @@ from engine_service.risk.context import RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.reservations import Reservation
 from engine_service.venues.abilities import OcoVenue
-from engine_service.venues.port import OutcomeUnknown, SubmitOutcome, VenueUnavailable
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import OutcomeUnknown, SubmitOutcome
 
 
 async def send_own(

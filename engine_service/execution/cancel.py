@@ -18,14 +18,8 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import resolve_later
 from engine_service.execution.send import feed_breaker
 from engine_service.execution.words import from_accepted, from_report
-from engine_service.venues.port import (
-    Accepted,
-    OrderReport,
-    OutcomeUnknown,
-    Rejected,
-    SubmitOutcome,
-    VenueUnavailable,
-)
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import Accepted, OrderReport, OutcomeUnknown, Rejected, SubmitOutcome
 
 CANCEL_TIMEOUT_S = 15.0
 CANCELS_AT_ONCE = 8

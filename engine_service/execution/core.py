@@ -26,7 +26,8 @@ from engine_service.storage.halt_note import HaltNote
 from engine_service.storage.idempotency import IdempotencyStore
 from engine_service.storage.port import Entry, Journal, Recorded
 from engine_service.storage.projections import projections_of
-from engine_service.venues.port import Quote, SubmitOutcome, Venue
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import Quote, SubmitOutcome
 
 #: Facts that move money: after any other the books are as they were.
 _BOOKED: Final = frozenset({e.OrderFilled, e.OrderFillReversed, e.BalanceAdjusted, e.FundingPaid, e.PositionAdopted})

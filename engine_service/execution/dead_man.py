@@ -18,7 +18,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.risk.context import CONDITIONAL
 from engine_service.storage.port import Recorded
 from engine_service.venues.abilities import DeadManVenue
-from engine_service.venues.port import ReadFailed
+from engine_service.venues.reports import ReadFailed
 
 #: The countdown is started again this often within its own length: two lost requests in a row do no harm.
 REFRESHES: Final = 3

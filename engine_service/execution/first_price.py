@@ -18,7 +18,7 @@ from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
 from engine_service.risk.context import RiskContext, RiskRefused
 from engine_service.venues.abilities import BookSource
-from engine_service.venues.port import BookReport, Quote
+from engine_service.venues.reports import BookReport, Quote
 
 READ_WITHIN_S: Final = 1.0
 LEVELS: Final = 5

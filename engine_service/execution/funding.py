@@ -10,7 +10,8 @@ from engine_service.domain.ids import Market
 from engine_service.domain.state import FUNDING_IDS_KEPT
 from engine_service.execution.core import EngineCore
 from engine_service.venues.abilities import FundingSource, IncomeSource
-from engine_service.venues.port import FundingReport, IncomeReport, Venue
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import FundingReport, IncomeReport
 
 #: So much before the last comparison income is asked for: the venue's history may lag behind its wallets.
 OVERLAP_MS = 120_000

@@ -43,7 +43,8 @@ from engine_service.execution.reconcile_orders import (
 )
 from engine_service.execution.reconcile_symbols import symbols_to_read
 from engine_service.execution.rules import learn, speaks_of_new
-from engine_service.venues.port import AccountSnapshot, Venue, VenueUnavailable
+from engine_service.venues.port import Venue, VenueUnavailable
+from engine_service.venues.reports import AccountSnapshot
 
 PERSIST_MS = 10_000
 #: Our questions are well-formed: the venue refuses one as wrong where it no longer lists the instrument.

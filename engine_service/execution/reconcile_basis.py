@@ -19,7 +19,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, exactly, quantise
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile_figures import Difference
-from engine_service.venues.port import VenuePosition
+from engine_service.venues.reports import VenuePosition
 
 #: Wallets are told rounded.
 ROUNDED = Decimal("0.000001")

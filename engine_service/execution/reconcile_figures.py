@@ -9,7 +9,8 @@ from decimal import Decimal
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO, exactly
 from engine_service.execution.core import EngineCore
-from engine_service.venues.port import AccountSnapshot, Venue
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import AccountSnapshot
 
 READS = 3
 BETWEEN_READS_S = 0.4

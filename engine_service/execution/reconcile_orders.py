@@ -27,7 +27,8 @@ from engine_service.execution.reconcile_symbols import in_turn
 from engine_service.execution.rules import is_new_to_us, learn
 from engine_service.execution.venue_words import quarantined
 from engine_service.execution.words import from_report
-from engine_service.venues.port import AccountSnapshot, OrderReport, ReadFailed, Venue, VenueUnavailable
+from engine_service.venues.port import Venue, VenueUnavailable
+from engine_service.venues.reports import AccountSnapshot, OrderReport, ReadFailed
 
 #: An order that changed this recently may not be in the venue's list yet.
 RECENT_MS = 5_000

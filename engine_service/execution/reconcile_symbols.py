@@ -14,7 +14,8 @@ from typing import Final
 
 from engine_service.domain.ids import Market
 from engine_service.execution.core import EngineCore
-from engine_service.venues.port import AccountSnapshot, Venue
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import AccountSnapshot
 
 #: So long after its last order changed an instrument counts as traded now.
 TRADED_MS: Final = 600_000

@@ -23,7 +23,7 @@ from engine_service.domain.fill import Fill
 from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
-from engine_service.venues.port import NotFoundReport, OrderReport, QueryOutcome, ReadFailed
+from engine_service.venues.reports import NotFoundReport, OrderReport, QueryOutcome, ReadFailed
 
 #: Read a quarter, half, one, two and four seconds after the doubt arose, then at the pace.
 FIRST_DELAYS_S: Final = (0.25, 0.25, 0.5, 1.0, 2.0)

@@ -27,7 +27,7 @@ from engine_service.execution.resolution import (
     step,
 )
 from engine_service.execution.words import from_report
-from engine_service.venues.port import ReadFailed
+from engine_service.venues.reports import ReadFailed
 
 ACK_WAIT_S = 2.0
 #: What may end in PENDING_ACK again: of a cancel or a change that is not done, that order is left as it was.

@@ -9,7 +9,8 @@ import structlog
 from engine_service.domain.ids import Market, venue_of
 from engine_service.execution.apply_report import find_order
 from engine_service.execution.core import EngineCore
-from engine_service.venues.port import OrderReport, Venue, VenueUnavailable
+from engine_service.venues.port import Venue, VenueUnavailable
+from engine_service.venues.reports import OrderReport
 
 _log = structlog.get_logger(__name__)
 

@@ -16,7 +16,8 @@ from engine_service.execution.resolve import await_acknowledgement, resolve_late
 from engine_service.execution.venue_words import facts_of
 from engine_service.execution.words import from_accepted
 from engine_service.risk.gate import Approved
-from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome, VenueUnavailable
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
 
 SEND_TIMEOUT_S = 20.0
 FOREVER_S = 10.0 * 365 * 86_400

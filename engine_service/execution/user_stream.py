@@ -14,7 +14,8 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.funding import income_not_booked, not_booked
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.rules import is_new_to_us, learn
-from engine_service.venues.port import (
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import (
     BalanceReport,
     FundingReport,
     IncomeReport,
@@ -22,7 +23,6 @@ from engine_service.venues.port import (
     StreamStatus,
     TradeBust,
     UserEvent,
-    Venue,
 )
 
 RECONCILE_DELAY_S = 0.2

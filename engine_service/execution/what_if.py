@@ -20,7 +20,7 @@ from engine_service.risk.gate import Verdict
 from engine_service.risk.measures import measured
 from engine_service.storage.port import FillFilter
 from engine_service.venues.abilities import BookSource
-from engine_service.venues.port import BookReport
+from engine_service.venues.reports import BookReport
 
 FeeSource = Literal["own_fills", "venue_schedule"]
 #: (maker, taker) in basis points of the notional: Binance's schedule for an account without discounts.

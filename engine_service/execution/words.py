@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine_service.domain.fill import Fill
 from engine_service.domain.order_status import OrderSide, OrderStatus
-from engine_service.venues.port import Accepted, OrderReport
+from engine_service.venues.reports import Accepted, OrderReport
 
 
 class Words(Struct, frozen=True, kw_only=True, gc=False):

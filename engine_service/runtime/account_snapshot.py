@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine_service.runtime.engine import Engine
-from engine_service.venues.port import AccountSnapshot
+from engine_service.venues.reports import AccountSnapshot
 
 MAX_AGE_MS = 10_000
 

@@ -21,7 +21,7 @@ from engine_service.settings import EngineSettings
 from engine_service.storage.anchors import Anchors
 from engine_service.storage.lease import Lease
 from engine_service.storage.recent_rows import RecentRows
-from engine_service.venues.port import AccountSnapshot
+from engine_service.venues.reports import AccountSnapshot
 from observability.metrics import Metrics
 
 

@@ -20,7 +20,7 @@ from engine_service.runtime.model_bundle import ModelBundle, read_bundle
 from engine_service.runtime.strategy_switches import StrategyChange, change_strategy
 from engine_service.runtime.supervisor import Job
 from engine_service.venues.abilities import DeadManVenue
-from engine_service.venues.port import StreamStatus
+from engine_service.venues.reports import StreamStatus
 from strategies.regime_policy import STRATEGY_ID as REGIME_STRATEGY
 
 STOP_WITHIN_S: Final = 3.0

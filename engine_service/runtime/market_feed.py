@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import structlog
 
 from engine_service.domain.ids import Market
-from engine_service.venues.port import BarReport, Quote, StreamStatus, Venue, VenueUnavailable
+from engine_service.venues.port import Venue, VenueUnavailable
+from engine_service.venues.reports import BarReport, Quote, StreamStatus
 from strategies.contracts import Bar
 
 HISTORY_BARS = 600

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
-from engine_service.venues.port import BookReport, FundingReport, IncomeReport, ReadFailed, SubmitOutcome
+from engine_service.venues.reports import BookReport, FundingReport, IncomeReport, ReadFailed, SubmitOutcome
 
 
 @runtime_checkable

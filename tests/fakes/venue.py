@@ -16,10 +16,10 @@ from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
-from engine_service.venues.port import (
+from engine_service.venues.port import AmendRequest, SendWindow, VenueInfo, VenueUnavailable
+from engine_service.venues.reports import (
     Accepted,
     AccountSnapshot,
-    AmendRequest,
     Balance,
     BarReport,
     MarketEvent,
@@ -29,12 +29,9 @@ from engine_service.venues.port import (
     QueryOutcome,
     ReadFailed,
     Rejected,
-    SendWindow,
     SubmitOutcome,
     UserEvent,
-    VenueInfo,
     VenuePosition,
-    VenueUnavailable,
 )
 
 D = Decimal

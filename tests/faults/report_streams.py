@@ -15,7 +15,7 @@ from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import submit
 from engine_service.execution.user_stream import take
-from engine_service.venues.port import OrderReport, StreamStatus
+from engine_service.venues.reports import OrderReport, StreamStatus
 from tests.fakes.engine import fake, limit_order, make_core, mark_of
 from tests.fakes.venue import FakeVenue, Script, unknown
 from tests.faults.rows import Failure, Options, Outcome, Row

@@ -18,7 +18,7 @@ from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import EXACT, QUANTUM, ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
-from engine_service.venues.port import BalanceReport, FundingReport, OrderReport, UserEvent
+from engine_service.venues.reports import BalanceReport, FundingReport, OrderReport, UserEvent
 from tests.simulation.world import EPOCH_MS, World
 
 D = Decimal

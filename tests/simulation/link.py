@@ -20,10 +20,10 @@ from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus, OrderType
-from engine_service.venues.port import (
+from engine_service.venues.port import AmendRequest, SendWindow, VenueInfo, VenueUnavailable
+from engine_service.venues.reports import (
     Accepted,
     AccountSnapshot,
-    AmendRequest,
     Balance,
     BarReport,
     FundingReport,
@@ -34,13 +34,10 @@ from engine_service.venues.port import (
     QueryOutcome,
     ReadFailed,
     Rejected,
-    SendWindow,
     StreamStatus,
     SubmitOutcome,
     UserEvent,
-    VenueInfo,
     VenuePosition,
-    VenueUnavailable,
 )
 from tests.simulation.exchange import INSTRUMENTS, PRICES, VENUE, Exchange, VenueOrder
 from tests.simulation.weather import Weather

@@ -12,7 +12,7 @@ import pytest
 
 from engine_service.domain.order import Order
 from engine_service.execution import resolution, send
-from engine_service.venues.port import NotFoundReport, OutcomeUnknown
+from engine_service.venues.reports import NotFoundReport, OutcomeUnknown
 from tests.simulation.__main__ import main
 from tests.simulation.runner import play, run
 from tests.simulation.session import Session

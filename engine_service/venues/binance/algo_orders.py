@@ -19,8 +19,8 @@ from engine_service.venues.binance import params, parse_futures
 from engine_service.venues.binance.params import Params
 from engine_service.venues.binance.parse import Payload, named
 from engine_service.venues.binance.session import BinanceSession, Call
-from engine_service.venues.port import Accepted, OrderReport, SubmitOutcome
 from engine_service.venues.rate_limit import Priority
+from engine_service.venues.reports import Accepted, OrderReport, SubmitOutcome
 
 _PATH = "/fapi/v1/algoOrder"
 _PLACE = Call("POST", _PATH, 0, Priority.ORDER, orders=1)

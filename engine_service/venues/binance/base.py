@@ -22,7 +22,8 @@ from engine_service.venues.binance.parse import VENUE, ParseError, Payload, mapp
 from engine_service.venues.binance.permissions import key_can_withdraw
 from engine_service.venues.binance.public import BinancePublic
 from engine_service.venues.binance.session import WINDOW, BinanceSession, Call
-from engine_service.venues.port import (
+from engine_service.venues.port import VenueInfo, VenueUnavailable
+from engine_service.venues.reports import (
     Accepted,
     BarReport,
     BookReport,
@@ -33,8 +34,6 @@ from engine_service.venues.port import (
     QueryOutcome,
     ReadFailed,
     SubmitOutcome,
-    VenueInfo,
-    VenueUnavailable,
 )
 
 CLOCK_EVERY_S = 60.0

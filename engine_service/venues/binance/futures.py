@@ -21,10 +21,11 @@ from engine_service.venues.binance.params import Params
 from engine_service.venues.binance.parse import VENUE, ParseError, Payload, at_ms, mapping, named, rows
 from engine_service.venues.binance.session import BinanceSession, Call, unreadable, usable
 from engine_service.venues.binance.user_stream import FuturesUserStream
-from engine_service.venues.port import (
+from engine_service.venues.port import AmendRequest, VenueUnavailable
+from engine_service.venues.rate_limit import Priority
+from engine_service.venues.reports import (
     Accepted,
     AccountSnapshot,
-    AmendRequest,
     FundingReport,
     IncomeReport,
     NotFoundReport,
@@ -35,9 +36,7 @@ from engine_service.venues.port import (
     StreamStatus,
     SubmitOutcome,
     UserEvent,
-    VenueUnavailable,
 )
-from engine_service.venues.rate_limit import Priority
 
 _ORDER = "/fapi/v1/order"
 _PLACE = Call("POST", _ORDER, 0, Priority.ORDER, orders=1)

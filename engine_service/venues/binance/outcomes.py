@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine_service.domain.ids import Market
-from engine_service.venues.port import OutcomeUnknown, Rejected
+from engine_service.venues.reports import OutcomeUnknown, Rejected
 
 
 class Meaning(StrEnum):

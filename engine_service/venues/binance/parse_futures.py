@@ -34,13 +34,7 @@ from engine_service.venues.binance.parse import (
     symbol_key,
     text,
 )
-from engine_service.venues.port import (
-    Accepted,
-    Balance,
-    BalanceReport,
-    OrderReport,
-    VenuePosition,
-)
+from engine_service.venues.reports import Accepted, Balance, BalanceReport, OrderReport, VenuePosition
 
 ALGO_PREFIX = "algo-"
 ALGO_STATUSES: dict[str, OrderStatus] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine_service.domain.money_events import AdjustmentKind
 from engine_service.venues.binance.parse import Payload, at_ms, decimal, identity, rows, symbol_key, text
-from engine_service.venues.port import FundingReport, IncomeReport
+from engine_service.venues.reports import FundingReport, IncomeReport
 
 #: The income history's words and what they are to us. Trades and funding are booked by themselves; a transfer is told
 #: by the stream without an id and else found as a difference, so that its row here would book it twice.

@@ -20,7 +20,7 @@ from engine_service.venues.binance.parse import (
     symbol_key,
     text,
 )
-from engine_service.venues.port import BarReport, BookReport, PriceLevel, Quote
+from engine_service.venues.reports import BarReport, BookReport, PriceLevel, Quote
 
 BarRow = tuple[int, float, float, float, float, float, float, int]
 

@@ -28,13 +28,7 @@ from engine_service.venues.binance.parse import (
     symbol_key,
     text,
 )
-from engine_service.venues.port import (
-    Accepted,
-    Balance,
-    OrderReport,
-    OutcomeUnknown,
-    Rejected,
-)
+from engine_service.venues.reports import Accepted, Balance, OrderReport, OutcomeUnknown, Rejected
 
 _CANCEL_REJECTED = -2011
 #: The order to be replaced is not open: filled, cancelled, or never there.

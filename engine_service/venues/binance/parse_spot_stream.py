@@ -21,7 +21,7 @@ from engine_service.venues.binance.parse import (
     symbol_key,
     text,
 )
-from engine_service.venues.port import Balance, BalanceReport, OrderReport, UserEvent
+from engine_service.venues.reports import Balance, BalanceReport, OrderReport, UserEvent
 
 
 def user_event(payload: Payload) -> UserEvent | None:

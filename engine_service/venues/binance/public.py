@@ -16,14 +16,8 @@ from engine_service.venues.binance.rest import MAX_BULK_BYTES
 from engine_service.venues.binance.session import BinanceSession, Call, unreadable
 from engine_service.venues.binance.sign import Scalar
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
-from engine_service.venues.port import (
-    BarReport,
-    BookReport,
-    MarketEvent,
-    ReadFailed,
-    StreamStatus,
-    VenueUnavailable,
-)
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import BarReport, BookReport, MarketEvent, ReadFailed, StreamStatus
 
 _STREAMS_PER_SOCKET = 100
 _QUEUE_EVENTS = 20_000

@@ -14,7 +14,8 @@ from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from engine_service.venues.binance.text_socket import TextSocket
-from engine_service.venues.port import StreamStatus, VenueUnavailable
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import StreamStatus
 
 MAX_FRAME_BYTES = 8_000_000
 LIFETIME_S = 23.5 * 3600

@@ -21,10 +21,11 @@ from engine_service.venues.binance.params import Params
 from engine_service.venues.binance.parse import VENUE, ParseError, Payload, mapping, rows
 from engine_service.venues.binance.session import WINDOW, BinanceSession, Call, unreadable, usable
 from engine_service.venues.binance.user_stream import SpotUserStream
-from engine_service.venues.port import (
+from engine_service.venues.port import AmendRequest
+from engine_service.venues.rate_limit import Priority
+from engine_service.venues.reports import (
     Accepted,
     AccountSnapshot,
-    AmendRequest,
     NotFoundReport,
     OrderReport,
     OutcomeUnknown,
@@ -35,7 +36,6 @@ from engine_service.venues.port import (
     SubmitOutcome,
     UserEvent,
 )
-from engine_service.venues.rate_limit import Priority
 
 _ORDER = "/api/v3/order"
 _PLACE = Call("POST", _ORDER, 1, Priority.ORDER, orders=1, socket_method="order.place")

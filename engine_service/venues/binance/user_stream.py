@@ -16,7 +16,8 @@ from engine_service.venues.binance.session import BinanceSession, Call, usable
 from engine_service.venues.binance.sign import Scalar, signed_params
 from engine_service.venues.binance.socket import ReconnectingSocket, StreamRefused, dial
 from engine_service.venues.binance.text_socket import TextSocket
-from engine_service.venues.port import StreamStatus, VenueUnavailable
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import StreamStatus
 
 KEEP_ALIVE_S = 30 * 60.0
 _ANSWER_S = 5.0

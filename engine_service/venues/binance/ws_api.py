@@ -22,7 +22,7 @@ from engine_service.venues.binance.parse_market import limit_window_s
 from engine_service.venues.binance.sign import Scalar
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
 from engine_service.venues.binance.text_socket import TextSocket
-from engine_service.venues.port import StreamStatus
+from engine_service.venues.reports import StreamStatus
 
 #: A result or what its failure means, and the venue's order counts by window in seconds.
 Reply = tuple[Any, dict[int, int]]

@@ -11,7 +11,7 @@ from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import ONE, ZERO
 from engine_service.domain.order_status import BUY, OrderSide
 from engine_service.venues.paper.fill_model import Level
-from engine_service.venues.port import Balance, VenuePosition
+from engine_service.venues.reports import Balance, VenuePosition
 
 
 @dataclass(slots=True)

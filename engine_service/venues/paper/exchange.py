@@ -34,7 +34,7 @@ from engine_service.venues.paper.fill_model import (
     trigger_in_bar,
 )
 from engine_service.venues.paper.paper_order import PaperOrder
-from engine_service.venues.port import OrderReport
+from engine_service.venues.reports import OrderReport
 
 _REMEMBERED = 10_000
 

@@ -11,7 +11,7 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.venues.paper.fill_model import Queue
-from engine_service.venues.port import OrderReport
+from engine_service.venues.reports import OrderReport
 
 
 class PaperOrder(Struct, gc=False):

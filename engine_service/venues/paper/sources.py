@@ -16,7 +16,7 @@ from engine_service.venues.binance.parse import ParseError, at_ms, decimal, mapp
 from engine_service.venues.binance.public import BinancePublic
 from engine_service.venues.binance.session import BinanceSession
 from engine_service.venues.paper.fill_model import UNLIMITED, Book, Level, PriceBar
-from engine_service.venues.port import BarReport, MarketEvent, Quote
+from engine_service.venues.reports import BarReport, MarketEvent, Quote
 
 
 class BookUpdate(Struct, frozen=True, gc=False):

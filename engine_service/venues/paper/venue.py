@@ -25,10 +25,10 @@ from engine_service.venues.paper.exchange import PaperExchange
 from engine_service.venues.paper.fill_model import Costs
 from engine_service.venues.paper.paper_order import PaperOrder
 from engine_service.venues.paper.sources import BarTick, BookUpdate, PaperSource, Print, SourceEvent, quote_of
-from engine_service.venues.port import (
+from engine_service.venues.port import AmendRequest, SendWindow, VenueInfo
+from engine_service.venues.reports import (
     Accepted,
     AccountSnapshot,
-    AmendRequest,
     BarReport,
     BookReport,
     MarketEvent,
@@ -38,11 +38,9 @@ from engine_service.venues.port import (
     QueryOutcome,
     ReadFailed,
     Rejected,
-    SendWindow,
     StreamStatus,
     SubmitOutcome,
     UserEvent,
-    VenueInfo,
 )
 
 _EVENTS = 100_000

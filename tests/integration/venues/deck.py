@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from engine_service.domain.ids import Market
 from engine_service.domain.money import ZERO
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType, TimeInForce
-from engine_service.venues.port import (
+from engine_service.venues.port import AmendRequest
+from engine_service.venues.reports import (
     Accepted,
-    AmendRequest,
     BarReport,
     NotFoundReport,
     OrderReport,

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from engine_service.domain.order_status import OrderStatus
-from engine_service.venues.port import (
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import (
     Accepted,
     NotFoundReport,
     OrderReport,
@@ -15,7 +16,6 @@ from engine_service.venues.port import (
     ReadFailed,
     Rejected,
     StreamStatus,
-    VenueUnavailable,
 )
 from tests.integration.venues.rig import Rig, eventually
 

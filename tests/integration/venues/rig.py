@@ -20,7 +20,8 @@ from engine_service.domain.money import multiple_down
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.venues.paper.fill_model import Level
-from engine_service.venues.port import Accepted, SubmitOutcome, Venue
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import Accepted, SubmitOutcome
 from tests.integration.simulated_exchange import SimulatedExchange
 
 T = TypeVar("T")

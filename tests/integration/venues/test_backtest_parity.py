@@ -27,7 +27,7 @@ from engine_service.storage.journal import SqliteJournal
 from engine_service.venues.paper.fill_model import Costs
 from engine_service.venues.paper.sources import BarsSource
 from engine_service.venues.paper.venue import PaperState, PaperVenue
-from engine_service.venues.port import BarReport, Quote
+from engine_service.venues.reports import BarReport, Quote
 from strategies.contracts import Bar
 from strategies.ma_cross import MovingAverageCross
 from tests.unit.engine_service.venues.builders import bitcoin

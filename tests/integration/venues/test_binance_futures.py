@@ -9,7 +9,7 @@ import pytest
 
 from engine_service.domain.ids import Market
 from engine_service.venues.binance.session import Call
-from engine_service.venues.port import OrderReport, StreamStatus
+from engine_service.venues.reports import OrderReport, StreamStatus
 from tests.integration.simulated_exchange import SimulatedExchange, free_port
 from tests.integration.venues.adapters import futures_venue, session
 from tests.integration.venues.deck import VenueDeck

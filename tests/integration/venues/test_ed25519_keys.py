@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from engine_service.domain.ids import Market
 from engine_service.venues.binance.futures import BinanceFutures
 from engine_service.venues.binance.spot import BinanceSpot
-from engine_service.venues.port import OrderReport, StreamStatus, Venue
+from engine_service.venues.port import Venue
+from engine_service.venues.reports import OrderReport, StreamStatus
 from tests.integration.simulated_exchange import SimulatedExchange
 from tests.integration.venues.adapters import session
 from tests.integration.venues.rig import Rig

@@ -9,7 +9,7 @@ import pytest
 from engine_service.domain.ids import Market
 from engine_service.domain.money_events import AdjustmentKind
 from engine_service.venues.binance.futures import BinanceFutures
-from engine_service.venues.port import FundingReport, IncomeReport, StreamStatus
+from engine_service.venues.reports import FundingReport, IncomeReport, StreamStatus
 from tests.integration.simulated_exchange import SimulatedExchange
 from tests.integration.venues.adapters import futures_venue
 from tests.integration.venues.rig import Recorder, Rig

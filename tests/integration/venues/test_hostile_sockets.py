@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from engine_service.domain.ids import Market
 from engine_service.venues.binance.ws_api import OrderSocket
-from engine_service.venues.port import BalanceReport, StreamStatus
+from engine_service.venues.reports import BalanceReport, StreamStatus
 from tests.integration.venues.adapters import spot_venue
 from tests.integration.venues.rig import eventually
 

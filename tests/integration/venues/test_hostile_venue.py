@@ -17,7 +17,8 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus, OrderType
 from engine_service.venues.binance.futures import BinanceFutures
 from engine_service.venues.binance.spot import BinanceSpot
-from engine_service.venues.port import Accepted, AmendRequest, OrderReport, OutcomeUnknown, ReadFailed, Rejected
+from engine_service.venues.port import AmendRequest
+from engine_service.venues.reports import Accepted, OrderReport, OutcomeUnknown, ReadFailed, Rejected
 from tests.integration.venues.adapters import futures_venue, spot_venue
 from tests.unit.engine_service.venues.builders import limit_order, market_order
 

@@ -11,7 +11,7 @@ import pytest
 from engine_service.domain.ids import Market
 from engine_service.venues.paper.sources import BinanceSource
 from engine_service.venues.paper.venue import PaperState, PaperVenue
-from engine_service.venues.port import Quote
+from engine_service.venues.reports import Quote
 from tests.integration.simulated_exchange import SimulatedExchange
 from tests.integration.venues.adapters import session
 from tests.integration.venues.deck import VenueDeck

@@ -14,7 +14,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from engine_service.venues.binance.socket import ReconnectingSocket, dial
-from engine_service.venues.port import StreamStatus
+from engine_service.venues.reports import StreamStatus
 from tests.integration.venues.rig import Recorder, eventually
 
 pytestmark = pytest.mark.anyio

@@ -21,7 +21,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.recover import put_in_doubt
 from engine_service.execution.submit import submit
 from engine_service.storage.codec import decode, encode
-from engine_service.venues.port import OutcomeUnknown, Rejected
+from engine_service.venues.reports import OutcomeUnknown, Rejected
 from tests.fakes.engine import START_MS, fake, limit_order, make_core, mark_of
 from tests.fakes.venue import FakeVenue, Script
 

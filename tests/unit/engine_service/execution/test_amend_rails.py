@@ -22,7 +22,8 @@ from engine_service.execution.submit import submit
 from engine_service.risk.breakers import BreakerState
 from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Recorded
-from engine_service.venues.port import AmendRequest, Rejected, SubmitOutcome
+from engine_service.venues.port import AmendRequest
+from engine_service.venues.reports import Rejected, SubmitOutcome
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, policy
 from tests.fakes.venue import FakeVenue, Script
 

@@ -22,7 +22,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import submit
 from engine_service.storage.codec import encode_canonical
 from engine_service.storage.port import Recorded
-from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
+from engine_service.venues.reports import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
 from tests.fakes.engine import make_core, mark_of, market_order, open_journal, policy
 
 pytestmark = pytest.mark.anyio

@@ -22,7 +22,7 @@ from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.submit import submit
-from engine_service.venues.port import Accepted, Rejected
+from engine_service.venues.reports import Accepted, Rejected
 from tests.fakes.engine import (
     START_MS,
     fake,

@@ -14,7 +14,7 @@ from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import submit
 from engine_service.risk.breakers import BreakerState
-from engine_service.venues.port import NotFoundReport, OutcomeUnknown, Rejected
+from engine_service.venues.reports import NotFoundReport, OutcomeUnknown, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of
 from tests.fakes.venue import FakeVenue, Script, unknown
 

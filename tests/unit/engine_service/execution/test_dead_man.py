@@ -15,7 +15,7 @@ from engine_service.execution.halt import flatten
 from engine_service.execution.submit import submit
 from engine_service.storage.port import Recorded
 from engine_service.venues.abilities import DeadManVenue
-from engine_service.venues.port import ReadFailed
+from engine_service.venues.reports import ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue
 

@@ -21,7 +21,7 @@ from engine_service.execution.submit import submit
 from engine_service.execution.user_stream import take
 from engine_service.storage.port import FillFilter
 from engine_service.storage.restore import restore
-from engine_service.venues.port import ReadFailed, TradeBust
+from engine_service.venues.reports import ReadFailed, TradeBust
 from tests.fakes.engine import (
     CASH,
     START_MS,

@@ -21,7 +21,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.first_price import read_again
 from engine_service.execution.submit import submit
 from engine_service.execution.what_if import what_if
-from engine_service.venues.port import BookReport, Quote, ReadFailed
+from engine_service.venues.reports import BookReport, Quote, ReadFailed
 from tests.fakes.engine import START_MS, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue
 

@@ -20,7 +20,7 @@ from engine_service.execution.recover import start_up
 from engine_service.execution.resolve import ACK_WAIT_S
 from engine_service.execution.submit import submit
 from engine_service.execution.user_stream import take
-from engine_service.venues.port import Accepted, BalanceReport, QueryOutcome, Rejected
+from engine_service.venues.reports import Accepted, BalanceReport, QueryOutcome, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, restart
 from tests.fakes.venue import FakeVenue, Script, unknown
 

@@ -15,7 +15,8 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.funding import OVERLAP_MS
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.user_stream import take
-from engine_service.venues.port import FundingReport, IncomeReport, VenueUnavailable
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import FundingReport, IncomeReport
 from tests.fakes.engine import START_MS, fake, make_core
 from tests.fakes.venue import FakeVenue
 

@@ -20,7 +20,7 @@ from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.protect import LATER_S, is_protected, protection, tend
 from engine_service.execution.submit import submit
 from engine_service.storage.memory import MemoryJournal
-from engine_service.venues.port import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
+from engine_service.venues.reports import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
 from tests.fakes.engine import (
     START_MS,
     fake,

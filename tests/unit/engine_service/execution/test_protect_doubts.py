@@ -8,7 +8,7 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
-from engine_service.venues.port import OutcomeUnknown, Rejected
+from engine_service.venues.reports import OutcomeUnknown, Rejected
 from tests.fakes.engine import limit_order
 from tests.fakes.venue import Script, unknown
 from tests.unit.engine_service.execution.test_protect import (

@@ -17,7 +17,7 @@ from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
 from engine_service.execution.reconcile import VenueReconciliation, reconcile
 from engine_service.execution.submit import submit
-from engine_service.venues.port import AccountSnapshot, ReadFailed
+from engine_service.venues.reports import AccountSnapshot, ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import FakeVenue, Script, unknown
 

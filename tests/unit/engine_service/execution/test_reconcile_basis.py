@@ -16,7 +16,7 @@ from engine_service.execution.reconcile import reconcile
 from engine_service.execution.reconcile_basis import other_order
 from engine_service.execution.reconcile_figures import Difference
 from engine_service.execution.submit import submit
-from engine_service.venues.port import AccountSnapshot, VenuePosition
+from engine_service.venues.reports import AccountSnapshot, VenuePosition
 from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order, refresh_marks
 from tests.fakes.venue import FakeVenue
 

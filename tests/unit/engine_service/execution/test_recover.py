@@ -26,7 +26,8 @@ from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Entry
 from engine_service.storage.projections import projections_of
 from engine_service.storage.restore import restore
-from engine_service.venues.port import AccountSnapshot, VenueUnavailable
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import AccountSnapshot
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, restart
 from tests.fakes.venue import FakeVenue, Script, unknown
 

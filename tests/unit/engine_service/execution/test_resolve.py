@@ -16,7 +16,7 @@ from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolution import Ask, Case, Now, Record, begin, step
 from engine_service.execution.submit import submit
-from engine_service.venues.port import NotFoundReport, ReadFailed
+from engine_service.venues.reports import NotFoundReport, ReadFailed
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import Script, unknown
 from tests.unit.engine_service.venues import builders

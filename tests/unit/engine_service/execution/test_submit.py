@@ -16,7 +16,7 @@ from engine_service.execution.apply_report import apply_report
 from engine_service.execution.core import Phase
 from engine_service.execution.submit import submit
 from engine_service.storage.port import Recorded
-from engine_service.venues.port import OutcomeUnknown, Rejected
+from engine_service.venues.reports import OutcomeUnknown, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, policy
 from tests.fakes.venue import FakeVenue, Script, unknown
 

@@ -23,7 +23,7 @@ from engine_service.execution.reconcile import reconcile
 from engine_service.execution.resolution import Now, begin, step
 from engine_service.execution.submit import submit
 from engine_service.storage.port import Entry
-from engine_service.venues.port import Accepted, AccountSnapshot, QueryOutcome, Rejected
+from engine_service.venues.reports import Accepted, AccountSnapshot, QueryOutcome, Rejected
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order
 from tests.fakes.venue import Script, unknown
 from tests.unit.engine_service.execution.test_protect import ListVenue, core_with, entered, exits, settle

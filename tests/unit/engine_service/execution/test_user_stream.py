@@ -9,7 +9,7 @@ import pytest
 from engine_service.domain.ids import Market
 from engine_service.execution.submit import submit
 from engine_service.execution.user_stream import restrict_after_stop_out, take
-from engine_service.venues.port import Balance, BalanceReport, FundingReport, StreamStatus
+from engine_service.venues.reports import Balance, BalanceReport, FundingReport, StreamStatus
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, policy
 from tests.fakes.venue import FakeVenue
 

@@ -7,7 +7,8 @@ from engine_service.domain.ids import Market
 from engine_service.venues.binance.base import unusable_credentials
 from engine_service.venues.binance.outcomes import Failure, Meaning, failure_of
 from engine_service.venues.binance.parse import read_answer
-from engine_service.venues.port import OutcomeUnknown, Rejected, VenueUnavailable
+from engine_service.venues.port import VenueUnavailable
+from engine_service.venues.reports import OutcomeUnknown, Rejected
 
 ROWS = [
     # HTTP status, venue code, text, market, class

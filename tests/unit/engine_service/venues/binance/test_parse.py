@@ -10,7 +10,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.venues.binance import parse_futures, parse_income, parse_market, parse_spot, parse_spot_stream
 from engine_service.venues.binance.parse import ParseError, at_ms, decimal
-from engine_service.venues.port import BalanceReport, OrderReport, Rejected
+from engine_service.venues.reports import BalanceReport, OrderReport, Rejected
 from tests.unit.engine_service.venues.builders import limit_order
 
 EXECUTION: dict[str, Any] = {

@@ -14,9 +14,9 @@ from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.venues.paper.fill_model import Costs, Level
 from engine_service.venues.paper.sources import BarsSource, FixedSource, Print
 from engine_service.venues.paper.venue import PaperState, PaperVenue
-from engine_service.venues.port import (
+from engine_service.venues.port import AmendRequest
+from engine_service.venues.reports import (
     Accepted,
-    AmendRequest,
     BarReport,
     NotFoundReport,
     OrderReport,
