@@ -17,7 +17,6 @@ from tests.benchmarks.row import Row
 PER_SECOND = 500.0
 VENUE_MS = 20
 DURABLE_GOAL_MS = 50.0
-LAST_LOOK = 1_000
 MIB = 1024 * 1024
 
 
@@ -51,16 +50,17 @@ def measure_memory(scale: Scale) -> dict[str, Row]:
         RuntimeError: an order was not answered 201.
     """
     few, many = scale.memory_orders
+    timed = scale.timed_orders
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as name, processes(Path(name)) as group:
         exchange_url = start_exchange(group, "--history", "10m")
         engine = start_paper_engine(group, Path(name) / "home", exchange_url)
         orders = Orders(engine, exchange_url)
         buy_inventory(engine)
-        orders.press(engine.port, 3600, count=few - LAST_LOOK)
-        first = orders.press(engine.port, 3600, count=LAST_LOOK)
+        orders.press(engine.port, 3600, count=few - timed)
+        first = orders.press(engine.port, 3600, count=timed)
         small = _resident_mib(engine)
-        orders.press(engine.port, 360_000, count=many - few - LAST_LOOK)
-        last = orders.press(engine.port, 3600, count=LAST_LOOK)
+        orders.press(engine.port, 360_000, count=many - few - timed)
+        last = orders.press(engine.port, 3600, count=timed)
         large = _resident_mib(engine)
     note = f"after {many:,} orders against after {few:,}"
     return {
