@@ -17,7 +17,8 @@ from engine_service.execution.apply_report import apply_report
 from engine_service.execution.bracket import Figures
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore, Phase
-from engine_service.execution.protect import LATER_S, is_protected, protection, tend
+from engine_service.execution.protect import is_protected, protection, tend
+from engine_service.execution.protect_legs import LATER_S
 from engine_service.execution.submit import submit
 from engine_service.storage.memory import MemoryJournal
 from engine_service.venues.reports import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
