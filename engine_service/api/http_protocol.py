@@ -23,10 +23,10 @@ from uvicorn import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from engine_service.api.http_exchange import EXCHANGE, Exchange
+from engine_service.api.http_exchange import EXCHANGE, Exchange, refusal_of
 from engine_service.api.problems import problem
 from engine_service.api.request_target import target_of
-from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown, Unavailable
+from engine_service.domain.errors import EngineError, ShuttingDown
 
 HEAD_DEADLINE_S = 10.0
 #: For so long somebody may take in nothing of what is sent.
@@ -34,8 +34,6 @@ READ_WITHIN_S = 30.0
 #: For so long a connection that was told of the end takes in what crosses the message, then it is gone.
 LINGER_S = 0.2
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-#: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
-_LONGEST_TARGET: Final = 8 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -79,6 +77,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._reading = True
         self._leaving = False
         self._told = False
+        self._last_word: EngineError | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_head = b""
         self._drained: Future[None] | None = None
@@ -99,7 +98,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._parser = None  # it holds this object, and this object held it
 
     def data_received(self, data: bytes) -> None:
-        if self._told:
+        if self._told or self._last_word is not None:
             return
         while data:
             try:
@@ -266,16 +265,17 @@ class DeadlineProtocol(asyncio.Protocol):
         task.add_done_callback(exchange.application_ended)
 
     def _refuse(self, error: httptools.HttpParserError) -> None:
-        # What was raised while a part was taken in is its context. A target that is none is raised there as well.
-        cause = error.__context__ or error
-        if isinstance(cause, httptools.HttpParserError):
-            _log.warning("bytes that are no HTTP request")
-            code = "URI_TOO_LONG" if len(self._url) > _LONGEST_TARGET else "REQUEST_INVALID"
-            self.write_last(InvalidRequest(code, "The bytes received are no HTTP request."))
-        else:
-            # No fault of who sent it: for want of memory, for instance.
-            _log.error("a request was not taken in", exc_info=cause)
-            self.write_last(Unavailable("INTERNAL", "The engine failed on this request; its log says how."))
+        """Answer bytes that are no request, after every answer that is owed for what came before them."""
+        self._last_word = refusal_of(error, self._url)
+        self._in_head, self._deadline = False, math.inf
+        newest = self._exchange
+        if self._waiting and not self._waiting[-1][0].has_all:
+            self._waiting.pop()
+        elif newest is None or newest.answered or not newest.has_all:
+            self._say_last_word(self._last_word)
+
+    def _say_last_word(self, error: EngineError) -> None:
+        self.write_last(error)
         self._transport.close()
 
     def _become_socket(self) -> None:
@@ -320,6 +320,8 @@ class DeadlineProtocol(asyncio.Protocol):
         self.resume_reading()
         if self._waiting:
             self._start(*self._waiting.popleft())
+        elif self._last_word is not None:
+            self._say_last_word(self._last_word)
         else:
             self._deadline = min(self._deadline, time.monotonic() + self._keep_alive_s)
 

@@ -154,6 +154,43 @@ def test_requests_in_a_row_are_answered_in_their_order() -> None:
     on(one_at_a_time, scenario)
 
 
+@pytest.mark.parametrize("tail", [b"}", b"NO REQUEST\r\n\r\n", GET % b"kept" + b"\x16\x03\x01", POST[:-4] % -1 + b"\r\n\r\n"])
+def test_what_is_no_request_is_refused_after_the_answers_to_what_came_before_it(tail: bytes) -> None:
+    """The refusal used to go out first: it stood for the answer of an order that was carried out."""
+
+    async def slow(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await read_body(receive)
+        await asyncio.sleep(0.05)
+        await answer(send, scope["path"].encode())
+
+    async def scenario(port: int) -> None:
+        heard = await told(port, POST % 2 + b"ok" + tail)
+        statuses = [part[:3] for part in heard.split(b"HTTP/1.1 ")[1:]]
+        assert statuses == [b"200"] * (len(statuses) - 1) + [b"400"]
+        assert len(statuses) == 2 + (b"kept" in tail)
+        assert b"REQUEST_INVALID" in heard
+
+    on(slow, scenario)
+
+
+def test_a_body_that_breaks_is_refused_after_the_answers_to_what_came_before_it() -> None:
+    seen: list[str] = []
+
+    async def slow(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+        await read_body(receive)
+        await asyncio.sleep(0.05)
+        await answer(send, b"done")
+
+    async def scenario(port: int) -> None:
+        broken = b"POST /broken HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+        heard = await told(port, POST % 2 + b"ok" + broken)
+        assert [part[:3] for part in heard.split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
+        assert seen == ["/"]
+
+    on(slow, scenario)
+
+
 def test_a_body_comes_whole_however_it_is_cut() -> None:
     body = bytes(range(33, 120)) * 4_000
 
