@@ -18,7 +18,6 @@ from engine_service.api.queries import Query
 from engine_service.api.timeliness import refuse_untimely, take_timestamp
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderType
-from engine_service.execution.bracket_check import refuse_unplaceable
 from engine_service.execution.core import EngineCore
 from engine_service.execution.protect import is_complete, is_entry
 from engine_service.execution.submit import submit
@@ -59,8 +58,6 @@ async def place_bracket(request: Request) -> Response:
     order = bracket_order(body, home_of(engine))
     mark = mark_of(request, "/orders/bracket", order)
     refuse_untimely(core, mark, made_ms)
-    if core.journal.answer(mark.scope, mark.key) is None:
-        refuse_unplaceable(core, order)
     result = await submit(core, order, mark, as_written=True)
     await _legs(core, result.order)
     entry = core.state.order(result.order.client_order_id) or result.order

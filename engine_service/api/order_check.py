@@ -15,7 +15,7 @@ from engine_service.api.order_schemas import CHECK_SCHEMA
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.shapes import Amount, Liquidity, Ms, RegimeView, Signed
-from engine_service.api.timeliness import take_timestamp
+from engine_service.api.timeliness import refuse_untimely, take_timestamp
 from engine_service.api.views import regime_view
 from engine_service.domain.ids import Market
 from engine_service.domain.money import plain, quantise
@@ -93,8 +93,10 @@ async def check_order(request: Request) -> Response:
     Query(request)
     engine = ready_engine(request)
     body = json_body(request)
-    take_timestamp(body)
-    found = await what_if(engine.core, checked_order(body, home_of(engine)), as_written=True)
+    made_ms = take_timestamp(body)
+    order = checked_order(body, home_of(engine))
+    refuse_untimely(engine.core, None, made_ms)
+    found = await what_if(engine.core, order, as_written=True)
     return json_response(_view(engine, found))
 
 

@@ -33,8 +33,8 @@ def take_timestamp(body: dict[str, Any]) -> int | None:
     return int(value)
 
 
-def refuse_untimely(core: EngineCore, mark: IdempotencyMark, made_ms: int | None) -> None:
-    """Refuse an order that was made too long ago, or later than now.
+def refuse_untimely(core: EngineCore, mark: IdempotencyMark | None, made_ms: int | None) -> None:
+    """Refuse an order that was made too long ago, or later than now; one that is only asked about has no key.
 
     Raises:
         InvalidRequest: ``REQUEST_STALE`` or ``REQUEST_FROM_FUTURE``; the key stays free.
@@ -42,7 +42,9 @@ def refuse_untimely(core: EngineCore, mark: IdempotencyMark, made_ms: int | None
     if made_ms is None:
         return
     age_ms = core.clock.now_ms() - made_ms
-    if -AHEAD_MS <= age_ms <= OLDEST_MS or core.journal.answer(mark.scope, mark.key) is not None:
+    if -AHEAD_MS <= age_ms <= OLDEST_MS:
+        return
+    if mark is not None and core.journal.answer(mark.scope, mark.key) is not None:
         return
     code, limit = ("REQUEST_STALE", OLDEST_MS) if age_ms > 0 else ("REQUEST_FROM_FUTURE", AHEAD_MS)
     numbers = {"measured": str(abs(age_ms)), "limit": str(limit), "acceptable": str(limit)}

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from engine_service.domain.ids import REMEMBERED, Market, local_symbol, venue_of
 from engine_service.domain.money import EXACT, ONE, ZERO, exactly, quantise
+from engine_service.domain.order_status import OrderSide
 
 MarkKey = tuple[str, Market]
 MARKETS = tuple(Market)
@@ -43,6 +44,10 @@ class Mark(Struct, frozen=True, kw_only=True, gc=False):
         valid = bid.is_finite() and ask.is_finite() and ZERO < bid <= ask
         force_setattr(self, "is_valid", valid)
         force_setattr(self, "price", middle(bid, ask) if valid else ZERO)
+
+    def touch(self, side: OrderSide) -> Decimal:
+        """Return what an order of ``side`` would trade at first."""
+        return self.ask if side is OrderSide.BUY else self.bid
 
 
 def middle(bid: Decimal, ask: Decimal) -> Decimal:

@@ -6,12 +6,13 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from engine_service.domain.bracket import BracketPlan
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.exposure import line_key
 from engine_service.domain.ids import Market, instrument_id
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark
-from engine_service.domain.money import ONE, ZERO, exactly
+from engine_service.domain.money import ONE, ZERO, exactly, plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.core import EngineCore
@@ -26,7 +27,8 @@ def risk_context(core: EngineCore, request: OrderRequest, *, as_written: bool = 
     ``as_written``: the figures are a caller's own; where rounding changes one the rails refuse the order.
 
     Raises:
-        InvalidRequest: the request is no order: symbol, venue, market or size cannot be understood.
+        InvalidRequest: the request is no order: symbol, venue, market or size cannot be understood, or its entry lies
+            outside its own exits (``BRACKET_PRICES``).
         NotFound: there is no such instrument.
     """
     symbol = _symbol(request.symbol)
@@ -37,6 +39,8 @@ def risk_context(core: EngineCore, request: OrderRequest, *, as_written: bool = 
     limit_price = None if request.limit_price is None else instrument.round_price(request.limit_price, request.side)
     stop_price = None if request.stop_price is None else _stop(instrument, request)
     price = limit_price or stop_price or _mark_price(mark) or _last_resort(core, request, instrument)
+    if request.bracket is not None and mark is not None and mark.is_valid:
+        _refuse_passed_levels(request.bracket, limit_price or mark.touch(request.side), request.side)
     return RiskContext(
         request=request,
         instrument=instrument,
@@ -96,6 +100,12 @@ def _symbol(text: str) -> str:
         raise InvalidRequest("SYMBOL_FORMAT", str(error)) from error
 
 
+def _refuse_passed_levels(plan: BracketPlan, entry_price: Decimal, side: OrderSide) -> None:
+    if not plan.levels(entry_price, side).enclose(entry_price, side):
+        numbers = {"price": plain(entry_price)}
+        raise InvalidRequest("BRACKET_PRICES", "the entry lies outside its own levels", numbers=numbers)
+
+
 def _stop(instrument: Instrument, request: OrderRequest) -> Decimal:
     """A trigger is no promise of a price: round it away from the market, so that it never fires early."""
     away = request.side.opposite
@@ -127,7 +137,7 @@ def _quantity(request: OrderRequest, instrument: Instrument, mark: Mark | None, 
     amount = request.quote_quantity or ZERO
     touch = price
     if market_order and request.stop_price is None and mark is not None and mark.is_valid:
-        touch = mark.ask if request.side is OrderSide.BUY else mark.bid
+        touch = mark.touch(request.side)
     if touch is None or touch <= 0:
         # No price, no size: the smallest one stands in, and the rail about prices refuses the order.
         return max(instrument.min_quantity, instrument.step)

@@ -155,7 +155,7 @@ def _takes(ctx: RiskContext) -> bool:
         return True
     if ctx.mark is None or not ctx.mark.is_valid:
         return True
-    return not _beyond(ctx, ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid)
+    return not _beyond(ctx, ctx.mark.touch(ctx.side))
 
 
 async def _fee_bps(core: EngineCore, ctx: RiskContext, liquidity: str) -> tuple[Decimal, FeeSource]:

@@ -14,6 +14,7 @@ from engine_service.domain.order_status import BUY, MARKET_ORDER, OrderType, Tim
 from engine_service.risk import margin
 from engine_service.risk.context import CONDITIONAL, LIMIT_TYPES, RiskContext, RiskRefused
 from engine_service.risk.grid import order_off_grid
+from engine_service.risk.legs import leg_refused
 
 #: What refusals are written to, whatever the caller's own context rounds to.
 SHOWN = Decimal("1e-8")
@@ -121,7 +122,8 @@ def price_band(ctx: RiskContext) -> RiskRefused | None:
             edge = mark * (1 + band / BPS) if above else mark * (1 - band / BPS)
             acceptable = multiple_down(edge, tick) if above else multiple_up(edge, tick)
             return refused("PRICE_BAND", "too far from the mark, basis points", distance / mark, band, acceptable)
-    return None
+    plan = ctx.request.bracket
+    return None if plan is None else leg_refused(ctx, plan, price_band)
 
 
 def reduce_only(ctx: RiskContext) -> RiskRefused | None:
@@ -146,7 +148,8 @@ def notional_too_small(ctx: RiskContext) -> RiskRefused | None:
     if ctx.instrument.min_notional:
         limit = max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
     if ctx.value >= limit:
-        return None
+        plan = ctx.request.bracket
+        return None if plan is None else leg_refused(ctx, plan, notional_too_small)
     return refused("NOTIONAL_TOO_SMALL", "the order is worth too little", ctx.value, limit, limit)
 
 

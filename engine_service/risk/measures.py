@@ -78,7 +78,7 @@ def _mark_price(ctx: RiskContext, pace: Pace) -> Measure:
 def _distance(ctx: RiskContext, pace: Pace) -> Measure:
     if ctx.mark is None or not ctx.mark.is_valid:
         return "none", ctx.policy.price_band_bps
-    touch = ctx.mark.ask if ctx.side is OrderSide.BUY else ctx.mark.bid
+    touch = ctx.mark.touch(ctx.side)
     prices = [price for price in (ctx.limit_price, ctx.stop_price) if price is not None] or [touch]
     return max(abs(price - ctx.mark.price) * BPS / ctx.mark.price for price in prices), ctx.policy.price_band_bps
 

@@ -208,14 +208,18 @@ def test_an_answer_lost_on_the_way_back_still_leaves_one_pair(
         ({"trailing_bps": "10"}, 422, "FIELD_UNKNOWN"),
         ({"quote": "100"}, 422, "QUANTITY_AND_QUOTE"),
         ({"quantity": "0.00005"}, 422, "NOTIONAL_TOO_SMALL"),
+        ({"quote": "5.05", "quantity": None}, 422, "NOTIONAL_TOO_SMALL"),
     ],
 )
 def test_bad_brackets_are_refused_by_name_and_nothing_is_sent(
     engine: EngineProcess, exchange: SimulatedExchange, change: dict[str, Any], status: int, code: str
 ) -> None:
     placed = len(exchange.ledger()["orders"])
-    answer = engine.order({**ENTRY, **WIDE, **change}, f"bad-bracket-{code}", path="/orders/bracket")
+    body = {**ENTRY, **WIDE, **change}
+    asked = engine.call("POST", "/orders/check", json={"type": "bracket", **body})
+    answer = engine.order(body, f"bad-bracket-{code}-{'-'.join(change)}", path="/orders/bracket")
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert asked.json()["code"] == code, asked.text
     assert len(exchange.ledger()["orders"]) == placed
 
 
@@ -229,8 +233,44 @@ def test_bad_brackets_are_refused_by_name_and_nothing_is_sent(
 def test_levels_on_the_wrong_side_are_refused(engine: EngineProcess, prices: dict[str, str], code: str) -> None:
     now = mark(engine)
     body = {name: f"{now * Decimal(factor):.2f}" for name, factor in prices.items()}
+    asked = engine.call("POST", "/orders/check", json={"type": "bracket", **ENTRY, **body})
     answer = engine.order({**ENTRY, **body}, "wrong-side-levels", path="/orders/bracket")
     assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
+    assert (asked.status_code, asked.json()["code"]) == (422, code), asked.text
+
+
+def test_a_leg_is_judged_in_the_order_of_the_rails_and_its_refusal_is_remembered(engine: EngineProcess) -> None:
+    body = {**ENTRY, **WIDE, "stop_loss_bps": "2000"}
+    refused = engine.order(body, "leg-refused-once", path="/orders/bracket")
+    assert (refused.status_code, refused.json()["code"]) == (403, "PRICE_BAND"), refused.text
+    again = engine.order(body, "leg-refused-once", path="/orders/bracket")
+    assert (again.status_code, again.json()["code"]) == (403, "PRICE_BAND"), again.text
+    assert again.headers["Idempotency-Replayed"] == "true"
+    denied = engine.call("GET", "/orders?status=DENIED&limit=1").json()["orders"][0]
+    assert (denied["symbol"], denied["code"]) == (BTC, "PRICE_BAND"), denied
+    engine.call("POST", "/control/halt")
+    try:
+        halted = engine.order(body, "leg-refused-halted", path="/orders/bracket")
+    finally:
+        engine.call("POST", "/control/resume", json={"reason": "test"})
+    assert halted.json()["code"] == "TRADING_HALTED", halted.text
+
+
+def test_an_entry_is_not_moved_outside_its_own_levels(engine: EngineProcess, exchange: SimulatedExchange) -> None:
+    now = mark(engine)
+    prices = {"price": "0.99", "take_profit_price": "1.02", "stop_loss_price": "0.98"}
+    entry = bracket(
+        engine,
+        "entry-to-be-moved",
+        take_profit_bps=None,
+        stop_loss_bps=None,
+        **{name: f"{now * Decimal(factor):.2f}" for name, factor in prices.items()},
+    )["order"]
+    path = f"/orders/{entry['client_order_id']}"
+    moved = engine.call("PATCH", path, json={"price": f"{now * Decimal('0.97'):.2f}"})
+    assert (moved.status_code, moved.json()["code"]) == (422, "BRACKET_PRICES"), moved.text
+    assert truth(exchange, entry["client_order_id"])["status"] == "NEW"
+    assert engine.call("DELETE", path).status_code == 200
 
 
 def test_the_book_equals_the_exchange_after_all_of_it(engine: EngineProcess) -> None:

@@ -154,7 +154,9 @@ def test_requests_in_a_row_are_answered_in_their_order() -> None:
     on(one_at_a_time, scenario)
 
 
-@pytest.mark.parametrize("tail", [b"}", b"NO REQUEST\r\n\r\n", GET % b"kept" + b"\x16\x03\x01", POST[:-4] % -1 + b"\r\n\r\n"])
+@pytest.mark.parametrize(
+    "tail", [b"}", b"NO REQUEST\r\n\r\n", GET % b"kept" + b"\x16\x03\x01", POST[:-4] % -1 + b"\r\n\r\n"]
+)
 def test_what_is_no_request_is_refused_after_the_answers_to_what_came_before_it(tail: bytes) -> None:
     """The refusal used to go out first: it stood for the answer of an order that was carried out."""
 

@@ -106,9 +106,11 @@ def test_limit_and_stop_orders_can_be_asked_about_with_the_read_token(engine: En
         ({**BUY, "quantity": "0"}, "QUANTITY_NOT_POSITIVE"),
         ({**BUY, "symbol": "NOSUCH.BINANCE"}, "SYMBOL_UNKNOWN"),
         ({**BUY, "market": "futures"}, "MARKET_INVALID"),
+        ({**BUY, "timestamp": 1_600_000_000_000}, "REQUEST_STALE"),
+        ({**BUY, "timestamp": 9_000_000_000_000}, "REQUEST_FROM_FUTURE"),
     ],
 )
-def test_a_body_that_is_no_order_is_refused_by_name(engine: EngineProcess, body: dict[str, str], code: str) -> None:
+def test_a_body_that_is_no_order_is_refused_by_name(engine: EngineProcess, body: dict[str, Any], code: str) -> None:
     answer = engine.call("POST", "/orders/check", json=body)
     assert answer.json()["code"] == code
     assert answer.status_code in (404, 422)
