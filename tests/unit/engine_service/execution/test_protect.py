@@ -266,7 +266,7 @@ async def test_an_exit_that_a_rail_refuses_is_tried_again_and_told_once() -> Non
     venue = ListVenue()
     venue.refusals = [Rejected(code="VENUE_WOULD_TRIGGER", reason="passed")] * 9
     core = core_with(venue)
-    entry = await entered(core, market_order("0.0001"))
+    entry = await entered(core, market_order("0.00011"))
     set_price(core, "40000")
     told: set[str] = set()
     for _ in range(5):
@@ -275,7 +275,7 @@ async def test_an_exit_that_a_rail_refuses_is_tried_again_and_told_once() -> Non
     assert len(anomalies(core)) == 1
     set_price(core, "60000")
     await settle(core, entry, told)
-    assert [order.quantity for order in exits(core)] == [D("0.0001")]
+    assert [order.quantity for order in exits(core)] == [D("0.00011")]
 
 
 @pytest.mark.parametrize("market", list(Market))
