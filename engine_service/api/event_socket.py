@@ -98,9 +98,13 @@ class EventSocket:
         if self._open[principal.name] >= PER_PRINCIPAL:
             await socket.close(TOO_MANY, f"at most {PER_PRINCIPAL} connections of one caller")
             return
+        after = _resumed(first, headers, self.engine.core.journal.last_seq)
+        if after is None:
+            await socket.close(POLICY_VIOLATION, "no event of this journal to go on from; start with after 0")
+            return
         self._open[principal.name] += 1
         try:
-            await self._converse(socket, principal, Subscription(after=_resumed(first, headers, self.engine)))
+            await self._converse(socket, principal, Subscription(after=after))
         finally:
             self._open[principal.name] -= 1
 
@@ -167,7 +171,7 @@ class EventSocket:
             if heard > MESSAGES_PER_S:
                 await socket.close(POLICY_VIOLATION, "too many messages")
                 return
-            answer = subscription.ask(message, self.engine.core.account)
+            answer = subscription.ask(message, self.engine.core.account, self.engine.core.journal.last_seq)
             await socket.send_text(orjson.dumps(answer).decode())
 
     def _may_knock(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
@@ -209,10 +213,15 @@ def _offered(headers: Mapping[bytes, bytes], subprotocols: list[str]) -> tuple[s
     return (token.strip() if kind.lower() == _BEARER else ""), None
 
 
-def _resumed(first: Mapping[str, Any], headers: Mapping[bytes, bytes], engine: Engine) -> int:
-    """Return after which event the stream goes on: as the first message or ``Last-Event-ID`` says, else from now."""
-    told = str(first.get("after", headers.get(b"last-event-id", b"").decode("ascii")))
-    return int(told) if told.isascii() and told.isdigit() and len(told) <= 15 else engine.core.journal.last_seq
+def _resumed(first: Mapping[str, Any], headers: Mapping[bytes, bytes], newest: int) -> int | None:
+    """Return after which event the stream goes on: as the first message or ``Last-Event-ID`` says, else from now.
+
+    ``None`` where that is no event of this journal: going on from elsewhere would leave out events unnoticed.
+    """
+    wish = first.get("after")
+    told = str(headers.get(b"last-event-id", b"").decode("ascii") or newest if wish is None else wish)
+    known = told.isascii() and told.isdigit() and len(told) <= 15 and int(told) <= newest
+    return int(told) if known else None
 
 
 async def _text(socket: WebSocket) -> bytes:

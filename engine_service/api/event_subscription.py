@@ -11,7 +11,7 @@ import orjson
 from starlette.websockets import WebSocket
 
 from engine_service.api.body import NumberText
-from engine_service.api.missed_events import missed_events
+from engine_service.api.missed_events import BEYOND_THE_END, missed_events
 from engine_service.api.views import event_view
 from engine_service.runtime.engine import Engine
 from engine_service.storage.codec import KINDS
@@ -32,19 +32,19 @@ class Subscription:
     kinds: frozenset[str] = frozenset()
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def ask(self, message: Mapping[str, Any] | None, account: str) -> dict[str, Any]:
-        """Do what a message asks, and return the answer to it."""
+    def ask(self, message: Mapping[str, Any] | None, account: str, newest: int) -> dict[str, Any]:
+        """Do what a message asks, and return the answer to it; ``newest`` is the journal's last number."""
         match message:
             case None:
                 return _error("JSON_INVALID", "A message is one JSON object.")
             case {"type": "subscribe"}:
-                return self._subscribe(message, account)
+                return self._subscribe(message, account, newest)
             case {"type": "ping"}:
                 return {"type": "pong"}
             case _:
                 return _error("MESSAGE_UNKNOWN", "Known: subscribe, ping. Orders are not taken here.")
 
-    def _subscribe(self, message: Mapping[str, Any], account: str) -> dict[str, Any]:
+    def _subscribe(self, message: Mapping[str, Any], account: str, newest: int) -> dict[str, Any]:
         kinds = message.get("kinds", [])
         named = message.get("channel", CHANNEL), message.get("account", account)
         known = isinstance(kinds, list) and all(isinstance(kind, str) and kind in KINDS for kind in kinds)
@@ -56,6 +56,8 @@ class Subscription:
         if after is not None:
             if not isinstance(after, NumberText) or not after.isdigit() or len(after) > 15:
                 return _error("SUB_UNKNOWN", "after is a sequence number.")
+            if int(after) > newest:
+                return _error("SUB_UNKNOWN", BEYOND_THE_END)
             self.after = int(after)
             self.changed.set()
         self.kinds = frozenset(kinds)

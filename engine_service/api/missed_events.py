@@ -10,6 +10,7 @@ from engine_service.runtime.engine import Engine
 from engine_service.storage.port import JournalReader, Recorded
 
 PAGE: Final = 500
+BEYOND_THE_END: Final = "This journal has no such event: it is another one than you read before. Start with 0."
 
 
 async def missed_events(engine: Engine, after: int) -> AsyncIterator[list[Recorded]]:

@@ -12,6 +12,7 @@ MAX_HEADERS: Final = 64
 MAX_TARGET_BYTES: Final = 8 * 1024
 ONCE: Final = frozenset(
     {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
+    | {b"last-event-id"}
 )
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from engine_service.api.dependencies import engine_of, request_id_of
 from engine_service.api.fields import wrong
-from engine_service.api.missed_events import missed_events
+from engine_service.api.missed_events import BEYOND_THE_END, missed_events
 from engine_service.api.problems import json_response
 from engine_service.api.queries import HIGHEST_SEQ, Query
 from engine_service.api.shapes import RecordedEvent
@@ -61,10 +61,13 @@ async def stream(request: Request) -> Response:
     """
     engine = engine_of(request)
     query = Query(request, "after")
-    resume = request.headers.get("last-event-id", "")
+    resume, newest = request.headers.get("last-event-id", ""), engine.core.journal.last_seq
     if resume and not (resume.isascii() and resume.isdigit() and len(resume) <= 15):
         raise wrong("Last-Event-ID", "QUERY_INVALID", "A sequence number.")
-    after = int(resume) if resume else query.whole("after", engine.core.journal.last_seq, HIGHEST_SEQ)
+    after = int(resume) if resume else query.whole("after", newest, HIGHEST_SEQ)
+    if after > newest:
+        # Of a journal that was put aside: nothing would be told until this one is as long as that was.
+        raise wrong("Last-Event-ID" if resume else "after", "QUERY_INVALID", BEYOND_THE_END)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_frames(engine, after, request_id_of(request)), 200, headers, "text/event-stream")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -119,6 +120,24 @@ async def test_every_event_comes_once_and_in_order_from_where_the_reader_left(en
     assert again == seen[1:]
 
 
+@pytest.mark.parametrize("after", [-1, 1.5, True, "x", 10**30, 10**12])
+async def test_who_goes_on_from_an_event_that_is_not_here_is_told(engine: EngineProcess, after: object) -> None:
+    """A number of a journal that was put aside used to be waited for, in silence; no number meant "from now"."""
+    async with opened(engine) as socket:
+        await socket.send(json.dumps({"type": "auth", "token": engine.token("read"), "after": after}))
+        assert await code_of_close(socket) == 1008
+
+
+@pytest.mark.parametrize("resume", [{"headers": {"Last-Event-ID": "999999999"}}, {"params": {"after": "999999999"}}])
+async def test_a_stream_that_would_go_on_from_an_event_that_is_not_here_is_refused(
+    engine: EngineProcess, resume: dict[str, Any]
+) -> None:
+    client = httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {engine.token('read')}"})
+    async with client, client.stream("GET", f"{engine.url}/stream", **resume) as answer:
+        assert answer.status_code == 422
+        assert (await answer.aread()).find(b"QUERY_INVALID") > 0
+
+
 async def test_a_reader_may_choose_kinds_and_go_back(engine: EngineProcess) -> None:
     async with let_in(engine) as socket:
         await socket.send(
@@ -136,6 +155,7 @@ async def test_a_reader_may_choose_kinds_and_go_back(engine: EngineProcess) -> N
         ({"type": "subscribe", "account": "somebody else's"}, "SUB_UNKNOWN"),
         ({"type": "subscribe", "kinds": ["NoSuchEvent"]}, "SUB_UNKNOWN"),
         ({"type": "order", "symbol": "BTCUSDT.BINANCE"}, "MESSAGE_UNKNOWN"),
+        ({"type": "subscribe", "after": 999_999_999}, "SUB_UNKNOWN"),
         (["subscribe"], "JSON_INVALID"),
     ],
 )
