@@ -221,7 +221,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nhmm engine", description="The trading engine: orders, portfolio, journal.")
     parser.add_argument("--role", choices=("trader", "exporter"), default="trader", help="exporter: /metrics alone")
     parser.add_argument("--home", type=Path, help="data folder (default ./data)")
-    parser.add_argument("--port", type=int, help="port to listen on (8003)")
+    parser.add_argument("--port", type=int, help=f"port to listen on (8003, the exporter {exporter.PORT})")
     parser.add_argument("--host", help="loopback address to listen on (127.0.0.1)")
     parser.add_argument("--venue", help="binance, binance-futures or paper")
     parser.add_argument("--venue-url", help="replaces every host of the venue")
@@ -236,7 +236,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scope", choices=tuple(GRANTS), default="read", help="what it may do")
     parser.add_argument("--days", type=int, default=0, help="how long it counts (0: for ever)")
     parser.add_argument("--revoke-token", metavar="NAME", help="let a named caller in no more, and stop")
-    return parser.parse_args(arguments)
+    flags = parser.parse_args(arguments)
+    if flags.role == "exporter":
+        _refuse_traders_flags(parser, flags)
+    return flags
+
+
+def _refuse_traders_flags(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> None:
+    """Refuse what the exporter would not do: a host or a venue that is taken and forgotten looks as if it counted."""
+    known = {"role", "home", "port"}
+    given = [name for name, value in vars(flags).items() if name not in known and value != parser.get_default(name)]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        parser.error(f"the exporter listens on {exporter.HOST} and takes --home and --port alone, not {names}")
 
 
 def _overrides(flags: argparse.Namespace) -> dict[str, Any]:

@@ -36,14 +36,14 @@ STEPS_BETWEEN = 100_000
 class SqliteReader:
     """Implements ``JournalReader`` on a database file that exists."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the database read-only.
+    def __init__(self, path: Path, *, read_once: bool = False) -> None:
+        """Open the database read-only; ``read_once`` as for ``open_reader``.
 
         Raises:
             sqlite3.Error: it is not there or not readable.
         """
         self.path = path
-        self._reader = open_reader(path)
+        self._reader = open_reader(path, read_once=read_once)
 
     def close(self) -> None:
         """Close the reading connection."""

@@ -60,7 +60,7 @@ def replay_home(home: Path, *, until: int | None = None, reporting: str = "") ->
     if not files.journal.exists():
         raise ConfigurationError("JOURNAL_MISSING", f"there is no journal in {files.folder}")
     recorded = recorded_hashes(files.snapshots)
-    reader = SqliteReader(files.journal)
+    reader = SqliteReader(files.journal, read_once=True)
     try:
         newest = reader.newest_seq()
         whole = until is None or until >= newest

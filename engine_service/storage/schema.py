@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -150,14 +151,19 @@ def known_version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path, *, read_once: bool = False) -> sqlite3.Connection:
     """Open the database for reading only; never checkpoints.
+
+    Even a reader makes the index of the log, which it cannot where the folder may not be written (a copy on read-only
+    media). ``read_once``: who reads to the end and leaves takes the file alone there, where no log adds to it.
 
     Raises:
         sqlite3.Error: it is not there or not readable.
     """
+    at_rest = read_once and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    mode = "mode=ro&immutable=1" if at_rest else "mode=ro"
     connection = sqlite3.connect(
-        f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=2.0
+        f"file:{path}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=2.0
     )
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")

@@ -70,7 +70,7 @@ class Verification:
         try:
             checkpoints = _by_seq(self._checkpoints_path)
             streams = self._streams()
-            connection = open_reader(self._files.journal)
+            connection = open_reader(self._files.journal, read_once=True)
             try:
                 self._read(connection, checkpoints, streams)
             finally:

@@ -100,3 +100,16 @@ def test_without_a_trader_it_says_so_and_ends(tmp_path: Path, monkeypatch: pytes
 
     assert exporter.run(tmp_path, free_port()) == exporter.EXIT_CONFIGURATION
     assert not (tmp_path / "engine").exists()
+
+
+@pytest.mark.parametrize("flag", ["--host=0.0.0.0", "--venue=binance", "--check-config", "--issue-token=somebody"])
+def test_what_only_the_trader_does_is_refused_and_not_forgotten(flag: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "engine_service.main", "--role", "exporter", "--home", "nowhere", flag],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert flag.partition("=")[0] in done.stderr.splitlines()[-1]
