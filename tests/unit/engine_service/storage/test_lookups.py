@@ -25,8 +25,8 @@ class Steps:
     def __init__(self) -> None:
         self.taken = 0
 
-    def open(self, path: Path) -> sqlite3.Connection:
-        connection = open_reader(path)
+    def open(self, path: Path, *, read_once: bool = False) -> sqlite3.Connection:
+        connection = open_reader(path, read_once=read_once)
         connection.set_progress_handler(self._step, 1)
         return connection
 
