@@ -181,7 +181,8 @@ def read_decimal(name: str, value: Any, *, negative_code: str | None = None) -> 
     if not isinstance(value, str):
         raise wrong(name, "FIELD_TYPE", "Write numbers as decimal text.")
     if _DECIMAL.fullmatch(value) and value.isascii():
-        return Decimal(value)
+        # 0.10 is 0.1: a request that is sent again with a zero more is the same request, under its key as well.
+        return Decimal(value.rstrip("0").rstrip(".") if value[-1] == "0" and "." in value else value)
     if len(value) > _LONGEST_NUMBER:
         raise wrong(name, "NUMBER_TOO_LONG", f"A number may have {_LONGEST_NUMBER} characters.")
     if value.lower() in _NOT_FINITE:

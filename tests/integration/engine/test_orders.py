@@ -73,6 +73,14 @@ def test_the_same_key_is_answered_the_same_and_places_once(engine: EngineProcess
     _ledger_order(exchange, first.json()["order"]["client_order_id"])
 
 
+@pytest.mark.parametrize("written", ["0.0010", "0.001000000", "00.001", 0.001])
+def test_a_figure_written_otherwise_is_the_same_figure(engine: EngineProcess, written: object) -> None:
+    first = engine.order(BUY, "figure-key-1")
+    again = engine.order({**BUY, "quantity": written}, "figure-key-1")
+    assert (again.status_code, again.headers.get("idempotency-replayed")) == (first.status_code, "true"), again.text
+    assert again.json() == first.json()
+
+
 def test_the_same_key_with_another_body_is_refused(engine: EngineProcess) -> None:
     engine.order(BUY, "reused-key-1")
     again = engine.order({**BUY, "quantity": "0.002"}, "reused-key-1")
