@@ -66,6 +66,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     routes = (*own, *document_routes(describe(app)))
 
     counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
+    app.state.readers = stream.StreamReaders(tokens.still_holds)
     app.state.figures = FiguresText(engine.metrics.registry, counts.publish)
     gate = Gate(
         app,

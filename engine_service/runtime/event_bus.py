@@ -108,7 +108,7 @@ class EventBus:
     def close(self) -> None:
         """End every client's stream."""
         for client in tuple(self._clients):
-            self._drop(client, "the engine is stopping")
+            self.drop(client, "the engine is stopping")
 
     @property
     def client_count(self) -> int:
@@ -120,9 +120,10 @@ class EventBus:
             client.queue.put_nowait(recorded)
         except asyncio.QueueFull:
             self._on_drop(client.name)
-            self._drop(client, "too slow; resume from the last event id")
+            self.drop(client, "too slow; resume from the last event id")
 
-    def _drop(self, client: StreamClient, reason: str) -> None:
+    def drop(self, client: StreamClient, reason: str) -> None:
+        """End a client's stream with a reason."""
         client.dropped = reason
         self._clients.discard(client)
         if client.queue.full():

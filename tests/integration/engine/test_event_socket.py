@@ -138,6 +138,38 @@ async def test_a_stream_that_would_go_on_from_an_event_that_is_not_here_is_refus
         assert (await answer.aread()).find(b"QUERY_INVALID") > 0
 
 
+async def test_a_stream_ends_with_its_callers_token(engine: EngineProcess) -> None:
+    path = engine.home / "engine" / "callers.json"
+    token = issue(path, "listener", "read", 1, time.time_ns() // 1_000_000)
+    await asyncio.sleep(1.1)
+    client = httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {token}"})
+    async with client, client.stream("GET", f"{engine.url}/stream") as answer:
+        assert answer.status_code == 200
+        revoke(path, "listener")
+        async with asyncio.timeout(5):
+            heard = [line async for line in answer.aiter_lines()]
+    assert "event: dropped" in heard
+    assert "the token counts no more" in heard[-2]
+
+
+async def test_one_caller_has_fifty_streams_at_most(engine: EngineProcess) -> None:
+    headers = {"Authorization": f"Bearer {engine.token('read')}"}
+    limits = httpx.Limits(max_connections=100)
+    async with httpx.AsyncClient(trust_env=False, headers=headers, limits=limits) as client:
+        async with contextlib.AsyncExitStack() as streams:
+            opened = [
+                await streams.enter_async_context(client.stream("GET", f"{engine.url}/stream")) for _ in range(51)
+            ]
+            assert [answer.status_code for answer in opened] == [200] * 50 + [429]
+            assert opened[-1].headers["Retry-After"] == "10"
+        for _ in range(50):
+            async with client.stream("GET", f"{engine.url}/stream") as again:
+                if again.status_code == 200:
+                    break
+            await asyncio.sleep(0.1)
+        assert again.status_code == 200
+
+
 async def test_a_reader_may_choose_kinds_and_go_back(engine: EngineProcess) -> None:
     async with let_in(engine) as socket:
         await socket.send(
