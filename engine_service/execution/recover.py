@@ -23,6 +23,7 @@ from engine_service.execution.equity import record_equity
 from engine_service.execution.reconcile import ReconcileReport, reconcile
 from engine_service.execution.resolve import resolve_later
 from engine_service.execution.rules import refresh_instruments
+from engine_service.venues.abilities import RecallingVenue
 from engine_service.venues.port import Venue, VenueUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -73,6 +74,8 @@ async def start_up(
     core.state.exposure.reprice()
     for venue in core.venues.values():
         await _open(core, venue)
+        if isinstance(venue, RecallingVenue):
+            venue.recall([order for order in core.state.open_orders.values() if order.market in venue.info.markets])
     doubted = await put_in_doubt(core)
     await _settle(core, doubted)
     if first_prices is not None and not core.state.image.opened_accounts:

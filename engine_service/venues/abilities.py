@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from engine_service.domain.ids import Market
@@ -34,6 +34,14 @@ class DeadManVenue(Protocol):
 
     async def set_dead_man(self, symbol: str, after_ms: int) -> ReadFailed | None:
         """Let an instrument's open orders be cancelled ``after_ms`` from now, 0 never; said again it starts anew."""
+
+
+@runtime_checkable
+class RecallingVenue(Protocol):
+    """A venue that tells one order under more than one id: after a start it has to know again which are open."""
+
+    def recall(self, orders: Iterable[Order]) -> None:
+        """Take in the orders that the journal has as open, before anything is read."""
 
 
 @runtime_checkable

@@ -34,6 +34,8 @@ Read = Callable[[Payload], OrderReport]
 
 @dataclass(slots=True)
 class _Known:
+    """``venue_order_id`` is empty while nobody has said the algo id."""
+
     client_order_id: str
     venue_order_id: str
     child: str = ""
@@ -56,8 +58,8 @@ class AlgoOrders:
         asked: Params = {"clientAlgoId": order.client_order_id}
         return _CANCEL, asked, lambda body: parse_futures.algo_canceled(_of(body, order))
 
-    def query(self, order: Order) -> tuple[Call, Params, Read]:
-        return _QUERY, {"clientAlgoId": order.client_order_id}, self.report
+    def query(self, client_order_id: str) -> tuple[Call, Params, Read]:
+        return _QUERY, {"clientAlgoId": client_order_id}, self.report
 
     def open_orders(self) -> Call:
         return _OPEN
@@ -84,6 +86,20 @@ class AlgoOrders:
             _trim(self._by_child)
         return report
 
+    def expect(self, order: Order) -> None:
+        """Remember an order that is about to be sent, or that a start restored: what it became may be told first.
+
+        An order whose algo id is not known yet is asked for before a report of its child is believed.
+        """
+        if params.is_conditional(order):
+            is_algo = order.venue_order_id.startswith(parse_futures.ALGO_PREFIX)
+            self._keep(order.client_order_id, order.venue_order_id if is_algo else "")
+
+    def is_unnamed(self, client_order_id: str) -> bool:
+        """Tell whether this is a conditional order of ours whose algo id nobody has said yet."""
+        known = self._by_client.get(client_order_id)
+        return known is not None and not known.venue_order_id
+
     def placed(self, outcome: SubmitOutcome, order: Order) -> SubmitOutcome:
         if isinstance(outcome, Accepted):
             self._keep(order.client_order_id, outcome.venue_order_id)
@@ -102,7 +118,7 @@ class AlgoOrders:
     def as_one(self, report: OrderReport) -> OrderReport:
         """Tell a child's report under the algo order's ids; any other report stays as it is."""
         known = self._by_child.get(report.venue_order_id) or self._by_client.get(report.client_order_id)
-        if known is None or report.venue_order_id == known.venue_order_id:
+        if known is None or known.venue_order_id in ("", report.venue_order_id):
             return report
         if not known.child:
             known.child = report.venue_order_id
@@ -126,7 +142,7 @@ class AlgoOrders:
     def same_id(self, outcome: SubmitOutcome, order: Order) -> SubmitOutcome:
         """Give an answer about a child the id under which the engine knows the order."""
         known = self._by_client.get(order.client_order_id)
-        if isinstance(outcome, Accepted) and known is not None:
+        if isinstance(outcome, Accepted) and known is not None and known.venue_order_id:
             return replace(outcome, venue_order_id=known.venue_order_id)
         return outcome
 
@@ -135,6 +151,7 @@ class AlgoOrders:
         if known is None:
             known = self._by_client[client_order_id] = _Known(client_order_id, venue_order_id)
             _trim(self._by_client)
+        known.venue_order_id = known.venue_order_id or venue_order_id
         return known
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -78,8 +78,14 @@ class BinanceFutures(BinanceVenue):
 
     # --- orders -------------------------------------------------------------------------------------------------
 
+    def recall(self, orders: Iterable[Order]) -> None:
+        """Take back in which open orders are conditional: the venue tells what became of them under other ids."""
+        for order in orders:
+            self._algo.expect(order)
+
     async def submit(self, order: Order) -> SubmitOutcome:
         if params.is_conditional(order):
+            self._algo.expect(order)
             call, wish, read = self._algo.placement(order)
             outcome = self._algo.placed(await self._act(call, wish, read), order)
         else:
@@ -112,7 +118,7 @@ class BinanceFutures(BinanceVenue):
     async def query_order(self, order: Order) -> QueryOutcome:
         if not params.is_conditional(order):
             return await self._find(_QUERY, params.by_client_id(order), parse_futures.order_report)
-        call, asked, read = self._algo.query(order)
+        call, asked, read = self._algo.query(order.client_order_id)
         found = await self._find(call, asked, read)
         child = self._algo.child_of(order.client_order_id)
         if not isinstance(found, OrderReport) or not child:
@@ -130,7 +136,9 @@ class BinanceFutures(BinanceVenue):
             found = await self._find_in_list(call, asked, order.client_order_id, read)
             if not isinstance(found, NotFoundReport):
                 return found
-        return await self._find_in_list(_OPEN, asked, order.client_order_id, self._ordinary)
+        found = await self._find_in_list(_OPEN, asked, order.client_order_id, self._ordinary)
+        is_unnamed = isinstance(found, OrderReport) and self._algo.is_unnamed(order.client_order_id)
+        return await self.query_order(order) if is_unnamed else found
 
     async def query_fills(self, order: Order) -> tuple[Fill, ...] | ReadFailed:
         found = await self._trading_id(order)
@@ -156,7 +164,7 @@ class BinanceFutures(BinanceVenue):
         orders = usable(await self._session.signed(_ALL_OPEN))
         waiting = usable(await self._session.signed(self._algo.all_open_orders()))
         try:
-            resting = [self._ordinary(row) for row in rows(orders)]
+            resting = [await self._as_one(parse_futures.order_report(row)) for row in rows(orders)]
             resting += [self._algo.report(row) for row in rows(waiting)]
             return AccountSnapshot(
                 venue=VENUE,
@@ -226,7 +234,7 @@ class BinanceFutures(BinanceVenue):
     async def _read_event(self, raw: Payload) -> Sequence[UserEvent]:
         match raw.get("e"):
             case "ORDER_TRADE_UPDATE":
-                return [self._learned(self._algo.as_one(parse_futures.order_event(raw)))]
+                return await self._told(parse_futures.order_event(raw))
             case "ALGO_UPDATE":
                 return [self._learned(self._algo.learn(*parse_futures.algo_event(raw)))]
             case "ACCOUNT_UPDATE" if parse_income.is_funding_event(raw):
@@ -237,6 +245,14 @@ class BinanceFutures(BinanceVenue):
                 return [parse_futures.account_event(raw)]
             case _:
                 return []
+
+    async def _told(self, report: OrderReport) -> Sequence[UserEvent]:
+        try:
+            return [self._learned(await self._as_one(report))]
+        except VenueUnavailable as error:
+            # Whoever waits for this order asks again, and so does the next comparison.
+            _log.warning("algo_order_not_read", client_order_id=report.client_order_id, code=error.code)
+            return []
 
     async def _with_ids(
         self, raw: Payload, since: Callable[[int], Awaitable[Sequence[UserEvent]]]
@@ -278,10 +294,20 @@ class BinanceFutures(BinanceVenue):
     def _ordinary(self, row: Payload) -> OrderReport:
         return self._algo.as_one(parse_futures.order_report(row))
 
+    async def _as_one(self, report: OrderReport) -> OrderReport:
+        """Tell a child's report as its algo order's; where that one's id is not known yet it is asked for first.
+
+        Raises:
+            VenueUnavailable: no usable answer came.
+        """
+        if self._algo.is_unnamed(report.client_order_id):
+            certain(await self._find(*self._algo.query(report.client_order_id)))
+        return self._algo.as_one(report)
+
     async def _trading_id(self, order: Order) -> str | tuple[Fill, ...] | ReadFailed:
         """Return the id of the ordinary order that trades for ``order``; nothing where the venue has none."""
         if params.is_conditional(order):
-            call, asked, read = self._algo.query(order)
+            call, asked, read = self._algo.query(order.client_order_id)
             found = await self._find(call, asked, read)
             return self._algo.child_of(order.client_order_id) if not isinstance(found, ReadFailed) else found
         if order.venue_order_id:
@@ -300,5 +326,5 @@ class BinanceFutures(BinanceVenue):
         if not known:
             asked: Params = {"symbol": local_symbol(symbol), "orderId": fill.venue_order_id}
             found = certain(await self._find(_QUERY, asked, parse_futures.order_report))
-            known = self._learned(self._algo.as_one(found)).client_order_id
-        return replace(fill, client_order_id=known)
+            known = self._learned(await self._as_one(found)).client_order_id
+        return replace(self._algo.fill(fill), client_order_id=known)

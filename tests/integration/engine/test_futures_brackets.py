@@ -155,6 +155,53 @@ def test_each_kind_rests_as_an_algo_order_and_can_be_cancelled(
     assert done["order"]["status"] == "CANCELED"
 
 
+def triggers_soon(engine: EngineProcess, rests: str) -> dict[str, str]:
+    """A buy stop 0.2 % up whose limit is just above it: once the price has jumped by it rests as an ordinary order."""
+    now = mark(engine)
+    stop, limit = (f"{now * Decimal(factor):.1f}" for factor in ("1.002", rests))
+    return {"symbol": BTC, "side": "BUY", "quantity": "0.01", "stop_price": stop, "price": limit}
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_a_triggered_stop_limit_that_rests_is_the_same_order_after_a_restart(
+    engine: EngineProcess, exchange: SimulatedExchange, is_down: bool
+) -> None:
+    body = triggers_soon(engine, "1.0021")
+    cid = engine.order(body, f"rests-{is_down}", path="/orders/stop").json()["order"]["client_order_id"]
+    if not is_down:
+        jump(engine, exchange, 0.01)
+        wait_for(lambda: detail(engine, cid)["order"]["status"] == "TRIGGERED")
+    assert engine.stop(signal.SIGKILL) == -signal.SIGKILL
+    if is_down:
+        exchange.market(symbol="BTCUSDT", jump=0.01)
+        wait_for(lambda: any(row["client_order_id"] == cid for row in exchange.ledger()["orders"]))
+    engine.start()
+    wait_for(lambda: detail(engine, cid)["order"]["status"] == "TRIGGERED")
+    assert detail(engine, cid)["order"]["venue_order_id"].startswith("algo-")
+    done = engine.call("DELETE", f"/orders/{cid}").json()
+    assert done["order"]["status"] == "CANCELED"
+    assert [row["status"] for row in exchange.ledger()["orders"] if row["client_order_id"] == cid] == ["CANCELED"]
+
+
+def test_a_stop_whose_answer_and_trigger_were_lost_is_the_same_order(
+    engine: EngineProcess, exchange: SimulatedExchange
+) -> None:
+    exchange.faults("drop_after", path="/fapi/v1/algoOrder", method="POST", count=1)
+    exchange.faults("error", path="/fapi/v1/algoOrder", method="GET", count=4, http_status=503)
+    exchange.faults("withhold", event="ALGO_UPDATE")
+    answer = engine.order(triggers_soon(engine, "1.03"), "lost-answer-and-trigger", path="/orders/stop")
+    assert answer.status_code == 202, answer.text
+    cid = answer.json()["order"]["client_order_id"]
+    jump(engine, exchange, 0.01)
+    wait_for(lambda: detail(engine, cid)["order"]["status"] == "FILLED", 40)
+    exchange.clear_faults()
+    kinds = [event["kind"] for event in detail(engine, cid)["history"]]
+    assert "OrderQuarantined" not in kinds
+    assert detail(engine, cid)["order"]["venue_order_id"].startswith("algo-")
+    body = {"symbol": BTC, "side": "SELL", "quantity": "0.01", "reduce_only": True}
+    assert engine.order(body, "lost-answer-closing").status_code == 201
+
+
 def test_a_stop_that_is_passed_is_refused_by_name(engine: EngineProcess) -> None:
     body = {"symbol": BTC, "side": "SELL", "quantity": "0.01", "stop_price": f"{mark(engine) * Decimal('1.01'):.1f}"}
     answer = engine.order(body, "algo-passed-stop", path="/orders/stop")
