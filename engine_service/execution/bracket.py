@@ -119,6 +119,12 @@ def figures_of(core: EngineCore, armed: e.BracketArmed, instrument: Instrument) 
     )
 
 
+def is_alone(core: EngineCore, armed: e.BracketArmed, figures: Figures) -> bool:
+    """Tell whether the account holds nothing besides what remains: then the venue lets it be closed only once."""
+    instrument = core.instrument(armed.symbol, armed.market)
+    return instrument.round_quantity(_held(core, armed), market_order=True) <= figures.remaining
+
+
 def prices_of(armed: e.BracketArmed) -> BracketPrices:
     """Return the levels of an order's bracket.
 

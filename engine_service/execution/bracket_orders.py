@@ -14,6 +14,7 @@ from engine_service.domain.errors import EngineError
 from engine_service.domain.ids import client_order_id as derived_id
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order, OrderRequest
+from engine_service.execution.apply_report import apply_report
 from engine_service.execution.core import EngineCore
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.send import HELD_UP, SEND_TIMEOUT_S, held_up, send, settle_sent
@@ -22,7 +23,7 @@ from engine_service.risk.gate import Approved
 from engine_service.risk.reservations import Reservation
 from engine_service.venues.abilities import OcoVenue
 from engine_service.venues.port import VenueUnavailable
-from engine_service.venues.reports import OutcomeUnknown, SubmitOutcome
+from engine_service.venues.reports import NotFoundReport, OrderReport, OutcomeUnknown, SubmitOutcome
 
 
 async def send_own(
@@ -110,3 +111,19 @@ def _intent(core: EngineCore, order: Order) -> list[e.Event]:
         e.OrderInitialized(at_ms=now, client_order_id=cid, order=order),
         e.OrderSubmitted(at_ms=now, client_order_id=cid, sent_at_ms=now, fence_at_ms=fence),
     ]
+
+
+async def may_have_traded(core: EngineCore, legs: Sequence[Order]) -> bool:
+    """Tell whether a leg in doubt may have traded: true unless the venue, asked now, does not know any of them.
+
+    One that is not there now and arrives later is refused, because its level is reached already.
+    """
+    for leg in legs:
+        if leg.venue_order_id:
+            return True
+        found = await core.venue_for(leg.symbol).query_order(leg)
+        if isinstance(found, OrderReport):
+            apply_report(core, found)
+        if not isinstance(found, NotFoundReport):
+            return True
+    return False

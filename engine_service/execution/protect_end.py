@@ -8,8 +8,8 @@ from engine_service.domain import events as e
 from engine_service.domain.ids import ENGINE
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
-from engine_service.execution.bracket import EXIT, UNSETTLED, Figures, leg_id, leg_request, prices_of
-from engine_service.execution.bracket_orders import send_own
+from engine_service.execution.bracket import EXIT, UNSETTLED, Figures, is_alone, leg_id, leg_request, prices_of
+from engine_service.execution.bracket_orders import may_have_traded, send_own
 from engine_service.execution.core import EngineCore
 from engine_service.execution.protect_legs import LATER_S, SOON_S, as_they_stand, cancel_legs
 from engine_service.execution.resolution import CANCEL_NOT_DONE
@@ -39,13 +39,16 @@ async def close_at_market(
 ) -> float | None:
     """Close what remains at market; return as ``protect.tend`` does.
 
-    Legs that rest are cancelled first; those in doubt cannot trade besides it: on spot the venue has the asset once,
-    on futures they only reduce.
+    Legs that rest are cancelled first; one in doubt may have traded: harmless where the account holds nothing else.
+    Otherwise the exit would close what is not the bracket's, so it waits.
     """
     if figures.open_legs:
         await cancel_legs(core, figures.open_legs, f"closing at market, {outcome}")
-        if any(leg.status not in UNSETTLED for leg in as_they_stand(core, figures.open_legs)):
+        left = as_they_stand(core, figures.open_legs)
+        if len(left) < len(figures.open_legs) or any(leg.status not in UNSETTLED for leg in left):
             return 0.0
+        if not is_alone(core, armed, figures) and await may_have_traded(core, left):
+            return SOON_S
     request = replace(leg_request(armed, EXIT, figures.remaining), leg=outcome)
     cid = leg_id(core, armed, EXIT, len(figures.exits) + 1)
     refusal = await send_own(core, request, cid, instead_of=as_they_stand(core, figures.open_legs))

@@ -51,8 +51,8 @@ async def place_legs(core: EngineCore, armed: e.BracketArmed, figures: Figures) 
     """Bring the legs to the size of what remains. Return as ``protect.tend`` does, or why it is refused."""
     if armed.mode == WATCHED or figures.attempt >= MAX_ATTEMPTS:
         return None
-    if any(leg.status in UNSETTLED for leg in figures.legs):
-        return SOON_S
+    if any(leg.status in UNSETTLED or leg.status is OrderStatus.TRIGGERED for leg in figures.legs):
+        return SOON_S  # one that has triggered is closing already, and its pair ended for that
     for leg in figures.legs:
         obstacle = _obstacle(core, figures, leg)
         if obstacle:

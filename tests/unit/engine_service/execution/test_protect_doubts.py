@@ -8,8 +8,10 @@ from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore
+from engine_service.execution.protect import tend
+from engine_service.execution.submit import submit
 from engine_service.venues.reports import OutcomeUnknown, Rejected
-from tests.fakes.engine import limit_order
+from tests.fakes.engine import limit_order, mark_of, market_order
 from tests.fakes.venue import Script, unknown
 from tests.unit.engine_service.execution.test_protect import (
     D,
@@ -20,6 +22,7 @@ from tests.unit.engine_service.execution.test_protect import (
     exits,
     fill,
     outcome,
+    set_price,
     settle,
 )
 
@@ -79,3 +82,36 @@ async def test_a_callers_cancel_that_the_venue_refused_is_forgotten() -> None:
     fill(core, entry.client_order_id, "0.001", "49999")
     await settle(core, entry)
     assert (outcome(core), venue.resting()) == ("", WHOLE)
+
+
+async def with_more_than_its_own(venue: ListVenue) -> tuple[EngineCore, Order]:
+    """Return a protected entry on an account that holds as much again which is none of the bracket's business."""
+    core = core_with(venue)
+    await submit(core, market_order("0.003"), mark_of("other"))
+    return core, await entered(core)
+
+
+async def test_a_stop_that_has_triggered_is_not_closed_once_more_before_its_trade_is_told() -> None:
+    venue = ListVenue()
+    core, entry = await with_more_than_its_own(venue)
+    await settle(core, entry)
+    profit, stop = venue.lists[0]
+    set_price(core, "49400")
+    end(core, profit.client_order_id, OrderStatus.EXPIRED)
+    end(core, stop.client_order_id, OrderStatus.TRIGGERED)
+    for _ in range(4):
+        assert await tend(core, entry.client_order_id, set())
+    assert (venue.cancels, exits(core), len(venue.lists)) == ([], [], 1)
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+async def test_what_a_leg_in_doubt_may_have_sold_is_not_sold_again_where_the_account_holds_more(is_down: bool) -> None:
+    venue = ListVenue()
+    venue.refusals = [OutcomeUnknown(reason="cut off")]
+    core, entry = await with_more_than_its_own(venue)
+    assert await tend(core, entry.client_order_id, set()) == 0
+    venue.down = is_down
+    set_price(core, "49400")
+    for _ in range(4):
+        assert await tend(core, entry.client_order_id, set()) is not None
+    assert len(exits(core)) == (0 if is_down else 1)
