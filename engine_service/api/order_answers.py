@@ -69,7 +69,8 @@ def answered(request: Request, result: SubmitResult, mark: IdempotencyMark, more
             code = result.code if result.code in CODES else "VENUE_REJECTED"
             error = VenueRefused(code, result.reason)
         case SubmitStatus.NOT_PLACED:
-            error = Unavailable("VENUE_UNREACHABLE", result.reason)
+            code = result.code if result.code in CODES else "VENUE_UNREACHABLE"
+            error = Unavailable(code, result.reason)
         case _:
             assert_never(result.status)
     return problem(error, request_id_of(request), instance=location, more=headers)
