@@ -46,9 +46,9 @@ async def place_stop(request: Request) -> Response:
 async def place_bracket(request: Request) -> Response:
     """Place an entry with a take-profit and a stop-loss, of which one cancels the other.
 
-    What has filled is protected within two seconds, also across a crash of the engine: by an order list or linked
-    orders resting at the venue, or by the engine where the venue has neither. Where the protection is refused for
-    good, the position is closed at market.
+    What has filled is protected within two seconds, after a crash of the engine within two of its being ready again:
+    by an order list or linked orders resting at the venue, or by the engine where the venue has neither, and while it
+    is in doubt whether they rest. Where the protection is refused for good, the position is closed at market.
     """
     Query(request)
     engine = ready_engine(request)
