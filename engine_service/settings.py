@@ -69,7 +69,9 @@ class EngineSettings(BaseModel):
         False, description="true: who halted trading cannot lift the halt; another caller with an admin token has to."
     )
     submit_deadline_s: float = Field(2.5, ge=0.5, le=30, description="After this an order's answer is 202 IN_DOUBT.")
-    max_concurrent_requests: int = Field(128, ge=8, le=1024, description="Beyond this the engine answers 503.")
+    max_concurrent_requests: int = Field(
+        128, ge=8, le=1024, description="Beyond this the engine answers 503; one caller has three quarters at most."
+    )
     reads_per_min: int = Field(
         600,
         ge=60,

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine_service.api.bearer import BearerCheck
 from engine_service.api.grants import Principal
 from engine_service.api.http_exchange import EXCHANGE
+from engine_service.api.places import Places
 from engine_service.api.problems import problem
 from engine_service.api.read_pace import ReadPace
 from engine_service.api.refusals import refuse, whatever
@@ -42,8 +43,10 @@ from engine_service.domain.errors import (
 
 BODY_DEADLINE_S = 10.0
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-#: A crowd at the door does not keep anybody from stopping the engine.
+#: A crowd at the door does not keep anybody from stopping the engine, and who stops it takes nobody's place.
 _ALWAYS_HEARD = "/control/halt"
+#: A stream stands for hours; it has a limit of its own.
+_WITHOUT_PLACE = frozenset({_ALWAYS_HEARD, "/stream"})
 
 _log = structlog.get_logger(__name__)
 
@@ -63,11 +66,12 @@ class Gate:
     reads: ReadPace = field(default_factory=ReadPace)
     _instance: str = field(default_factory=lambda: secrets.token_hex(4))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _running: int = 0
+    _places: Places = field(init=False)
     _bearers: BearerCheck = field(init=False)
     _exact: dict[tuple[str, str], tuple[Route, Access]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._places = Places(self.max_concurrent)
         self._bearers = BearerCheck(self.tokens)
         plain = [route for route in self.routes if "{" not in route.path]
         self._exact = {
@@ -87,8 +91,7 @@ class Gate:
         request_id = state["request_id"] = f"{self._instance}{next(self._numbers):08x}"
         template = "unmatched"
         status = 500
-        streaming = scope["path"] == "/stream"
-        self._running += not streaming
+        caller: str | None = None
         try:
             try:
                 headers = state["headers"] = self._headers(scope)
@@ -96,6 +99,7 @@ class Gate:
                 template = route.path
                 if access.scope is not None:
                     self._authorise(scope, headers, access)
+                caller = self._placed(scope)
                 if scope["method"] in WITH_BODY:
                     state["body"] = await _body(scope, headers, access, receive)
                     # The stop may have been asked for while the body was on its way.
@@ -106,9 +110,14 @@ class Gate:
             except EngineError as error:
                 refusal = problem(error, request_id)
                 status = refusal.status_code
+                if caller is not None:
+                    # Who sends a body that nobody wants is heard for a while, but holds nobody up by it.
+                    self._places.leave(caller)
+                    caller = None
                 await refuse(refusal, scope, receive, send)
         finally:
-            self._running -= not streaming
+            if caller is not None:
+                self._places.leave(caller)
             self.observe(template, status)
 
     def identify(self, token: str, peer: str) -> Principal:
@@ -144,8 +153,8 @@ class Gate:
         Raises:
             InvalidRequest, Unavailable: as the codes say.
         """
-        if self._running > self.max_concurrent and scope["path"] != _ALWAYS_HEARD:
-            raise Unavailable("OVERLOADED", "Too many requests at once.", retry_after_s=1)
+        if scope["path"] != _ALWAYS_HEARD:
+            self._places.check()
         check_target(scope["raw_path"], scope["query_string"])
         headers = read_headers(scope["headers"])
         check_framing(headers)
@@ -190,6 +199,19 @@ class Gate:
         self._refuse_if_stopping(access)
         if access.is_read:
             self.reads.take(principal.name)
+
+    def _placed(self, scope: Scope) -> str | None:
+        """Take a place among the requests that are carried out; return whose it is, ``None`` where none is needed.
+
+        Raises:
+            Unavailable: there is none left, or the caller has its share.
+        """
+        if scope["path"] in _WITHOUT_PLACE:
+            return None
+        principal: Principal | None = scope["state"].get("principal")
+        caller = "" if principal is None else principal.name
+        self._places.take(caller)
+        return caller
 
     def _refuse_if_stopping(self, access: Access) -> None:
         if access.scope is not None and self.stopping():

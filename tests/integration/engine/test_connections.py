@@ -443,7 +443,7 @@ async def length_of_body(request: Request) -> Response:
 
 def gate_of(stopping: Callable[[], bool] = lambda: False) -> Gate:
     routes = [Route("/orders/market", length_of_body, methods=["POST"])]
-    tokens = TokenBook({"trade": "t" * 43})
+    tokens = TokenBook({"trade": "t" * 43, "admin": "a" * 43})
     return Gate(cast("Any", None), routes, tokens, allowed_hosts(), 8, lambda _route, _status: None, stopping)
 
 
@@ -460,6 +460,43 @@ def test_a_body_that_does_not_come_is_answered(monkeypatch: pytest.MonkeyPatch) 
         heard = await told(port, order(b"{", length=20), b"}", pause_s=0.5)
         assert heard.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert b'"code":"REQUEST_TIMEOUT"' in heard
+
+    on(gate_of(), scenario)
+
+
+async def crowd(port: int, head: bytes, number: int) -> list[asyncio.StreamWriter]:
+    """Send so many requests, each on a connection of its own, and read nothing."""
+    writers = []
+    for _ in range(number):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        writers.append(writer)
+    await asyncio.sleep(0.1)
+    return writers
+
+
+def test_one_caller_whose_bodies_do_not_come_leaves_room_for_others() -> None:
+    async def scenario(port: int) -> None:
+        slow = await crowd(port, order(b"{", length=20), 20)
+        assert (await told(port, order(b"{}", "a" * 43))).startswith(b"HTTP/1.1 200 OK")
+        heard = await told(port, order(b"{}"))
+        assert heard.startswith(b"HTTP/1.1 503 ")
+        assert b'"code":"OVERLOADED"' in heard
+        assert b"at most 6 requests" in heard
+        for writer in slow:
+            writer.transport.abort()
+        await asyncio.sleep(0.1)
+        assert (await told(port, order(b"{}"))).startswith(b"HTTP/1.1 200 OK")
+
+    on(gate_of(), scenario)
+
+
+def test_who_is_refused_with_a_body_to_come_takes_nobodys_place() -> None:
+    async def scenario(port: int) -> None:
+        strangers = await crowd(port, order(b"{", "", length=20), 20)
+        assert (await told(port, order(b"{}"))).startswith(b"HTTP/1.1 200 OK")
+        for writer in strangers:
+            writer.transport.abort()
 
     on(gate_of(), scenario)
 
