@@ -173,16 +173,17 @@ async def get_order(request: Request, client_order_id: str) -> Response:
     return json_response(body)
 
 
-@router.delete("/orders/{client_order_id}")
+@router.delete("/orders/{client_order_id}", openapi_extra=OPTIONAL_KEY_HEADER)
 async def cancel_order(request: Request, client_order_id: str) -> Response:
     """Cancel one order; 202 while the outcome is not known.
 
-    Of an order in doubt the wish is written down and sent to the venue by the order's own id: 202 at once.
+    Of an order in doubt the wish is written down and sent to the venue by the order's own id: 202 at once. With an
+    `Idempotency-Key` a repeated request answers how the order ended; without one it is refused as `ORDER_TERMINAL`.
     """
     Query(request)
-    optional_key(request)  # a cancel repeats itself without one; one that is wrong is a mistake all the same
+    key = optional_key(request) or ""
     engine = cancelling_engine(request)
-    found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name)
+    found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name, key=key)
     body: CancelAnswer = {"order": order_view(found.order), "status": found.status}
     if found.status is CancelStatus.PENDING:
         pending: CancelPending = {**body, "code": "CANCEL_PENDING"}
@@ -192,8 +193,8 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
 
 @router.delete("/orders")
 async def cancel_orders(request: Request) -> Response:
-    """Cancel every working order, of a symbol and a strategy where they are named."""
-    optional_key(request)
+    """Cancel every working order, of a symbol and a strategy where they are named; asked again, what works by then."""
+    optional_key(request)  # what it would repeat does no harm; one that is wrong is a mistake all the same
     engine = cancelling_engine(request)
     query = Query(request, "symbol", "strategy")
     found = await cancel_all(

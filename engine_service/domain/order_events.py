@@ -105,18 +105,26 @@ class OrderFillReversed(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderPendingCancel(OrderEvent, frozen=True, kw_only=True):
-    """A cancel is about to be sent; ``fence_at_ms`` is the venue time after which it can no longer arrive."""
+    """A cancel is about to be sent; ``fence_at_ms`` is the venue time after which it can no longer arrive.
+
+    ``idempotency`` is the key it was asked under.
+    """
 
     reason: str = ""
     principal: str = ""
     fence_at_ms: int = 0
+    idempotency: IdempotencyMark | UnsetType = UNSET
 
 
 class OrderCancelRequested(OrderEvent, frozen=True, kw_only=True):
-    """Someone wants it cancelled, which cannot be asked of the venue yet; done as soon as the doubt is settled."""
+    """Someone wants it cancelled, which cannot be asked of the venue yet; done as soon as the doubt is settled.
+
+    ``idempotency`` as in ``OrderPendingCancel``.
+    """
 
     reason: str = ""
     principal: str = ""
+    idempotency: IdempotencyMark | UnsetType = UNSET
 
 
 class OrderCanceled(OrderEvent, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import UNSET
+
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, NotFound, Unavailable
 from engine_service.domain.ids import ENGINE
@@ -47,10 +49,14 @@ class CancelResult:
     order: Order
 
 
-async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reason: str = "") -> CancelResult:
+async def cancel(
+    core: EngineCore, client_order_id: str, *, principal: str, reason: str = "", key: str = ""
+) -> CancelResult:
     """Cancel one order; ends within ``answer_deadline_s`` with PENDING when the venue is slow.
 
-    Of an order in doubt the wish is written down, and PENDING as long as the doubt lasts.
+    Of an order in doubt the wish is written down, and PENDING as long as the doubt lasts. ``key`` is the caller's
+    idempotency key: a cancel that was asked for under it before is answered by how its order ended. Of an order that
+    still works it is asked again: no cancel is one too many.
 
     Raises:
         NotFound: no such order (``ORDER_UNKNOWN``).
@@ -58,13 +64,17 @@ async def cancel(core: EngineCore, client_order_id: str, *, principal: str, reas
         Unavailable: the journal failed before anything was asked.
     """
     order = core.known_order(client_order_id)
+    mark = _mark(client_order_id, principal, key) if key else None
     if not order.is_open:
+        if mark is not None and core.journal.answer(mark.scope, mark.key) is not None:
+            return _result(order)
         status = order.status.value
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
     if order.status is OrderStatus.IN_DOUBT and core.records:
-        await _wish(core, order, reason, principal)
+        await _wish(core, order, reason, principal, mark)
         return CancelResult(status=CancelStatus.PENDING, order=core.state.order(client_order_id) or order)
-    task = core.spawn(f"cancel:{client_order_id}", cancel_now(core, client_order_id, reason, principal))
+    work = cancel_now(core, client_order_id, reason, principal, mark=mark)
+    task = core.spawn(f"cancel:{client_order_id}", work)
     await asyncio.wait({task}, timeout=core.answer_deadline_s)
     if task.done() and not task.cancelled() and task.exception() is not None:
         await task
@@ -109,7 +119,13 @@ async def cancel_all(
 
 
 async def cancel_now(
-    core: EngineCore, client_order_id: str, reason: str = "", principal: str = ENGINE, *, unattended: bool = False
+    core: EngineCore,
+    client_order_id: str,
+    reason: str = "",
+    principal: str = ENGINE,
+    *,
+    unattended: bool = False,
+    mark: e.IdempotencyMark | None = None,
 ) -> None:
     """Ask the venue once and settle what comes of it.
 
@@ -124,7 +140,7 @@ async def cancel_now(
         await core.venue_for(order.symbol).cancel(order)
         return
     if order.status not in AT_THE_VENUE:
-        await _wish(core, order, reason, principal)
+        await _wish(core, order, reason, principal, mark)
         return
     now, venue = core.clock.now_ms(), core.venue_for(order.symbol)
     await core.commit(
@@ -134,6 +150,7 @@ async def cancel_now(
             reason=reason,
             principal=principal,
             fence_at_ms=venue.venue_time_ms() + venue.info.window.fence_ms,
+            idempotency=UNSET if mark is None else mark,
         )
     )
     order = core.state.order(client_order_id)
@@ -146,7 +163,14 @@ async def cancel_now(
         await _settle(core, order, outcome, unattended=unattended)
 
 
-async def _wish(core: EngineCore, order: Order, reason: str, principal: str) -> None:
+def _mark(client_order_id: str, principal: str, key: str) -> e.IdempotencyMark:
+    """Return the key of a cancel, apart from those of changes: a key that was used there keeps no cancel back."""
+    return e.IdempotencyMark(
+        scope=f"{principal}|DELETE /orders/{client_order_id}", key=key, fingerprint="", principal=principal
+    )
+
+
+async def _wish(core: EngineCore, order: Order, reason: str, principal: str, mark: e.IdempotencyMark | None) -> None:
     """Write down that an order is to be cancelled of which it is not known whether the venue has it.
 
     For the first wish during a doubt the venue is asked as well, by the order's own id: it may have the order and only
@@ -154,7 +178,12 @@ async def _wish(core: EngineCore, order: Order, reason: str, principal: str) -> 
     an order that was put aside for a person it is asked for every wish: nothing else takes that one off the market.
     """
     now, cid, first = core.clock.now_ms(), order.client_order_id, not order.cancel_requested
-    await core.commit(e.OrderCancelRequested(at_ms=now, client_order_id=cid, reason=reason, principal=principal))
+    asked_under = UNSET if mark is None else mark
+    await core.commit(
+        e.OrderCancelRequested(
+            at_ms=now, client_order_id=cid, reason=reason, principal=principal, idempotency=asked_under
+        )
+    )
     in_doubt = first and order.status is OrderStatus.IN_DOUBT and order.doubt is not Doubt.CANCEL
     if in_doubt or order.status is OrderStatus.QUARANTINED:
         core.spawn(f"cancel-by-id:{cid}", _cancel_by_id(core, cid))

@@ -66,7 +66,12 @@ def _initialized(state: EngineState, seq: int, event: e.OrderInitialized, accoun
     return rows if event.idempotency is None else (*rows, _begun(event, event.idempotency))
 
 
-def _change_asked(state: EngineState, seq: int, event: e.OrderPendingUpdate, account: str) -> Rows:
+def _change_asked(
+    state: EngineState,
+    seq: int,
+    event: e.OrderPendingUpdate | e.OrderPendingCancel | e.OrderCancelRequested,
+    account: str,
+) -> Rows:
     rows = _order(state, seq, event, account)
     return rows if event.idempotency is UNSET else (*rows, _begun(event, event.idempotency))
 
@@ -171,6 +176,8 @@ _ROWS_OF: Final[Mapping[type[e.Event], Callable[[EngineState, int, Any, str], Ro
     **{kind: _order for kind in KINDS.values() if issubclass(kind, e.OrderEvent)},
     e.OrderInitialized: _initialized,
     e.OrderPendingUpdate: _change_asked,
+    e.OrderPendingCancel: _change_asked,
+    e.OrderCancelRequested: _change_asked,
     e.OrderFilled: _filled,
     e.OrderFillReversed: _fill_reversed,
     e.BalanceAdjusted: _adjusted,

@@ -22,6 +22,8 @@ Row = tuple[Any, ...]
 #: So many rows at most are read before their events; a group of the writer's is never larger.
 AHEAD: Final = 4_000
 _CHUNK: Final = 500
+#: What may carry the key that it was asked under.
+Asked = e.OrderInitialized | e.OrderPendingUpdate | e.OrderPendingCancel | e.OrderCancelRequested
 #: Before every place that a row can have.
 _FIRST: Final = -(2**63)
 
@@ -32,10 +34,12 @@ class WrittenRows:
     def __init__(self, reader: SqliteReader) -> None:
         self._answers = _Table(reader, "idempotency", ("scope", "key"), _same_answer)
         self._samples = _Table(reader, "equity_snapshots", ("seq",), lambda stored, said: stored == said)
-        self._begun: dict[Row, e.OrderInitialized | e.OrderPendingUpdate] = {}
+        self._begun: dict[Row, Asked] = {}
         self._take: Mapping[type[e.Event], Callable[[int, Any, EngineState], None]] = {
             e.OrderInitialized: self._asked,
             e.OrderPendingUpdate: self._asked,
+            e.OrderPendingCancel: self._asked,
+            e.OrderCancelRequested: self._asked,
             e.AnswerRecorded: self._told,
             e.EquityRecorded: self._sampled,
         }
@@ -53,7 +57,7 @@ class WrittenRows:
                 self._answers.expect(answer_row(answer_begun(event, event.idempotency)))
         return [found for table in (self._answers, self._samples) if (found := table.disagreement())]
 
-    def _asked(self, seq: int, event: e.OrderInitialized | e.OrderPendingUpdate, state: EngineState) -> None:
+    def _asked(self, seq: int, event: Asked, state: EngineState) -> None:
         if event.idempotency:
             # Its answer follows, save for the few that a crash cut off.
             self._begun[event.idempotency.scope, event.idempotency.key] = event

@@ -257,3 +257,16 @@ def test_a_smaller_size_asked_for_again_is_answered_again(engine: EngineProcess)
     engine.call("DELETE", f"/orders/{cid}")
     after = engine.call("PATCH", f"/orders/{cid}", json={"quantity": "0.01"}, headers={"Idempotency-Key": "shrink-2"})
     assert (after.status_code, after.json()["order"]["status"]) == (200, "CANCELED")
+
+
+def test_a_cancel_that_is_asked_for_twice_under_one_key_is_answered_twice(
+    engine: EngineProcess, exchange: SimulatedExchange
+) -> None:
+    cid = resting(engine, "canceled-twice")
+    key = {"Idempotency-Key": "the-same-cancel"}
+    answers = [engine.call("DELETE", f"/orders/{cid}", headers=key) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "canceled")] * 2
+    for other in ({}, {"Idempotency-Key": "another-cancel"}):
+        answer = engine.call("DELETE", f"/orders/{cid}", headers=other)
+        assert (answer.status_code, answer.json()["code"]) == (409, "ORDER_TERMINAL")
+    agrees(engine, exchange)
