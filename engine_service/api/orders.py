@@ -84,7 +84,10 @@ class CancelsAnswer(TypedDict):
 
 
 class AmendAnswer(TypedDict):
-    """What became of a change; `replaced` is the order before, where the venue replaces it."""
+    """What became of a change; `replaced` is the order before, where the venue replaces it.
+
+    `refused`: the order works as before. `canceled`: the venue ended it and took none in its place, see its `reason`.
+    """
 
     order: OrderView
     status: AmendStatus

@@ -14,7 +14,7 @@ from decimal import Decimal
 from msgspec import UNSET
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, InvalidRequest, Refused
+from engine_service.domain.errors import Conflict, InvalidRequest, Refused, VenueRefused
 from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
@@ -33,7 +33,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.first_price import lacks_price, read_prices
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.send import feed_breaker, kept_back
-from engine_service.risk.context import CONDITIONAL, RiskRefused
+from engine_service.risk.context import CONDITIONAL, RiskContext, RiskRefused
 from engine_service.risk.gate import Approved
 from engine_service.risk.grid import price_off_grid, quantity_off_grid
 from engine_service.venues.port import AmendRequest, VenueUnavailable
@@ -62,6 +62,7 @@ async def amend(
         InvalidRequest: nothing is to be changed, a figure is off the instrument's grid, or the key was used for another
             change.
         Refused: a rail refused the changed order; the old one works on.
+        VenueRefused: a post-only order would trade at once at the price; the old one works on.
         Unavailable: the journal failed.
     """
     if not key:
@@ -208,7 +209,23 @@ def _judged(core: EngineCore, order: Order, request: AmendRequest) -> Approved:
         core.state.exposure.reserve(order)
     if isinstance(verdict, RiskRefused):
         raise Refused(verdict.code, verdict.reason, numbers=verdict.numbers)
+    _refuse_taking(ctx)
     return verdict
+
+
+def _refuse_taking(ctx: RiskContext) -> None:
+    """Refuse to move a post-only order across the book: the venue ends the old order before it refuses the new one.
+
+    Raises:
+        VenueRefused: ``VENUE_WOULD_TAKE``, as of an order that is placed so; the order works on as it is.
+    """
+    mark, price = ctx.mark, ctx.limit_price
+    if not ctx.request.post_only or mark is None or not mark.is_valid or price is None:
+        return
+    touch = mark.touch(ctx.side)
+    if (price - touch) * ctx.side.sign >= 0:
+        numbers = {"measured": plain(price), "limit": plain(touch)}
+        raise VenueRefused("VENUE_WOULD_TAKE", "the changed order would trade at once; it works on", numbers=numbers)
 
 
 def _initial(core: EngineCore, order: Order) -> list[e.Event]:

@@ -15,11 +15,15 @@ from engine_service.venues.port import AmendRequest
 
 
 class AmendStatus(StrEnum):
-    """``UPDATED``: done, ``order`` is the one that works now. ``PENDING``: will be settled. ``REFUSED``: as before."""
+    """``UPDATED``: done, ``order`` is the one that works now. ``PENDING``: will be settled. ``REFUSED``: as before.
+
+    ``CANCELED``: the venue cancelled the order and did not take the one in its place; nothing works any more.
+    """
 
     UPDATED = "updated"
     PENDING = "pending"
     REFUSED = "refused"
+    CANCELED = "canceled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,8 @@ class AmendResult:
     replaced: Order | None = None
 
 
+#: Of an order in whose place the venue took none: it had cancelled the old one by then.
+REPLACEMENT_REFUSED = "REPLACEMENT_REFUSED"
 _UNSETTLED = frozenset({OrderStatus.PENDING_UPDATE, OrderStatus.PENDING_CANCEL, OrderStatus.IN_DOUBT})
 
 
@@ -49,7 +55,9 @@ def replaced(core: EngineCore, client_order_id: str, replacement: Order) -> Amen
         case OrderStatus.SUBMITTED | OrderStatus.IN_DOUBT:
             status = AmendStatus.PENDING
         case OrderStatus.REJECTED | OrderStatus.NOT_PLACED:
-            return AmendResult(status=AmendStatus.REFUSED, order=old)
+            never_came = new.status is OrderStatus.NOT_PLACED and old.status is OrderStatus.CANCELED
+            gone = never_came or new.code == REPLACEMENT_REFUSED
+            return AmendResult(status=AmendStatus.CANCELED if gone else AmendStatus.REFUSED, order=old)
         case _:
             status = AmendStatus.UPDATED
     return AmendResult(status=status, order=new, replaced=old)

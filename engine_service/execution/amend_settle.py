@@ -9,6 +9,7 @@ from engine_service.domain import events as e
 from engine_service.domain.order import Order
 from engine_service.domain.order_changes import RESTING
 from engine_service.domain.order_status import Doubt, OrderStatus
+from engine_service.execution.amend_result import REPLACEMENT_REFUSED
 from engine_service.execution.apply_report import apply_words
 from engine_service.execution.core import EngineCore
 from engine_service.execution.resolve import resolve_later
@@ -79,8 +80,9 @@ async def settle_legs(core: EngineCore, old: Order, new_id: str, outcome: Submit
         return
     if isinstance(outcome, Accepted) and outcome.status is OrderStatus.CANCELED:
         # Only the cancel worked: the new order was refused.
-        await _ended(core, old.client_order_id, "canceled, but its replacement was refused")
-        await never_sent(core, new_id, "REPLACEMENT_REFUSED", "the venue took only the cancel")
+        why = outcome.refused or "the venue took only the cancel"
+        await _ended(core, old.client_order_id, f"canceled, but its replacement was refused: {why}")
+        await never_sent(core, new_id, REPLACEMENT_REFUSED, why)
         return
     if isinstance(outcome, Accepted) and outcome.status is not OrderStatus.PENDING_ACK:
         await _ended(core, old.client_order_id, f"replaced by {new_id}")

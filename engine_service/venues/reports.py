@@ -19,6 +19,7 @@ class Accepted(Struct, frozen=True, kw_only=True, gc=False):
     """The venue has the order. ``status`` and ``fills`` are what it said in the same answer.
 
     ``quantity`` is its size where that was only known on the way: what a cancelled order had left to trade.
+    ``refused`` is why the venue cancelled an order and took none in its place.
     """
 
     venue_order_id: str
@@ -26,6 +27,7 @@ class Accepted(Struct, frozen=True, kw_only=True, gc=False):
     fills: tuple[Fill, ...] = ()
     executed_quantity: Decimal = ZERO
     quantity: Decimal | None = None
+    refused: str = ""
 
 
 class Rejected(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
@@ -193,7 +195,9 @@ def replaced(payload: Payload, order: Order, replacement_id: str) -> Accepted | 
             answer = mapping(payload.get("newOrderResponse"))
             return _placed(answer, order, replacement_id)
         if cancel_leg == "SUCCESS" and str(new_leg) in {"FAILURE", "NOT_ATTEMPTED"}:
-            return settled(mapping(payload.get("cancelResponse")), OrderStatus.CANCELED)
+            code, message = error_fields(payload.get("newOrderResponse"))
+            ended = settled(mapping(payload.get("cancelResponse")), OrderStatus.CANCELED)
+            return replace(ended, refused=f"{code} {message}" if code else "")
     except ParseError:
         return None
     return None

@@ -135,7 +135,9 @@ class BinanceSpot(BinanceVenue):
         placed = self._outcome(answer, lambda body: parse_spot.placed(body, replace(order, client_order_id=new_id)))
         if isinstance(placed, Accepted) and request.total is not None:
             placed = replace(placed, quantity=request.total - outcome.executed_quantity)
-        return outcome if isinstance(placed, Rejected) else self._remembered(placed, new_id)
+        if isinstance(placed, Rejected):
+            return replace(outcome, refused=placed.reason)
+        return self._remembered(placed, new_id)
 
     # --- reads --------------------------------------------------------------------------------------------------
 

@@ -270,3 +270,14 @@ def test_a_cancel_that_is_asked_for_twice_under_one_key_is_answered_twice(
         answer = engine.call("DELETE", f"/orders/{cid}", headers=other)
         assert (answer.status_code, answer.json()["code"]) == (409, "ORDER_TERMINAL")
     agrees(engine, exchange)
+
+
+def test_a_post_only_order_is_not_moved_across_the_book(engine: EngineProcess, exchange: SimulatedExchange) -> None:
+    cid = resting(engine, "post-only-1", post_only=True)
+    answer = patch(engine, cid, price=at(engine, "1.01"))
+    assert (answer.status_code, answer.json()["code"]) == (400, "VENUE_WOULD_TAKE"), answer.text
+    assert [row["client_order_id"] for row in at_the_venue(exchange)] == [cid]
+    moved = patch(engine, cid, price=at(engine, "0.995"))
+    assert (moved.status_code, moved.json()["status"]) == (200, "updated"), moved.text
+    engine.call("DELETE", f"/orders/{moved.json()['order']['client_order_id']}")
+    agrees(engine, exchange)

@@ -21,7 +21,7 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.recover import put_in_doubt
 from engine_service.execution.submit import submit
 from engine_service.storage.codec import decode, encode
-from engine_service.venues.reports import OutcomeUnknown, Rejected
+from engine_service.venues.reports import Accepted, OutcomeUnknown, Rejected
 from tests.fakes.engine import START_MS, fake, limit_order, make_core, mark_of
 from tests.fakes.venue import FakeVenue, Script
 
@@ -173,3 +173,21 @@ async def test_a_start_settles_a_change_that_was_left_behind() -> None:
     )
     assert await put_in_doubt(core) == [cid]
     assert (order_of(core, cid).doubt, order_of(core, cid).resting_status) == (Doubt.REPLACE, OrderStatus.ACCEPTED)
+
+
+async def test_an_order_in_whose_place_the_venue_took_none_is_told_as_canceled() -> None:
+    core = a_core()
+    cid = await resting(core, Market.SPOT)
+
+    async def only_the_cancel(venue: FakeVenue, order: Order) -> None:
+        venue.orders[cid].status = OrderStatus.CANCELED
+
+    why = "-2010 Order would immediately match and take."
+    said = Accepted(venue_order_id="v", status=OrderStatus.CANCELED, refused=why)
+    fake(core).scripts.append(Script(act=False, say=said, during=only_the_cancel))
+    for _ in range(2):
+        result = await amend(core, cid, limit_price=D(49_950), principal="tester", key="move-it-up")
+        assert (result.status, result.order.client_order_id, result.replaced) == (AmendStatus.CANCELED, cid, None)
+        await core.settle()
+    assert order_of(core, cid).status is OrderStatus.CANCELED
+    assert why in order_of(core, cid).reason

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, InvalidRequest, Refused
+from engine_service.domain.errors import Conflict, InvalidRequest, Refused, VenueRefused
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend import amend
@@ -191,3 +192,17 @@ async def test_a_higher_price_of_an_order_that_is_changed_in_place_counts_agains
     with pytest.raises(Refused) as refused:
         await amend(core, cids[1], limit_price=D(49_600), principal="tester", key="the-second-rise")
     assert refused.value.code == "EXPOSURE_SYMBOL_CAP"
+
+
+@pytest.mark.parametrize("market", BOTH)
+async def test_a_post_only_order_that_would_take_at_its_new_price_stays_as_it_is(market: Market) -> None:
+    core = futures_core()
+    order = replace(limit_order("49000", "0.003", market=market), post_only=True)
+    cid = (await submit(core, order, mark_of())).order.client_order_id
+    mark = core.marks.get("BTCUSDT.BINANCE", market)
+    assert mark is not None
+    with pytest.raises(VenueRefused) as refused:
+        await amend(core, cid, limit_price=mark.ask, principal="tester", key="the-first-price")
+    assert refused.value.code == "VENUE_WOULD_TAKE"
+    below = await amend(core, cid, limit_price=mark.ask - 1, principal="tester", key="the-first-price")
+    assert below.status is AmendStatus.UPDATED

@@ -143,6 +143,7 @@ def test_a_partly_failed_replacement_says_that_the_old_order_is_gone() -> None:
     outcome = parse_spot.replaced(legs, limit_order(), "new1")
     assert outcome is not None
     assert (outcome.status, outcome.venue_order_id) == (OrderStatus.CANCELED, "28")
+    assert outcome.refused == "-2010 Order would immediately match and take."
 
 
 def test_a_replacement_with_a_missing_leg_proves_nothing() -> None:
