@@ -14,6 +14,7 @@ from engine_service.api.body import is_plain_text
 from engine_service.api.dependencies import engine_of, optional_body, principal_of, ready_engine
 from engine_service.api.fields import Fields, wrong
 from engine_service.api.idempotency import optional_key
+from engine_service.api.order_schemas import OPTIONAL_KEY_HEADER
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.schema_parts import MAX_REASON
@@ -46,7 +47,7 @@ class HaltAnswer(TypedDict):
 
 
 class ResumeAnswer(TypedDict):
-    """Trading goes on."""
+    """Trading goes on; `halted` says that it was halted again before the same request came once more."""
 
     halted: bool
 
@@ -69,9 +70,9 @@ async def post_halt(request: Request) -> Response:
     return json_response(body)
 
 
-@router.post("/control/resume")
+@router.post("/control/resume", openapi_extra=OPTIONAL_KEY_HEADER)
 async def post_resume(request: Request) -> Response:
-    """Lift a halt; needs a reason."""
+    """Lift a halt; needs a reason. With an `Idempotency-Key` a repeated request lifts no later halt."""
     engine = ready_engine(request)
     Query(request)
     reason = _needed_reason(request, "Say why trading may go on.")
@@ -79,8 +80,10 @@ async def post_resume(request: Request) -> Response:
     same = halted is not None and halted.principal == principal_of(request).name
     if same and engine.settings.two_person_resume:
         raise Refused("SECOND_PERSON_REQUIRED", "Ask another caller with an admin token to lift it.")
-    await resume(engine.core, reason=reason, principal=principal_of(request).name)
-    body: ResumeAnswer = {"halted": False}
+    principal, key = principal_of(request).name, optional_key(request)
+    mark = None if key is None else _mark(principal, "/control/resume", key, reason)
+    await resume(engine.core, reason=reason, principal=principal, mark=mark)
+    body: ResumeAnswer = {"halted": engine.core.state.halted}
     return json_response(body)
 
 
@@ -93,13 +96,7 @@ async def post_flatten(request: Request) -> Response:
     symbol = Fields({"symbol": asked.pop("symbol")}).take_symbol() if "symbol" in asked else ""
     _reason(asked)
     principal = principal_of(request).name
-    key = optional_key(request) or secrets.token_hex(16)
-    mark = IdempotencyMark(
-        scope=f"{principal}|/control/flatten",
-        key=key,
-        fingerprint=hashlib.sha256(symbol.encode()).hexdigest(),
-        principal=principal,
-    )
+    mark = _mark(principal, "/control/flatten", optional_key(request) or secrets.token_hex(16), symbol)
     result = await flatten(engine.core, idem=mark, principal=principal, symbol=symbol)
     body: FlattenAnswer = {
         "canceled": _canceled(result.canceled),
@@ -134,6 +131,11 @@ async def post_adopt(request: Request) -> Response:
             *(Anomaly(at_ms=now, kind="adopted_by_person", subject=name, detail=detail) for name in taken)
         )
     return json_response(reconcile_view(report))
+
+
+def _mark(principal: str, route: str, key: str, asked: str) -> IdempotencyMark:
+    fingerprint = hashlib.sha256(asked.encode()).hexdigest()
+    return IdempotencyMark(scope=f"{principal}|{route}", key=key, fingerprint=fingerprint, principal=principal)
 
 
 def _forgiving_reason(request: Request) -> str:

@@ -84,19 +84,29 @@ async def _noted(core: EngineCore, halted: e.TradingHalted) -> bool:
     return await asyncio.to_thread(core.halt_note.keep, halt)
 
 
-async def resume(core: EngineCore, *, reason: str, principal: str) -> None:
+async def resume(core: EngineCore, *, reason: str, principal: str, mark: IdempotencyContext | None = None) -> None:
     """Let trading go on; also closes breakers that a refusal of credentials opened, and forgets who ran away.
 
+    What was lifted under ``mark`` before is not lifted again: a late repeat must not undo a halt that came after it.
+
     Raises:
-        InvalidRequest: no reason was given (``REASON_REQUIRED``).
+        InvalidRequest: no reason was given (``REASON_REQUIRED``), or the key was used with another
+            (``IDEMPOTENCY_KEY_REUSED``).
         Conflict: trading is not halted (``NOT_HALTED``).
         Unavailable: the journal failed.
     """
     if not reason.strip():
         raise InvalidRequest("REASON_REQUIRED", "say why trading may go on")
+    told = None if mark is None else core.journal.answer(mark.scope, mark.key)
+    if mark is not None and told is not None:
+        if told.mark.fingerprint != mark.fingerprint:
+            raise InvalidRequest("IDEMPOTENCY_KEY_REUSED", "this key was used with another reason")
+        return
     if not core.state.halted:
         raise Conflict("NOT_HALTED", "trading is not halted")
-    await core.commit(e.TradingResumed(at_ms=core.clock.now_ms(), reason=reason.strip(), principal=principal))
+    now = core.clock.now_ms()
+    answer = [] if mark is None else [e.AnswerRecorded(at_ms=now, mark=mark, outcome="resumed")]
+    await core.commit(e.TradingResumed(at_ms=now, reason=reason.strip(), principal=principal), *answer)
     if core.halt_note is not None:
         core.halt_note.clear()
     for breaker in core.gate.pace.venues.values():

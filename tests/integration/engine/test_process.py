@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine_service.storage.replay import replay_home
 from tests.integration.engine.process import KEYS, WIDE_LIMITS, EngineProcess
 from tests.integration.simulated_exchange import CROWDED, SimulatedExchange
 
@@ -55,6 +56,27 @@ def test_a_halt_outlives_the_process_until_a_person_resumes(exchange: SimulatedE
     assert engine.call("POST", "/control/resume", json={"reason": "looked into it"}).status_code == 200
     assert engine.order(BUY, "trading-again-1").status_code == 201
     assert engine.stop() == 0
+
+
+def test_a_repeated_resume_lifts_no_halt_that_came_after_it(exchange: SimulatedExchange, tmp_path: Path) -> None:
+    engine = EngineProcess(tmp_path, exchange.url).start()
+
+    def resume(reason: str = "looked into it") -> tuple[int, object]:
+        headers = {"Idempotency-Key": "resume-once"}
+        answer = engine.call("POST", "/control/resume", json={"reason": reason}, headers=headers)
+        return answer.status_code, answer.json().get("halted", answer.json().get("code"))
+
+    engine.call("POST", "/control/halt")
+    assert [resume(), resume()] == [(200, False)] * 2
+    engine.call("POST", "/control/halt", json={"reason": "something else"})
+    engine.stop(signal.SIGKILL)
+    engine.start()
+    assert resume() == (200, True)
+    assert resume("another reason") == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert engine.call("GET", "/readyz", token=None).json()["halted"]
+    assert engine.stop() == 0
+    replayed = replay_home(tmp_path)
+    assert (replayed.equals_live, replayed.tables_agree) == (True, True)
 
 
 def test_a_second_engine_on_the_same_folder_refuses(exchange: SimulatedExchange, tmp_path: Path) -> None:
