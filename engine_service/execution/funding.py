@@ -17,8 +17,13 @@ from engine_service.venues.reports import FundingReport, IncomeReport
 OVERLAP_MS = 120_000
 
 
+def is_contained(core: EngineCore, venue: str, at_ms: int) -> bool:
+    """Tell whether what happened then is part of what the account held when it was first read."""
+    return at_ms < core.state.image.opened_accounts.get(venue, 0)
+
+
 def not_booked(core: EngineCore, venue: str, paid: Sequence[FundingReport]) -> list[e.FundingPaid]:
-    """Return the facts of those payments that are not booked yet."""
+    """Return the facts of those payments that are not booked yet, one by one or with the account."""
     known = set(core.state.image.funding_ids)
     return [
         e.FundingPaid(
@@ -31,12 +36,12 @@ def not_booked(core: EngineCore, venue: str, paid: Sequence[FundingReport]) -> l
             income_id=report.income_id,
         )
         for report in paid
-        if report.income_id not in known
+        if report.income_id not in known and not is_contained(core, venue, report.at_ms)
     ]
 
 
 def income_not_booked(core: EngineCore, venue: str, got: Sequence[IncomeReport]) -> list[e.BalanceAdjusted]:
-    """Return the facts of that income that is not booked yet, each under its own kind."""
+    """Return the facts of that income that is not booked yet, each under its own kind; else as ``not_booked``."""
     known = set(core.state.image.funding_ids)
     return [
         e.BalanceAdjusted(
@@ -50,7 +55,7 @@ def income_not_booked(core: EngineCore, venue: str, got: Sequence[IncomeReport])
             reference=f"{INCOME}{report.income_id}",
         )
         for report in got
-        if f"{INCOME}{report.income_id}" not in known
+        if f"{INCOME}{report.income_id}" not in known and not is_contained(core, venue, report.at_ms)
     ]
 
 
@@ -66,14 +71,12 @@ async def import_income(core: EngineCore, venue: Venue, imported: list[str]) -> 
     opened_ms = image.opened_accounts.get(name, 0)
     missing: list[e.Event] = []
     if isinstance(venue, FundingSource):
-        paid = [report for report in await venue.funding_since(opened_ms) if report.at_ms >= opened_ms]
-        funded = not_booked(core, name, _remembered(core, paid))
+        funded = not_booked(core, name, _remembered(core, await venue.funding_since(opened_ms)))
         missing += funded
         imported += [event.income_id for event in funded]
     if isinstance(venue, IncomeSource):
         since_ms = max(opened_ms, image.compared_accounts.get(name, 0) - OVERLAP_MS)
-        got = [report for report in await venue.income_since(since_ms) if report.at_ms >= opened_ms]
-        named = income_not_booked(core, name, got)
+        named = income_not_booked(core, name, await venue.income_since(since_ms))
         missing += named
         imported += [event.reference for event in named]
     if missing:

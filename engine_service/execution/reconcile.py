@@ -33,6 +33,7 @@ from engine_service.execution.reconcile_figures import (
     differences_of,
     opening_figures,
     read_accounts,
+    read_unknown_accounts,
 )
 from engine_service.execution.reconcile_orders import (
     compare_open_orders,
@@ -130,7 +131,7 @@ async def _venue(core: EngineCore, venue: Venue, trigger: str, *, adopt: bool) -
 async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, trigger: str, *, adopt: bool) -> None:
     name = venue.info.name
     opening = name not in core.state.image.opened_accounts
-    readings = await read_accounts(core, venue)
+    readings = await (read_unknown_accounts if opening else read_accounts)(core, venue)
     snapshots = [reading.snapshot for reading in readings]
     as_of_ms = min(snapshot.at_ms for snapshot in snapshots)
     last_ids: dict[str, str] = {}

@@ -14,6 +14,8 @@ from engine_service.venues.reports import AccountSnapshot
 
 READS = 3
 BETWEEN_READS_S = 0.4
+#: So often at most an unknown account is read once more.
+OPENING_READS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,23 @@ async def read_accounts(core: EngineCore, venue: Venue) -> list[Reading]:
     return readings
 
 
+async def read_unknown_accounts(core: EngineCore, venue: Venue) -> list[Reading]:
+    """Read an account that was never compared until two reads in turn agree, and return the second.
+
+    Its time is then one at which the account was so: what was paid or traded before it is part of what is found, what
+    comes from then on is not. After one read alone nobody could tell which. An account that never stands still is
+    taken as it was last read.
+    """
+    readings = await read_accounts(core, venue)
+    for _ in range(OPENING_READS):
+        await core.sleep(BETWEEN_READS_S)
+        again = await read_accounts(core, venue)
+        if [_held(reading.snapshot) for reading in again] == [_held(reading.snapshot) for reading in readings]:
+            return again
+        readings = again
+    return readings
+
+
 async def differences_of(
     core: EngineCore, venue: Venue, first: list[Reading], catch_up: CatchUp
 ) -> dict[str, Difference]:
@@ -80,7 +99,7 @@ async def differences_of(
 
 
 def opening_figures(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:
-    """Return what an account that was never compared holds: one read, there is nothing to agree with."""
+    """Return what an account holds that was never compared."""
     return _unequal_in(core, readings)
 
 
@@ -90,6 +109,12 @@ def _unequal_in(core: EngineCore, readings: list[Reading]) -> dict[str, Differen
         snapshot = reading.snapshot
         found |= _unequal(snapshot, reading.before, _ours(core, snapshot.venue, snapshot.market))
     return found
+
+
+def _held(snapshot: AccountSnapshot) -> Figures:
+    """Return the venue's figures by (kind, subject)."""
+    balances = {("balance", balance.asset): balance.total for balance in snapshot.balances}
+    return balances | {("position", held.symbol): held.signed_quantity for held in snapshot.positions}
 
 
 def _ours(core: EngineCore, venue: str, market: Market) -> Figures:

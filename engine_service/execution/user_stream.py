@@ -11,7 +11,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.execution.apply_report import apply_report, bust
 from engine_service.execution.core import EngineCore
-from engine_service.execution.funding import income_not_booked, not_booked
+from engine_service.execution.funding import income_not_booked, is_contained, not_booked
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.rules import is_new_to_us, learn
 from engine_service.venues.port import Venue
@@ -77,7 +77,7 @@ async def _learn_first(core: EngineCore, venue: Venue, report: OrderReport) -> N
 def _transfer(core: EngineCore, report: BalanceReport) -> None:
     """A pushed transfer is booked; pushed totals are left to the comparison, which knows what is on its way."""
     reference = f"{STREAMED}{report.at_ms}:{report.transfer_asset}:{plain(report.transfer_amount)}"
-    told_before = reference in core.state.image.funding_ids
+    told_before = reference in core.state.image.funding_ids or is_contained(core, report.venue, report.at_ms)
     if report.kind != "transfer" or report.transfer_amount == 0 or told_before:
         return
     core.record(

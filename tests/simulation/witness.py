@@ -20,8 +20,6 @@ from tests.simulation.exchange import VENUE, Exchange, VenueOrder
 _NEVER_THERE = frozenset({OrderStatus.REJECTED, OrderStatus.NOT_PLACED, OrderStatus.DENIED})
 #: From the moment a read passes the venue's books until what it proved is durable.
 LONGEST_READ_S = 2.0
-#: How long reading an account for the first time takes at most.
-OPENING_MS = 2_000
 
 
 class Witness:
@@ -151,7 +149,7 @@ class Witness:
             self.accuse(f"the books are off by {books.identity_error}")
         if self._lawful and self._came_and_went(core) != exchange.deposited + exchange.funded:
             self.accuse(f"{self._came_and_went(core)} came and went, truly {exchange.deposited} and {exchange.funded}")
-        if self._lawful and (funded := self._funded(core)) not in {None, -books.funding}:
+        if self._lawful and (funded := self._funded(core)) != -books.funding:
             self.accuse(f"funding is {-books.funding}, truly {funded}")
 
     @exactly
@@ -160,15 +158,10 @@ class Witness:
         books = core.state.portfolio
         return books.starting_equity + books.transfers - books.funding - self._exchange.opening_value
 
-    def _funded(self, core: EngineCore) -> Decimal | None:
-        """Return what funding was paid since the account is known; what was paid before is in what it began with.
-
-        ``None`` where a payment came while it was first read, which of both no time can tell.
-        """
-        opened_ms, payments = core.state.image.opened_accounts.get(VENUE, 0), self._exchange.payments
-        if any(abs(paid.at_ms - opened_ms) < OPENING_MS for paid in payments):
-            return None
-        return sum((paid.amount for paid in payments if paid.at_ms > opened_ms), ZERO)
+    def _funded(self, core: EngineCore) -> Decimal:
+        """Return what funding was paid since the account is known; what was paid before is in what it began with."""
+        opened_ms = core.state.image.opened_accounts.get(VENUE, 0)
+        return sum((paid.amount for paid in self._exchange.payments if paid.at_ms >= opened_ms), ZERO)
 
     def _books(self, core: EngineCore, journal: Journal) -> None:
         """Counters, replay and what is derived from the books."""

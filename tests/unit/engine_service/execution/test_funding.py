@@ -16,7 +16,7 @@ from engine_service.execution.funding import OVERLAP_MS
 from engine_service.execution.reconcile import reconcile
 from engine_service.execution.user_stream import take
 from engine_service.venues.port import VenueUnavailable
-from engine_service.venues.reports import FundingReport, IncomeReport
+from engine_service.venues.reports import AccountSnapshot, BalanceReport, FundingReport, IncomeReport
 from tests.fakes.engine import START_MS, fake, make_core
 from tests.fakes.venue import FakeVenue
 
@@ -117,6 +117,43 @@ async def test_payments_that_memory_has_let_go_are_not_booked_again(core: Engine
     venue_of(core).pay(PAID)
     assert (await reconcile(core)).venues[0].imported == ["i1"]
     assert figures(core) == (D("21.51"), D(0), D("9978.49"))
+
+
+class BusyVenue(FundingVenue):
+    """Pays while an account is read for the first time: what is read has the time at which it was asked for."""
+
+    async def account(self, market: Market) -> AccountSnapshot:
+        asked_ms = self.clock.now_ms()
+        self.clock.advance(100)
+        if not self.paid:
+            self.pay(replace(PAID, at_ms=self.clock.now_ms()))
+        return replace(await super().account(market), at_ms=asked_ms)
+
+
+async def test_what_was_paid_while_an_account_is_first_read_is_part_of_it_and_not_booked_again() -> None:
+    core = make_core(venue=BusyVenue(fake(make_core())), cash=None)
+    await reconcile(core, trigger="start")
+    assert core.state.portfolio.starting_equity == D("9998.5")
+    venue_of(core).balances[Market.FUTURES, "USDT"] += D(100)
+    (paid,) = venue_of(core).paid
+    take(core, "BINANCE", paid)
+    await reconcile(core, trigger="start")
+    assert figures(core) == (D(0), D(100), D("10098.5"))
+
+
+async def test_a_transfer_from_before_an_account_was_read_is_not_booked_when_it_is_told() -> None:
+    core = make_core(venue=FundingVenue(fake(make_core())), cash=None)
+    await reconcile(core, trigger="start")
+    told = BalanceReport(
+        venue="BINANCE",
+        market=Market.FUTURES,
+        at_ms=START_MS - 1,
+        transfer_asset="USDT",
+        transfer_amount=D(5),
+        kind="transfer",
+    )
+    take(core, "BINANCE", told)
+    assert figures(core) == (D(0), D(0), D(10_000))
 
 
 def income(kind: AdjustmentKind, amount: str, *, asset: str = "USDT", number: int = 1) -> IncomeReport:
