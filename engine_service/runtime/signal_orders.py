@@ -17,6 +17,7 @@ from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.advice import advised, advised_scale
 from engine_service.runtime.market_feed import MarketFeed
+from engine_service.runtime.own_orders import on_its_way
 from engine_service.runtime.settings_in_force import SettingsInForce
 from engine_service.runtime.sleeve import Sleeve, order_for
 from strategies.contracts import Bar, Signal
@@ -50,7 +51,7 @@ class SignalOrders:
     def act(self, signal: Signal, bar: Bar) -> None:
         """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way."""
         key = (signal.strategy, bar.symbol)
-        if key in self._busy:
+        if key in self._busy or on_its_way(self._core, signal.strategy, bar.symbol, self._market):
             return
         wanted = self._request(signal, bar)
         if wanted is None:
