@@ -53,7 +53,8 @@ class ResumeAnswer(TypedDict):
 
 
 class FlattenAnswer(TypedDict):
-    """The orders that close positions; `left` names the symbols that stay, with the code of why."""
+    """The orders that close positions; `left` names the symbols that stay, with the code of why. `ORDER_IN_DOUBT`: nobody
+    knows yet what an order of it traded; ask again once it is settled."""
 
     canceled: list[CanceledOrder]
     orders: list[OrderView]
