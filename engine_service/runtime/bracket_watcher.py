@@ -20,7 +20,7 @@ from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
-from engine_service.runtime.own_orders import on_its_way
+from engine_service.runtime.own_orders import bracket_task, on_its_way, signal_task
 from engine_service.runtime.stop_outs import StopOuts
 from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.storage.port import Recorded
@@ -139,7 +139,7 @@ class BracketWatcher:
         self._firing.add(bracket.bracket_id)
         attempt = max(self._attempts.get(bracket.bracket_id, 0), len(exits)) + 1
         self._attempts[bracket.bracket_id] = attempt
-        self._core.spawn(f"bracket:{bracket.bracket_id}", self._fire(bracket, outcome, quantity, attempt))
+        self._core.spawn(bracket_task(bracket.bracket_id), self._fire(bracket, outcome, quantity, attempt))
 
     async def _fire(self, bracket: e.BracketArmed, outcome: str, quantity: Decimal, attempt: int) -> None:
         instrument = self._core.instruments.get((bracket.symbol, bracket.market))
@@ -170,6 +170,8 @@ class BracketWatcher:
             self._firing.discard(bracket.bracket_id)
 
     def _is_closing(self, bracket: e.BracketArmed) -> bool:
+        if signal_task(bracket.strategy, bracket.symbol) in self._core.tasks:
+            return True
         under_way = on_its_way(self._core, bracket.strategy, bracket.symbol, bracket.market)
         return any(order.side is bracket.entry_side.opposite for order in under_way)
 

@@ -36,6 +36,16 @@ async def submit_own(core: EngineCore, request: OrderRequest, key: str) -> None:
         raise VenueRefused(result.code, result.reason)
 
 
+def signal_task(strategy: str, symbol: str) -> str:
+    """Return the name of the task that sends what a strategy's signal asks for."""
+    return f"order:{strategy}:{symbol}"
+
+
+def bracket_task(bracket_id: str) -> str:
+    """Return the name of the task that sends a bracket's exit."""
+    return f"bracket:{bracket_id}"
+
+
 def on_its_way(core: EngineCore, strategy: str, symbol: str, market: Market) -> list[Order]:
     """Return a strategy's orders of which nobody knows yet what they trade: such as never rest, but are open.
 

@@ -24,6 +24,7 @@ from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Recorded
 from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order, refresh_marks, restart
 from tests.fakes.venue import FakeVenue, Script, unknown
+from tests.unit.engine_service.runtime.test_signal_orders import bar, orders_of, wish
 
 pytestmark = pytest.mark.anyio
 D = Decimal
@@ -137,6 +138,21 @@ async def test_what_an_exit_did_not_close_is_closed_by_the_next() -> None:
     await price(core, LOST)
     await price(core, LOST)
     assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])
+
+
+@pytest.mark.parametrize("signal_first", [True, False])
+async def test_a_level_and_a_signal_of_one_moment_sell_once(signal_first: bool) -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS)))
+    watching(core)
+    await entered(core)
+    orders = orders_of(core)
+    if signal_first:
+        orders.act(wish(0.0), bar(1))
+    move(core, LOST)
+    if not signal_first:
+        orders.act(wish(0.0), bar(1))
+    await core.settle()
+    assert sold(core) == D("0.002")
 
 
 async def test_an_entry_whose_bracket_a_kill_cut_off_gets_it_after_the_restart() -> None:

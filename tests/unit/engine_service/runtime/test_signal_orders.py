@@ -54,8 +54,8 @@ def bar(number: int) -> Bar:
     )
 
 
-def wish() -> Signal:
-    return Signal(strategy="ma_cross", symbol=BTC, at_ms=1_700_000_000_000, target=1.0, confidence=1.0, why={})
+def wish(target: float = 1.0) -> Signal:
+    return Signal(strategy="ma_cross", symbol=BTC, at_ms=1_700_000_000_000, target=target, confidence=1.0, why={})
 
 
 async def test_an_entry_in_doubt_is_not_followed_by_another() -> None:
