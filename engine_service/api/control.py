@@ -53,8 +53,10 @@ class ResumeAnswer(TypedDict):
 
 
 class FlattenAnswer(TypedDict):
-    """The orders that close positions; `left` names the symbols that stay, with the code of why. `ORDER_IN_DOUBT`: nobody
-    knows yet what an order of it traded; ask again once it is settled."""
+    """The orders that close positions; `left` names the symbols that stay, with the code of why.
+
+    `ORDER_IN_DOUBT`: it is not known yet what an order of the symbol traded; ask again once that is settled.
+    """
 
     canceled: list[CanceledOrder]
     orders: list[OrderView]

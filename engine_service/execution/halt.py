@@ -41,7 +41,7 @@ class HaltResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlattenResult:
-    """The closing orders, and by symbol why a position stays (dust, no price ...) or may: an order of it is in doubt."""
+    """The closing orders, and by symbol why a position stays (dust, no price ...) or may (an order in doubt)."""
 
     canceled: tuple[CancelResult, ...]
     orders: tuple[SubmitResult, ...]
