@@ -136,6 +136,9 @@ class BracketWatcher:
             traded = [order.leg for order in exits if order.filled_quantity > 0]
             self._close(bracket, traded[-1] if traded else "flat")
             return
+        quantity = self._free(bracket, quantity)
+        if quantity <= 0:
+            return
         self._firing.add(bracket.bracket_id)
         attempt = max(self._attempts.get(bracket.bracket_id, 0), len(exits)) + 1
         self._attempts[bracket.bracket_id] = attempt
@@ -181,7 +184,7 @@ class BracketWatcher:
         return [order for order in orders if order.why.get("bracket") == bracket.bracket_id]
 
     def _held(self, bracket: e.BracketArmed) -> Decimal:
-        """Return what the strategy still holds in the bracket's direction, and the account can part with."""
+        """Return what the strategy still holds in the bracket's direction, and the account has."""
         core = self._core
         position = core.state.portfolio.strategies.get(f"{bracket.strategy}|{bracket.market.value}|{bracket.symbol}")
         if position is None:
@@ -189,12 +192,19 @@ class BracketWatcher:
         held = position.book.quantity * bracket.entry_side.sign
         instrument = core.instruments.get((bracket.symbol, bracket.market))
         if bracket.market is Market.SPOT and instrument is not None:
-            free = core.state.exposure.available(
-                core.state.portfolio, instrument.venue, bracket.market, instrument.base
-            )
-            held = min(held, free)
+            held = min(held, core.state.portfolio.holding(instrument.venue, bracket.market, instrument.base))
         step = instrument.step if instrument is not None else ZERO
         return held if held >= step else ZERO
+
+    def _free(self, bracket: e.BracketArmed, quantity: Decimal) -> Decimal:
+        """Return how much of a quantity no other order locks."""
+        core, instrument = self._core, self._core.instruments.get((bracket.symbol, bracket.market))
+        if bracket.market is not Market.SPOT or instrument is None:
+            return quantity
+        free = core.state.exposure.available(core.state.portfolio, instrument.venue, bracket.market, instrument.base)
+        if free >= quantity:
+            return quantity
+        return free if free >= instrument.step else ZERO
 
     def _close(self, bracket: e.BracketArmed, outcome: str) -> None:
         if bracket.bracket_id not in self._core.state.image.brackets:

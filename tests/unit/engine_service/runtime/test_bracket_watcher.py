@@ -14,6 +14,7 @@ from engine_service.domain.marks import Mark
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.apply_report import apply_report
+from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.submit import submit
 from engine_service.runtime.bracket_watcher import BracketWatcher
@@ -22,7 +23,7 @@ from engine_service.runtime.stop_outs import StopOuts
 from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.storage.memory import MemoryJournal
 from engine_service.storage.port import Recorded
-from tests.fakes.engine import START_MS, fake, make_core, mark_of, market_order, refresh_marks, restart
+from tests.fakes.engine import START_MS, fake, limit_order, make_core, mark_of, market_order, refresh_marks, restart
 from tests.fakes.venue import FakeVenue, Script, unknown
 from tests.unit.engine_service.runtime.test_signal_orders import bar, orders_of, wish
 
@@ -136,6 +137,20 @@ async def test_what_an_exit_did_not_close_is_closed_by_the_next() -> None:
     apply_report(core, fake(core).report(part))
     await core.settle()
     await price(core, LOST)
+    await price(core, LOST)
+    assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])
+
+
+async def test_an_asset_that_another_order_locks_keeps_its_bracket() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS)))
+    watching(core)
+    await entered(core)
+    lock = limit_order("50400", "0.012", side=OrderSide.SELL)
+    locked = (await submit(core, lock, mark_of())).order
+    for at in (BETWEEN, LOST):
+        await price(core, at)
+    assert (sold(core), outcomes(core)) == (D(0), [])
+    await cancel(core, locked.client_order_id, principal="tester", reason="enough")
     await price(core, LOST)
     assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])
 
