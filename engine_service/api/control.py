@@ -53,7 +53,10 @@ class ResumeAnswer(TypedDict):
 
 
 class FlattenAnswer(TypedDict):
-    """The orders that close positions; `left` names the symbols that stay, with the code of why."""
+    """The orders that close positions; `left` names the symbols that stay, with the code of why.
+
+    `ORDER_IN_DOUBT`: it is not known yet what an order of the symbol traded; ask again once that is settled.
+    """
 
     canceled: list[CanceledOrder]
     orders: list[OrderView]

@@ -44,12 +44,13 @@ UNSETTLED = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """How a bracket stands. ``remaining`` is base units still to protect, rounded down to what can be traded."""
+    """How a bracket stands, in base units: ``closed`` by its own orders, ``remaining`` to protect, rounded down."""
 
     attempt: int
     take_profit: Order | None
     stop_loss: Order | None
     exits: tuple[Order, ...]
+    closed: Decimal
     remaining: Decimal
     outcome: str
 
@@ -114,6 +115,7 @@ def figures_of(core: EngineCore, armed: e.BracketArmed, instrument: Instrument) 
         take_profit=pairs[-1][0] if pairs else None,
         stop_loss=pairs[-1][1] if pairs else None,
         exits=exits,
+        closed=closed,
         remaining=max(ZERO, instrument.round_quantity(left, market_order=True)),
         outcome=newest,
     )

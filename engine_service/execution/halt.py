@@ -17,6 +17,7 @@ from engine_service.domain.order import OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderType
 from engine_service.domain.state import Halt
 from engine_service.execution.answers import SubmitResult, SubmitStatus
+from engine_service.execution.bracket import UNSETTLED
 from engine_service.execution.cancel import CancelResult, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import IdempotencyContext, submit
@@ -40,7 +41,7 @@ class HaltResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlattenResult:
-    """The closing orders, and by symbol why a position could not be closed (dust, no price ...)."""
+    """The closing orders, and by symbol why a position stays (dust, no price ...) or may (an order in doubt)."""
 
     canceled: tuple[CancelResult, ...]
     orders: tuple[SubmitResult, ...]
@@ -168,6 +169,10 @@ async def flatten(core: EngineCore, *, idem: IdempotencyContext, principal: str,
         orders.append(closing)
         if closing.status in NOTHING_CLOSED:
             left[target] = closing.code or closing.status.value.upper()
+    for order in core.state.working_orders(symbol):
+        # It may trade, or have traded: nobody should read that all is flat.
+        if order.status in UNSETTLED:
+            left.setdefault(order.symbol, "ORDER_IN_DOUBT")
     return FlattenResult(canceled=tuple(canceled), orders=tuple(orders), left=left)
 
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.ids import ENGINE
+from engine_service.domain.money import plain
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.bracket import EXIT, UNSETTLED, Figures, is_alone, leg_id, leg_request, prices_of
@@ -106,7 +107,7 @@ async def give_up(core: EngineCore, armed: e.BracketArmed, figures: Figures) -> 
     if figures.open_legs:
         await cancel_legs(core, figures.open_legs, "its pair was cancelled")
         return SOON_S
-    await _close(core, armed, "canceled")
+    await _close(core, armed, figures, "canceled")
     return None
 
 
@@ -118,14 +119,22 @@ async def wind_up(core: EngineCore, armed: e.BracketArmed, figures: Figures, *, 
     if any(order.is_open for order in figures.exits):
         return SOON_S
     if not still_filling:
-        await _close(core, armed, figures.outcome or "flat")
+        await _close(core, armed, figures, figures.outcome or "flat")
     return None
 
 
-async def _close(core: EngineCore, armed: e.BracketArmed, outcome: str) -> None:
+async def _close(core: EngineCore, armed: e.BracketArmed, figures: Figures, outcome: str) -> None:
+    """End a bracket; tell of one that closed more than it opened, since nothing trades that back by itself.
+
+    USD-M has no pairs: a price that went through both levels while nobody was there to cancel traded both legs.
+    """
+    now, over = core.clock.now_ms(), figures.closed - armed.quantity
+    if over > 0:
+        detail = f"{plain(over)} of {armed.symbol} more than it opened were closed: both legs traded"
+        await core.commit(e.Anomaly(at_ms=now, kind="bracket_overclosed", subject=armed.bracket_id, detail=detail))
     await core.commit(
         e.BracketClosed(
-            at_ms=core.clock.now_ms(),
+            at_ms=now,
             bracket_id=armed.bracket_id,
             symbol=armed.symbol,
             market=armed.market,

@@ -1,7 +1,8 @@
 """Take-profit and stop-loss of a strategy's entries, watched by the engine on the mark.
 
 A bracket is armed in the journal when an entry has ended with fills, so it survives a restart; it closes when its exit
-was sent or when its strategy is flat for another reason. Exits are reduce-only and pass through the same door.
+has traded or when its strategy is flat for another reason. Exits are reduce-only and pass through the same door. While
+the strategy has an order that closes on its way or in doubt, no other is sent: it may have traded.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from engine_service.domain.ids import Market
 from engine_service.domain.marks import Mark
 from engine_service.domain.money import ZERO
 from engine_service.domain.order import Order, OrderRequest
-from engine_service.domain.order_status import OrderSide, OrderType
+from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
+from engine_service.runtime.own_orders import bracket_task, on_its_way, signal_task
 from engine_service.runtime.stop_outs import StopOuts
 from engine_service.runtime.strategy_config import StrategyConfig
 from engine_service.storage.port import Recorded
@@ -41,24 +43,49 @@ class BracketWatcher:
         self._firing: set[str] = set()
         self._attempts: dict[str, int] = {}
         self._stop_outs = stop_outs
+        self._caught_up = False
 
     def on_event(self, recorded: Recorded) -> None:
-        """Bus handler: an entry that ended with fills gets its bracket."""
+        """Bus handler: an entry that ended with fills gets its bracket, an exit that traded ends one."""
         event = recorded.event
         if not isinstance(event, e.OrderFilled | e.OrderCanceled | e.OrderExpired):
             return
         order = self._core.state.order(event.client_order_id)
-        if order is not None and self._wants_bracket(order):
+        if order is None:
+            return
+        bracket = self._core.state.image.brackets.get(order.why.get("bracket", ""))
+        if bracket is not None and not bracket.mode and order.status is OrderStatus.FILLED:
+            self._close(bracket, order.leg)
+        elif self._wants_bracket(order):
             self._arm(order)
 
     def on_mark(self, mark: Mark) -> None:
         """Mark listener: fire every bracket whose level is reached; runs in the quote's own turn."""
-        price = mark.price if mark.is_valid else None
+        price = mark.price if mark.is_valid and self._core.ready else None
         if price is None:
             return
+        if not self._caught_up:
+            self._caught_up = True
+            self._catch_up()
         for bracket in tuple(self._core.state.image.brackets.values()):
             if not bracket.mode and bracket.symbol == mark.symbol and bracket.market is mark.market:
                 self._check(bracket, price)
+
+    def _catch_up(self) -> None:
+        """Do what a kill cut off: end the brackets whose exit has traded, arm the entry that came last of a line."""
+        image = self._core.state.image
+        for bracket in tuple(image.brackets.values()):
+            done = [order.leg for order in self._exits(bracket) if order.status is OrderStatus.FILLED]
+            if done and not bracket.mode:
+                self._close(bracket, done[-1])
+        newest: dict[tuple[str, str, Market], Order] = {}
+        for order in image.orders.values():
+            line = (order.strategy, order.symbol, order.market)
+            if line not in newest or order.created_at_ms >= newest[line].created_at_ms:
+                newest[line] = order
+        for order in newest.values():
+            if self._wants_bracket(order):
+                self._arm(order)
 
     def _wants_bracket(self, order: Order) -> bool:
         config = self._configs.get(order.strategy)
@@ -70,6 +97,7 @@ class BracketWatcher:
             and not order.is_open
             and order.filled_quantity > 0
             and order.client_order_id not in self._core.state.image.brackets
+            and order.client_order_id not in self._core.state.image.closed_brackets
         )
 
     def _arm(self, order: Order) -> None:
@@ -98,19 +126,26 @@ class BracketWatcher:
         if bracket.bracket_id in self._firing or bracket.take_profit is None or bracket.stop_loss is None:
             return
         held = self._held(bracket)
-        if held <= 0:
-            self._close(bracket, "flat", "")
-            return
         prices = BracketLevels(take_profit=bracket.take_profit, stop_loss=bracket.stop_loss)
         outcome = prices.hit(price, is_long=bracket.entry_side is OrderSide.BUY)
-        if outcome is not None:
-            self._firing.add(bracket.bracket_id)
-            self._core.spawn(f"bracket:{bracket.bracket_id}", self._fire(bracket, outcome, held))
+        if (held > 0 and outcome is None) or self._is_closing(bracket):
+            return
+        exits = self._exits(bracket)
+        quantity = min(held, bracket.quantity - sum((order.filled_quantity for order in exits), ZERO))
+        if quantity <= 0 or outcome is None:
+            traded = [order.leg for order in exits if order.filled_quantity > 0]
+            self._close(bracket, traded[-1] if traded else "flat")
+            return
+        quantity = self._free(bracket, quantity)
+        if quantity <= 0:
+            return
+        self._firing.add(bracket.bracket_id)
+        attempt = max(self._attempts.get(bracket.bracket_id, 0), len(exits)) + 1
+        self._attempts[bracket.bracket_id] = attempt
+        self._core.spawn(bracket_task(bracket.bracket_id), self._fire(bracket, outcome, quantity, attempt))
 
-    async def _fire(self, bracket: e.BracketArmed, outcome: str, held: Decimal) -> None:
-        attempt = self._attempts[bracket.bracket_id] = self._attempts.get(bracket.bracket_id, 0) + 1
+    async def _fire(self, bracket: e.BracketArmed, outcome: str, quantity: Decimal, attempt: int) -> None:
         instrument = self._core.instruments.get((bracket.symbol, bracket.market))
-        quantity = min(held, bracket.quantity)
         if instrument is not None:
             quantity = instrument.round_quantity(quantity, market_order=True)
         request = OrderRequest(
@@ -126,10 +161,10 @@ class BracketWatcher:
         )
         try:
             if quantity > 0:
+                # Its trades close the bracket; what they leave, or all if there are none, is for the next mark.
                 await self._submit(request, f"{bracket.bracket_id}:{outcome}:{attempt}")
-            self._close(bracket, outcome, "")
-            if outcome == "stop_loss":
-                self._stop_outs.note(bracket.symbol, bracket.market)
+            else:
+                self._close(bracket, outcome)
         except EngineError as error:
             # The level still stands: the next mark tries again.
             _log.warning("bracket exit refused", symbol=bracket.symbol, code=error.code, detail=error.detail)
@@ -137,8 +172,19 @@ class BracketWatcher:
         finally:
             self._firing.discard(bracket.bracket_id)
 
+    def _is_closing(self, bracket: e.BracketArmed) -> bool:
+        if signal_task(bracket.strategy, bracket.symbol) in self._core.tasks:
+            return True
+        under_way = on_its_way(self._core, bracket.strategy, bracket.symbol, bracket.market)
+        return any(order.side is bracket.entry_side.opposite for order in under_way)
+
+    def _exits(self, bracket: e.BracketArmed) -> list[Order]:
+        """Return the exits of a bracket so far, oldest first."""
+        orders = self._core.state.image.orders.values()
+        return [order for order in orders if order.why.get("bracket") == bracket.bracket_id]
+
     def _held(self, bracket: e.BracketArmed) -> Decimal:
-        """Return what the strategy still holds in the bracket's direction, and the account can part with."""
+        """Return what the strategy still holds in the bracket's direction, and the account has."""
         core = self._core
         position = core.state.portfolio.strategies.get(f"{bracket.strategy}|{bracket.market.value}|{bracket.symbol}")
         if position is None:
@@ -146,14 +192,21 @@ class BracketWatcher:
         held = position.book.quantity * bracket.entry_side.sign
         instrument = core.instruments.get((bracket.symbol, bracket.market))
         if bracket.market is Market.SPOT and instrument is not None:
-            free = core.state.exposure.available(
-                core.state.portfolio, instrument.venue, bracket.market, instrument.base
-            )
-            held = min(held, free)
+            held = min(held, core.state.portfolio.holding(instrument.venue, bracket.market, instrument.base))
         step = instrument.step if instrument is not None else ZERO
         return held if held >= step else ZERO
 
-    def _close(self, bracket: e.BracketArmed, outcome: str, exit_order_id: str) -> None:
+    def _free(self, bracket: e.BracketArmed, quantity: Decimal) -> Decimal:
+        """Return how much of a quantity no other order locks."""
+        core, instrument = self._core, self._core.instruments.get((bracket.symbol, bracket.market))
+        if bracket.market is not Market.SPOT or instrument is None:
+            return quantity
+        free = core.state.exposure.available(core.state.portfolio, instrument.venue, bracket.market, instrument.base)
+        if free >= quantity:
+            return quantity
+        return free if free >= instrument.step else ZERO
+
+    def _close(self, bracket: e.BracketArmed, outcome: str) -> None:
         if bracket.bracket_id not in self._core.state.image.brackets:
             return
         self._attempts.pop(bracket.bracket_id, None)
@@ -164,6 +217,8 @@ class BracketWatcher:
                 symbol=bracket.symbol,
                 market=bracket.market,
                 outcome=outcome,
-                exit_order_id=exit_order_id,
+                exit_order_id="",
             )
         )
+        if outcome == "stop_loss":
+            self._stop_outs.note(bracket.symbol, bracket.market)

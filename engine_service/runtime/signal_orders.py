@@ -17,6 +17,7 @@ from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.advice import advised, advised_scale
 from engine_service.runtime.market_feed import MarketFeed
+from engine_service.runtime.own_orders import bracket_task, on_its_way, signal_task
 from engine_service.runtime.settings_in_force import SettingsInForce
 from engine_service.runtime.sleeve import Sleeve, order_for
 from strategies.contracts import Bar, Signal
@@ -50,7 +51,7 @@ class SignalOrders:
     def act(self, signal: Signal, bar: Bar) -> None:
         """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way."""
         key = (signal.strategy, bar.symbol)
-        if key in self._busy:
+        if key in self._busy or self._is_unsettled(signal.strategy, bar.symbol):
             return
         wanted = self._request(signal, bar)
         if wanted is None:
@@ -63,7 +64,7 @@ class SignalOrders:
             self._core.record(e.IntentDryRun(**self._intent(request)))
             return
         self._busy.add(key)
-        self._core.spawn(f"order:{signal.strategy}:{bar.symbol}", self._send(key, request, bar))
+        self._core.spawn(signal_task(signal.strategy, bar.symbol), self._send(key, request, bar))
 
     async def _send(self, key: tuple[str, str], request: OrderRequest, bar: Bar) -> None:
         try:
@@ -74,6 +75,16 @@ class SignalOrders:
             _log.warning("order not placed", strategy=key[0], symbol=key[1], code=error.code, detail=error.detail)
         finally:
             self._busy.discard(key)
+
+    def _is_unsettled(self, strategy: str, symbol: str) -> bool:
+        """Tell whether an order is on its way, or a bracket's exit about to be: what is held is not known then."""
+        core = self._core
+        firing = any(
+            bracket_task(bracket.bracket_id) in core.tasks
+            for bracket in core.state.image.brackets.values()
+            if bracket.strategy == strategy and bracket.symbol == symbol and not bracket.mode
+        )
+        return firing or bool(on_its_way(core, strategy, symbol, self._market))
 
     def _intent(self, request: OrderRequest) -> dict[str, Any]:
         """Return what is journaled of an order that is not sent."""

@@ -22,7 +22,7 @@ from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import flatten, halt, resume
 from engine_service.execution.submit import submit
-from engine_service.venues.reports import Accepted, Rejected
+from engine_service.venues.reports import Accepted, ReadFailed, Rejected
 from tests.fakes.engine import (
     START_MS,
     fake,
@@ -379,10 +379,24 @@ async def test_flatten_closes_what_an_order_in_doubt_holds_back() -> None:
     assert status_of(core, doubtful.order.client_order_id) is OrderStatus.IN_DOUBT
     result = await flatten(core, idem=mark_of(), principal="me")
     assert [found.status for found in result.orders] == [SubmitStatus.CREATED]
-    assert result.left == {}
+    assert result.left == {"BTCUSDT.BINANCE": "ORDER_IN_DOUBT"}
     assert core.state.portfolio.holding("BINANCE", Market.SPOT, "BTC") == 0
     # What may still be at the venue goes on counting.
     assert core.state.exposure.reserved["BINANCE|spot|BTC"] == D("0.002")
+
+
+async def test_flatten_says_that_a_position_may_still_come() -> None:
+    core = make_core()
+    core.answer_deadline_s = 0.01
+    fake(core).scripts.append(Script(say=unknown()))
+    fake(core).query_answers.extend([ReadFailed(reason="HTTP 503")] * 10_000)
+    await submit(core, market_order("0.002"), mark_of())
+    result = await flatten(core, idem=mark_of(), principal="me")
+    assert (result.orders, result.left) == ((), {"BTCUSDT.BINANCE": "ORDER_IN_DOUBT"})
+    fake(core).query_answers.clear()
+    await core.settle()
+    assert (await flatten(core, idem=mark_of(), principal="me")).left == {}
+    assert core.state.portfolio.holding("BINANCE", Market.SPOT, "BTC") == 0
 
 
 async def test_flatten_names_what_it_could_not_close_and_why() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine_service.domain import events as e
+from engine_service.domain.clock import ManualClock
+from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.cancel import cancel
@@ -11,8 +14,8 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.protect import tend
 from engine_service.execution.submit import submit
 from engine_service.venues.reports import OutcomeUnknown, Rejected
-from tests.fakes.engine import limit_order, mark_of, market_order
-from tests.fakes.venue import Script, unknown
+from tests.fakes.engine import START_MS, limit_order, mark_of, market_order
+from tests.fakes.venue import FakeVenue, Script, unknown
 from tests.unit.engine_service.execution.test_protect import (
     D,
     ListVenue,
@@ -115,3 +118,19 @@ async def test_what_a_leg_in_doubt_may_have_sold_is_not_sold_again_where_the_acc
     for _ in range(4):
         assert await tend(core, entry.client_order_id, set()) is not None
     assert len(exits(core)) == (0 if is_down else 1)
+
+
+@pytest.mark.parametrize("second", ["0.004", "0"], ids=["both legs traded", "one leg traded"])
+async def test_a_futures_bracket_that_closed_more_than_it_opened_is_told(second: str) -> None:
+    core = core_with(FakeVenue(ManualClock(START_MS), markets=(Market.FUTURES,)))
+    await submit(core, market_order("0.05", market=Market.FUTURES), mark_of())
+    entry = await entered(core, market_order("0.004", market=Market.FUTURES))
+    await settle(core, entry)
+    for leg, quantity in zip(core.state.working_orders(), ("0.004", second), strict=True):
+        if D(quantity):
+            fill(core, leg.client_order_id, quantity, "50000")
+    await settle(core, entry)
+    told = [recorded.event for recorded in core.journal.events_after(0, 10_000)]
+    over = [event.detail for event in told if isinstance(event, e.Anomaly) and event.kind == "bracket_overclosed"]
+    expected = ["0.004 of BTCUSDT.BINANCE more than it opened were closed: both legs traded"]
+    assert (over, outcome(core) != "") == (expected if D(second) else [], True)
