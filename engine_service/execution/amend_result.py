@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from engine_service.domain import events as e
 from engine_service.domain.errors import Unavailable
 from engine_service.domain.order import Order
@@ -56,8 +58,11 @@ def replaced(core: EngineCore, client_order_id: str, replacement: Order) -> Amen
             status = AmendStatus.PENDING
         case OrderStatus.REJECTED | OrderStatus.NOT_PLACED:
             never_came = new.status is OrderStatus.NOT_PLACED and old.status is OrderStatus.CANCELED
-            gone = never_came or new.code == REPLACEMENT_REFUSED
-            return AmendResult(status=AmendStatus.CANCELED if gone else AmendStatus.REFUSED, order=old)
+            if not never_came and new.code != REPLACEMENT_REFUSED:
+                return AmendResult(status=AmendStatus.REFUSED, order=old)
+            # Where the stream told the cancel first, only the order that was not taken knows why.
+            told = old if old.reason else replace(old, reason=new.reason)
+            return AmendResult(status=AmendStatus.CANCELED, order=told)
         case _:
             status = AmendStatus.UPDATED
     return AmendResult(status=status, order=new, replaced=old)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from typing import Final
+
+#: How old a read may be at most, in seconds.
+STALEST_S: Final = 4.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +71,7 @@ def drawn(chance: Random) -> Weather:
         duplicate_word=odds(0.3),
         gateway_only=odds(),
         read_fails=odds(),
-        stale_s=chance.choice((0.0, 0.0, 0.5, 2.0, 4.0)),
+        stale_s=chance.choice((0.0, 0.0, 0.5, 2.0, STALEST_S)),
         down_for_s=chance.choice((0.0, 5.0, 20.0, 60.0)),
         stream_lost=odds(),
         stream_twice=odds(),

@@ -16,10 +16,11 @@ from engine_service.execution.core import EngineCore
 from engine_service.storage.port import Entry, Journal
 from engine_service.storage.restore import restore
 from tests.simulation.exchange import VENUE, Exchange, VenueOrder
+from tests.simulation.weather import STALEST_S
 
 _NEVER_THERE = frozenset({OrderStatus.REJECTED, OrderStatus.NOT_PLACED, OrderStatus.DENIED})
-#: From the moment a read passes the venue's books until what it proved is durable.
-LONGEST_READ_S = 2.0
+#: From the moment that a read tells of until what it proved is durable: it may be old, and then it has to arrive.
+LONGEST_READ_S = STALEST_S + 2.0
 
 
 class Witness:

@@ -160,10 +160,19 @@ def test_a_fill_that_is_faster_than_the_change_wins(
 def test_a_refused_replacement_of_which_the_cancel_worked_leaves_nothing(
     engine: EngineProcess, exchange: SimulatedExchange
 ) -> None:
-    old = resting(engine, "refused-replacement", post_only=True)
-    answer = patch(engine, old, price=at(engine, "1.01"))
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["status"] == "refused"
+    old, price = resting(engine, "refused-replacement", "0.97", post_only=True), at(engine, "0.995")
+    # The book goes through the new price while the request is on its way: nobody here could know.
+    exchange.faults("delay", path=REPLACE, delay_ms=1_000)
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(patch(engine, old, price=price)))
+    asking.start()
+    wait_for(lambda: status(engine, old) == "PENDING_UPDATE", 5)
+    exchange.market(symbol="ETHUSDT", jump=-0.01)
+    asking.join()
+    exchange.clear_faults()
+    answer = answers[0]
+    assert (answer.status_code, answer.json()["status"]) == (200, "canceled"), answer.text
+    assert "-2010" in answer.json()["order"]["reason"]
     assert settled(engine, old) == "CANCELED"
     assert at_the_venue(exchange) == []
     agrees(engine, exchange)
