@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 from tests.mutation.operators import Mutation, mutant, mutations
 from tests.mutation.targets import Target
@@ -26,6 +27,8 @@ _LEFT_OUT = shutil.ignore_patterns(
 )
 #: A mutant that takes this much longer than the tests without it runs for ever.
 _PATIENCE, _LEAST_S = 5.0, 15.0
+#: CPython 3.11 counts the depth of every thread's syntax tree as one ("recursion depth mismatch").
+_PARSING = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Worker:
         Raises:
             NotGreen: they fail, or there are none, without the mutation.
         """
-        changed = mutant(source, mutation)
+        with _PARSING:
+            changed = mutant(source, mutation)
         limit_s = self._limit_s(target)
         return Trial(target, mutation, self._ask(target, limit_s, changed))
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -102,6 +103,17 @@ class EngineProcess:
         answer = httpx.request(method, self.url + path, headers=headers, timeout=15, trust_env=False, **options)
         described().check(answer)
         return answer
+
+    def reconciled(self, within_s: float = 5.0) -> dict[str, Any]:
+        """Compare with the venue and return the answer; a comparison that the engine began by itself is waited for."""
+        until = time.monotonic() + within_s
+        answer = self.call("POST", "/reconcile")
+        while answer.status_code == 409 and time.monotonic() < until:
+            time.sleep(0.1)
+            answer = self.call("POST", "/reconcile")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
 
     def order(self, body: dict[str, Any], key: str, *, path: str = "/orders/market", **options: Any) -> httpx.Response:
         """Place an order under an idempotency key."""

@@ -274,6 +274,6 @@ def test_an_entry_is_not_moved_outside_its_own_levels(engine: EngineProcess, exc
 
 
 def test_the_book_equals_the_exchange_after_all_of_it(engine: EngineProcess) -> None:
-    report = engine.call("POST", "/reconcile").json()
+    report = engine.reconciled()
     assert report["ok"], report
     assert engine.call("GET", "/orders?open=true").json()["orders"] == []

@@ -76,7 +76,7 @@ def test_a_killed_engines_orders_are_taken_away_and_its_stop_stays(
     assert engine.call("GET", "/limits").status_code == 200
     flat = engine.call("POST", "/control/flatten", json={"reason": "the drill is over"})
     assert flat.status_code == 200, flat.text
-    assert engine.call("POST", "/reconcile").json()["ok"]
+    assert engine.reconciled()["ok"]
 
 
 def test_an_order_is_taken_away_however_soon_after_it_the_engine_dies(

@@ -209,5 +209,5 @@ def test_a_stop_that_is_passed_is_refused_by_name(engine: EngineProcess) -> None
 
 
 def test_the_book_equals_the_exchange_after_all_of_it(engine: EngineProcess) -> None:
-    report = engine.call("POST", "/reconcile").json()
+    report = engine.reconciled()
     assert report["ok"], report

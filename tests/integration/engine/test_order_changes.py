@@ -64,7 +64,7 @@ def agrees(engine: EngineProcess, exchange: SimulatedExchange) -> None:
     """Engine and exchange have the same orders open, the same fills and the same money."""
     ours = {row["client_order_id"] for row in engine.call("GET", "/orders?open=true").json()["orders"]}
     assert ours == {row["client_order_id"] for row in only(exchange.ledger()["orders"], status="NEW")}
-    report = engine.call("POST", "/reconcile").json()
+    report = engine.reconciled()
     assert (report["ok"], report["adopted"]) == (True, []), report
 
 

@@ -166,7 +166,7 @@ def test_one_reading_of_the_portfolio_explains_equity_to_the_last_digit(engine: 
 
 
 def test_the_book_equals_the_exchange(engine: EngineProcess, exchange: SimulatedExchange) -> None:
-    report = engine.call("POST", "/reconcile").json()
+    report = engine.reconciled()
     assert report["ok"], report
     truth = {
         row["asset"]: Decimal(row["free"]) + Decimal(row["locked"])

@@ -104,7 +104,7 @@ def test_an_entry_killed_between_its_fill_and_its_protection_is_protected_at_onc
     assert time.monotonic() - began < PROTECTED_WITHIN_S * CROWDED
     wait_for(lambda: detail(engine, bought)["bracket"]["status"] == "closed", 40)
     assert resting(exchange) == []
-    assert engine.call("POST", "/reconcile").json()["ok"]
+    assert engine.reconciled()["ok"]
 
 
 def test_a_stop_that_was_crossed_while_the_engine_was_dead_is_closed_at_market_with_an_alert(
@@ -137,7 +137,7 @@ def test_a_pair_that_rests_survives_the_engine_and_is_known_again(
     engine.start()
     wait_for(lambda: detail(engine, entry)["bracket"]["status"] == "closed")
     assert len(exchange.ledger()["orders"]) == placed
-    assert engine.call("POST", "/reconcile").json()["ok"]
+    assert engine.reconciled()["ok"]
 
 
 def place_until_killed(engine: EngineProcess, exchange: SimulatedExchange, key: str) -> None:
