@@ -27,6 +27,7 @@ from engine_service.api.figures_text import FiguresText
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
 from engine_service.api.read_pace import ReadPace
+from engine_service.api.readers import Readers
 from engine_service.api.request_counts import RequestCounts
 from engine_service.api.routes import ROUTES
 from engine_service.api.tokens import TokenBook
@@ -66,7 +67,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
     routes = (*own, *document_routes(describe(app)))
 
     counts = RequestCounts(engine.metrics.counter("nhmm_http_requests_total"))
-    app.state.readers = stream.StreamReaders(tokens.still_holds)
+    app.state.readers = Readers(tokens.still_holds)
     app.state.figures = FiguresText(engine.metrics.registry, counts.publish)
     gate = Gate(
         app,
@@ -78,7 +79,7 @@ def create_app(engine: Engine, tokens: TokenBook, version: str) -> Gate:
         lambda: engine.stopping,
     )
     gate.reads = ReadPace(engine.settings.reads_per_min)
-    gate.sockets = EventSocket(engine, gate.identify, tokens.still_holds, gate.allowed_hosts)
+    gate.sockets = EventSocket(engine, gate.identify, Readers(tokens.still_holds), gate.allowed_hosts)
     return gate
 
 

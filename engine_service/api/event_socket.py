@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -18,17 +17,17 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine_service.api.body import read_object
-from engine_service.api.callers import LOOK_EVERY_S
 from engine_service.api.event_subscription import Subscription, send_events
 from engine_service.api.grants import Principal
+from engine_service.api.missed_events import event_number
 from engine_service.api.problems import problem
+from engine_service.api.readers import PER_PRINCIPAL, Readers
 from engine_service.api.request_head import is_own
 from engine_service.api.routes import SOCKETS
 from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown, Unavailable
 from engine_service.runtime.engine import Engine
 
 AUTH_WITHIN_S: Final = 5.0
-PER_PRINCIPAL: Final = 50
 #: Connections that have not said who they are.
 STRANGERS: Final = 64
 MAX_HEADERS, MAX_HEADER_BYTES = 64, 8 * 1024
@@ -47,14 +46,13 @@ Identify = Callable[[str, str], Principal]
 class EventSocket:
     """The ASGI application behind the one WebSocket route.
 
-    ``identify(token, peer)`` raises for a stranger; ``still_holds`` tells whether who was let in would be let in now.
+    ``identify(token, peer)`` raises for a stranger; ``readers`` says for how long who was let in may stay.
     """
 
     engine: Engine
     identify: Identify
-    still_holds: Callable[[Principal], bool]
+    readers: Readers
     allowed_hosts: frozenset[str]
-    _open: Counter[str] = field(default_factory=Counter)
     _strangers: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,18 +93,15 @@ class EventSocket:
         if principal is None:
             await socket.close(UNAUTHORISED, "a token is needed in the first message")
             return
-        if self._open[principal.name] >= PER_PRINCIPAL:
+        if not self.readers.may_enter(principal):
             await socket.close(TOO_MANY, f"at most {PER_PRINCIPAL} connections of one caller")
             return
         after = _resumed(first, headers, self.engine.core.journal.last_seq)
         if after is None:
             await socket.close(POLICY_VIOLATION, "no event of this journal to go on from; start with after 0")
             return
-        self._open[principal.name] += 1
-        try:
+        with self.readers.inside(principal):
             await self._converse(socket, principal, Subscription(after=after))
-        finally:
-            self._open[principal.name] -= 1
 
     async def _first_message(self, socket: WebSocket) -> dict[str, Any]:
         self._strangers += 1
@@ -142,8 +137,7 @@ class EventSocket:
 
     async def _watch(self, socket: WebSocket, principal: Principal) -> None:
         """Show out a caller whose token has expired or was revoked."""
-        while self.still_holds(principal):  # noqa: ASYNC110  # a file and a clock, no event
-            await asyncio.sleep(LOOK_EVERY_S)
+        await self.readers.until_revoked(principal)
         await socket.close(UNAUTHORISED, "the token counts no more")
 
     async def _tell(self, socket: WebSocket, subscription: Subscription, others: set[asyncio.Task[None]]) -> bool:
@@ -220,8 +214,8 @@ def _resumed(first: Mapping[str, Any], headers: Mapping[bytes, bytes], newest: i
     """
     wish = first.get("after")
     told = str(headers.get(b"last-event-id", b"").decode("ascii") or newest if wish is None else wish)
-    known = told.isascii() and told.isdigit() and len(told) <= 15 and int(told) <= newest
-    return int(told) if known else None
+    after = event_number(told)
+    return after if after is not None and after <= newest else None
 
 
 async def _text(socket: WebSocket) -> bytes:

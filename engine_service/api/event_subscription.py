@@ -11,7 +11,7 @@ import orjson
 from starlette.websockets import WebSocket
 
 from engine_service.api.body import NumberText
-from engine_service.api.missed_events import BEYOND_THE_END, missed_events
+from engine_service.api.missed_events import BEYOND_THE_END, event_number, missed_events
 from engine_service.api.views import event_view
 from engine_service.runtime.engine import Engine
 from engine_service.storage.codec import KINDS
@@ -54,11 +54,12 @@ class Subscription:
             )
         after = message.get("after")
         if after is not None:
-            if not isinstance(after, NumberText) or not after.isdigit() or len(after) > 15:
+            number = event_number(after) if isinstance(after, NumberText) else None
+            if number is None:
                 return _error("SUB_UNKNOWN", "after is a sequence number.")
-            if int(after) > newest:
+            if number > newest:
                 return _error("SUB_UNKNOWN", BEYOND_THE_END)
-            self.after = int(after)
+            self.after = number
             self.changed.set()
         self.kinds = frozenset(kinds)
         return {"type": "subscribed", "channel": CHANNEL, "after": self.after}

@@ -13,6 +13,11 @@ PAGE: Final = 500
 BEYOND_THE_END: Final = "This journal has no such event: it is another one than you read before. Start with 0."
 
 
+def event_number(text: str) -> int | None:
+    """Return the sequence number that a text is, ``None`` where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
 async def missed_events(engine: Engine, after: int) -> AsyncIterator[list[Recorded]]:
     """Yield what follows a sequence number, page by page, until there is no more.
 

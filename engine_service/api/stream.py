@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Final, TypedDict
 
 import orjson
@@ -13,13 +12,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from engine_service.api.callers import LOOK_EVERY_S
 from engine_service.api.dependencies import engine_of, principal_of, request_id_of
 from engine_service.api.fields import wrong
 from engine_service.api.grants import Principal
-from engine_service.api.missed_events import BEYOND_THE_END, missed_events
+from engine_service.api.missed_events import BEYOND_THE_END, event_number, missed_events
 from engine_service.api.problems import json_response
 from engine_service.api.queries import HIGHEST_SEQ, Query
+from engine_service.api.readers import PER_PRINCIPAL, Readers
 from engine_service.api.shapes import RecordedEvent
 from engine_service.api.views import event_view
 from engine_service.domain.errors import InvalidRequest
@@ -30,33 +29,7 @@ from engine_service.storage.port import Recorded
 router = APIRouter(tags=["events"])
 
 HEARTBEAT_S = 10.0
-#: Of one caller, as of ``WS /ws``: each holds a connection for as long as it likes.
-PER_PRINCIPAL: Final = 50
 TRY_AGAIN_S: Final = 10
-
-
-@dataclass(slots=True)
-class StreamReaders:
-    """Who reads the stream now. ``still_holds`` tells whether who was let in would be let in now."""
-
-    still_holds: Callable[[Principal], bool]
-    open: Counter[str] = field(default_factory=Counter)
-
-    def refuse_one_more(self, principal: Principal) -> None:
-        """Refuse a caller that has too many streams.
-
-        Raises:
-            InvalidRequest: ``RATE_LIMITED``.
-        """
-        if self.open[principal.name] >= PER_PRINCIPAL:
-            detail = f"At most {PER_PRINCIPAL} streams of one caller."
-            raise InvalidRequest("RATE_LIMITED", detail, retry_after_s=TRY_AGAIN_S)
-
-    async def show_out(self, engine: Engine, client: StreamClient, principal: Principal) -> None:
-        """End the stream of a caller whose token has expired or was revoked."""
-        while self.still_holds(principal):  # noqa: ASYNC110  # a file and a clock, no event
-            await asyncio.sleep(LOOK_EVERY_S)
-        engine.bus.drop(client, "the token counts no more")
 
 
 class Frame(TypedDict, total=False):
@@ -96,28 +69,27 @@ async def stream(request: Request) -> Response:
     engine = engine_of(request)
     query = Query(request, "after")
     resume, newest = request.headers.get("last-event-id", ""), engine.core.journal.last_seq
-    if resume and not (resume.isascii() and resume.isdigit() and len(resume) <= 15):
+    after = event_number(resume) if resume else query.whole("after", newest, HIGHEST_SEQ)
+    if after is None:
         raise wrong("Last-Event-ID", "QUERY_INVALID", "A sequence number.")
-    after = int(resume) if resume else query.whole("after", newest, HIGHEST_SEQ)
     if after > newest:
         # Of a journal that was put aside: nothing would be told until this one is as long as that was.
         raise wrong("Last-Event-ID" if resume else "after", "QUERY_INVALID", BEYOND_THE_END)
-    readers: StreamReaders = request.scope["app"].state["readers"]
+    readers: Readers = request.scope["app"].state["readers"]
     principal = principal_of(request)
-    readers.refuse_one_more(principal)
+    if not readers.may_enter(principal):
+        detail = f"At most {PER_PRINCIPAL} streams of one caller."
+        raise InvalidRequest("RATE_LIMITED", detail, retry_after_s=TRY_AGAIN_S)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     frames = _frames(engine, readers, principal, after, request_id_of(request))
     return StreamingResponse(frames, 200, headers, "text/event-stream")
 
 
 async def _frames(
-    engine: Engine, readers: StreamReaders, principal: Principal, after: int, name: str
+    engine: Engine, readers: Readers, principal: Principal, after: int, name: str
 ) -> AsyncIterator[bytes]:
     """Yield past events from the journal, then live ones; connecting first leaves no hole between the two."""
-    client = engine.bus.connect(name)
-    readers.open[principal.name] += 1
-    door = asyncio.create_task(readers.show_out(engine, client, principal))
-    try:
+    with _connected(engine, readers, principal, name) as client:
         last = after
         yield b": connected\n\n"
         async for page in missed_events(engine, after):
@@ -139,10 +111,24 @@ async def _frames(
             if item.seq > last:
                 yield _frame(item)
                 last = item.seq
+
+
+@contextmanager
+def _connected(engine: Engine, readers: Readers, principal: Principal, name: str) -> Iterator[StreamClient]:
+    """Connect a caller to the bus for as long as it reads; it is dropped when its token counts no more."""
+    client = engine.bus.connect(name)
+    door = asyncio.create_task(_show_out(engine, client, readers, principal))
+    try:
+        with readers.inside(principal):
+            yield client
     finally:
         door.cancel()
-        readers.open[principal.name] -= 1
         engine.bus.disconnect(client)
+
+
+async def _show_out(engine: Engine, client: StreamClient, readers: Readers, principal: Principal) -> None:
+    await readers.until_revoked(principal)
+    engine.bus.drop(client, "the token counts no more")
 
 
 def _frame(recorded: Recorded) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 
 from engine_service.api.event_socket import STRANGERS, EventSocket
 from engine_service.api.hosts import allowed_hosts
+from engine_service.api.readers import Readers
 from engine_service.runtime.engine import Engine
 
 OWN_PAGE = [(b"host", b"127.0.0.1"), (b"origin", b"http://127.0.0.1")]
@@ -24,7 +25,7 @@ def answered(headers: list[tuple[bytes, bytes]], *, stopping: bool = False, stra
         sent.append(message)
 
     engine = cast("Engine", SimpleNamespace(stopping=stopping))
-    socket = EventSocket(engine, cast("Any", None), lambda _: True, allowed_hosts(), _strangers=strangers)
+    socket = EventSocket(engine, cast("Any", None), Readers(lambda _: True), allowed_hosts(), _strangers=strangers)
     scope = {"type": "websocket", "path": "/ws", "query_string": b"", "headers": headers, "subprotocols": []}
     asyncio.run(socket(scope, cast("Any", None), send))
     start, body = sent
