@@ -223,7 +223,7 @@ def _refuse_taking(ctx: RiskContext) -> None:
     if not ctx.request.post_only or mark is None or not mark.is_valid or price is None:
         return
     touch = mark.touch(ctx.side)
-    if (price - touch) * ctx.side.sign >= 0:
+    if ctx.may_trade_at(touch):
         numbers = {"measured": plain(price), "limit": plain(touch)}
         raise VenueRefused("VENUE_WOULD_TAKE", "the changed order would trade at once; it works on", numbers=numbers)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Conflict, NotFound, Unavailable
@@ -64,9 +64,9 @@ async def cancel(
         Unavailable: the journal failed before anything was asked.
     """
     order = core.known_order(client_order_id)
-    mark = _mark(client_order_id, principal, key) if key else None
+    mark = _mark(client_order_id, principal, key) if key else UNSET
     if not order.is_open:
-        if mark is not None and core.journal.answer(mark.scope, mark.key) is not None:
+        if mark and core.journal.answer(mark.scope, mark.key) is not None:
             return _result(order)
         status = order.status.value
         raise Conflict("ORDER_TERMINAL", f"the order is {status}", numbers={"status": status})
@@ -125,7 +125,7 @@ async def cancel_now(
     principal: str = ENGINE,
     *,
     unattended: bool = False,
-    mark: e.IdempotencyMark | None = None,
+    mark: e.IdempotencyMark | UnsetType = UNSET,
 ) -> None:
     """Ask the venue once and settle what comes of it.
 
@@ -150,7 +150,7 @@ async def cancel_now(
             reason=reason,
             principal=principal,
             fence_at_ms=venue.venue_time_ms() + venue.info.window.fence_ms,
-            idempotency=UNSET if mark is None else mark,
+            idempotency=mark,
         )
     )
     order = core.state.order(client_order_id)
@@ -170,7 +170,9 @@ def _mark(client_order_id: str, principal: str, key: str) -> e.IdempotencyMark:
     )
 
 
-async def _wish(core: EngineCore, order: Order, reason: str, principal: str, mark: e.IdempotencyMark | None) -> None:
+async def _wish(
+    core: EngineCore, order: Order, reason: str, principal: str, mark: e.IdempotencyMark | UnsetType
+) -> None:
     """Write down that an order is to be cancelled of which it is not known whether the venue has it.
 
     For the first wish during a doubt the venue is asked as well, by the order's own id: it may have the order and only
@@ -178,11 +180,8 @@ async def _wish(core: EngineCore, order: Order, reason: str, principal: str, mar
     an order that was put aside for a person it is asked for every wish: nothing else takes that one off the market.
     """
     now, cid, first = core.clock.now_ms(), order.client_order_id, not order.cancel_requested
-    asked_under = UNSET if mark is None else mark
     await core.commit(
-        e.OrderCancelRequested(
-            at_ms=now, client_order_id=cid, reason=reason, principal=principal, idempotency=asked_under
-        )
+        e.OrderCancelRequested(at_ms=now, client_order_id=cid, reason=reason, principal=principal, idempotency=mark)
     )
     in_doubt = first and order.status is OrderStatus.IN_DOUBT and order.doubt is not Doubt.CANCEL
     if in_doubt or order.status is OrderStatus.QUARANTINED:

@@ -98,10 +98,7 @@ async def resume(core: EngineCore, *, reason: str, principal: str, mark: Idempot
     """
     if not reason.strip():
         raise InvalidRequest("REASON_REQUIRED", "say why trading may go on")
-    told = None if mark is None else core.journal.answer(mark.scope, mark.key)
-    if mark is not None and told is not None:
-        if told.mark.fingerprint != mark.fingerprint:
-            raise InvalidRequest("IDEMPOTENCY_KEY_REUSED", "this key was used with another reason")
+    if mark is not None and _lifted_before(core, mark):
         return
     if not core.state.halted:
         raise Conflict("NOT_HALTED", "trading is not halted")
@@ -128,6 +125,13 @@ async def release_symbol(core: EngineCore, symbol: str, market: Market, *, reaso
             at_ms=core.clock.now_ms(), symbol=symbol, market=market, principal=principal, reason=reason.strip()
         )
     )
+
+
+def _lifted_before(core: EngineCore, mark: IdempotencyContext) -> bool:
+    told = core.journal.answer(mark.scope, mark.key)
+    if told is not None and told.mark.fingerprint != mark.fingerprint:
+        raise InvalidRequest("IDEMPOTENCY_KEY_REUSED", "this key was used with another reason")
+    return told is not None
 
 
 async def flatten(core: EngineCore, *, idem: IdempotencyContext, principal: str, symbol: str = "") -> FlattenResult:

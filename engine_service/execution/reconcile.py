@@ -30,8 +30,8 @@ from engine_service.execution.reconcile_basis import (
 from engine_service.execution.reconcile_figures import (
     Difference,
     Reading,
+    differences_in,
     differences_of,
-    opening_figures,
     read_accounts,
     read_unknown_accounts,
 )
@@ -156,7 +156,7 @@ async def _compare(core: EngineCore, venue: Venue, result: VenueReconciliation, 
         await compare_open_orders(core, venue, snapshot, result.imported, result.closed, at_start=trigger == "start")
     await watch_tombstones(core, venue, result.imported)
     if opening:
-        differences = opening_figures(core, readings)
+        differences = differences_in(core, readings)
     else:
         differences = await differences_of(core, venue, readings, catch_up)
     if adopt:

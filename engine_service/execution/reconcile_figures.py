@@ -86,24 +86,20 @@ async def differences_of(
     books the trades that came since: at start no stream tells of them, and an order may trade between two reads. The
     last time it reads all that there are.
     """
-    lasting = _unequal_in(core, first)
+    lasting = differences_in(core, first)
     for left in reversed(range(READS - 1)):
         if not lasting:
             break
         await core.sleep(BETWEEN_READS_S)
         readings = await read_accounts(core, venue)
         await catch_up(readings, {difference.subject for difference in lasting.values()} if left else None)
-        found = _unequal_in(core, readings)
+        found = differences_in(core, readings)
         lasting = {key: found[key] for key in lasting if key in found}
     return lasting
 
 
-def opening_figures(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:
-    """Return what an account holds that was never compared."""
-    return _unequal_in(core, readings)
-
-
-def _unequal_in(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:
+def differences_in(core: EngineCore, readings: list[Reading]) -> dict[str, Difference]:
+    """Return what differs in one read, from our figures both before and after it."""
     found: dict[str, Difference] = {}
     for reading in readings:
         snapshot = reading.snapshot

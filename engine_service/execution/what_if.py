@@ -128,7 +128,7 @@ def expected_slippage(ctx: RiskContext, book: BookReport) -> Slippage | None:
         return None
     left, paid = ctx.quantity, ZERO
     for price, quantity in levels:
-        if left <= 0 or _beyond(ctx, price):
+        if left <= 0 or not ctx.may_trade_at(price):
             break
         taken = min(left, quantity)
         paid, left = paid + taken * price, left - taken
@@ -140,12 +140,6 @@ def expected_slippage(ctx: RiskContext, book: BookReport) -> Slippage | None:
     return Slippage(bps=bps, price=mean, filled_frac=filled / ctx.quantity)
 
 
-def _beyond(ctx: RiskContext, price: Decimal) -> bool:
-    if ctx.limit_price is None:
-        return False
-    return price > ctx.limit_price if ctx.side is OrderSide.BUY else price < ctx.limit_price
-
-
 def _takes(ctx: RiskContext) -> bool:
     """Tell whether the order would (first) take liquidity at the touch."""
     request = ctx.request
@@ -155,7 +149,7 @@ def _takes(ctx: RiskContext) -> bool:
         return True
     if ctx.mark is None or not ctx.mark.is_valid:
         return True
-    return not _beyond(ctx, ctx.mark.touch(ctx.side))
+    return ctx.may_trade_at(ctx.mark.touch(ctx.side))
 
 
 async def _fee_bps(core: EngineCore, ctx: RiskContext, liquidity: str) -> tuple[Decimal, FeeSource]:

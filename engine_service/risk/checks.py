@@ -111,7 +111,7 @@ def price_band(ctx: RiskContext) -> RiskRefused | None:
         return None
     mark, band, limit, stop = seen.price, ctx.policy.price_band_bps, ctx.limit_price, ctx.stop_price
     if limit is None and stop is None:
-        limit = seen.ask if ctx.side is BUY else seen.bid
+        limit = seen.touch(ctx.side)
     for price in (limit, stop):
         if price is None or price == mark:
             continue

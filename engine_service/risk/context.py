@@ -54,6 +54,11 @@ class RiskContext(Struct, frozen=True, kw_only=True, gc=False):
     venue: str = ""
     symbol: str = ""
 
+    def may_trade_at(self, price: Decimal) -> bool:
+        """Tell whether the order's limit, where it has one, lets it trade at a price."""
+        limit = self.limit_price
+        return limit is None or (price <= limit if self.side is OrderSide.BUY else price >= limit)
+
     def __post_init__(self) -> None:
         # Worked out once, here, whatever was handed in: half of the rails ask for them.
         price, rate, instrument = self.price, self.quote_rate, self.instrument

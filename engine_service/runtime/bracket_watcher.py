@@ -40,7 +40,6 @@ class BracketWatcher:
         self._core = core
         self._configs = configs
         self._submit = submit
-        self._firing: set[str] = set()
         self._attempts: dict[str, int] = {}
         self._stop_outs = stop_outs
         self._caught_up = False
@@ -123,7 +122,8 @@ class BracketWatcher:
         )
 
     def _check(self, bracket: e.BracketArmed, price: Decimal) -> None:
-        if bracket.bracket_id in self._firing or bracket.take_profit is None or bracket.stop_loss is None:
+        is_firing = bracket_task(bracket.bracket_id) in self._core.tasks
+        if is_firing or bracket.take_profit is None or bracket.stop_loss is None:
             return
         held = self._held(bracket)
         prices = BracketLevels(take_profit=bracket.take_profit, stop_loss=bracket.stop_loss)
@@ -139,7 +139,6 @@ class BracketWatcher:
         quantity = self._free(bracket, quantity)
         if quantity <= 0:
             return
-        self._firing.add(bracket.bracket_id)
         attempt = max(self._attempts.get(bracket.bracket_id, 0), len(exits)) + 1
         self._attempts[bracket.bracket_id] = attempt
         self._core.spawn(bracket_task(bracket.bracket_id), self._fire(bracket, outcome, quantity, attempt))
@@ -169,8 +168,6 @@ class BracketWatcher:
             # The level still stands: the next mark tries again.
             _log.warning("bracket exit refused", symbol=bracket.symbol, code=error.code, detail=error.detail)
             await self._core.sleep(1.0)
-        finally:
-            self._firing.discard(bracket.bracket_id)
 
     def _is_closing(self, bracket: e.BracketArmed) -> bool:
         if signal_task(bracket.strategy, bracket.symbol) in self._core.tasks:

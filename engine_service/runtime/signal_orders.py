@@ -46,12 +46,10 @@ class SignalOrders:
         self._market = market
         self._settings = settings
         self._submit = submit
-        self._busy: set[tuple[str, str]] = set()
 
     def act(self, signal: Signal, bar: Bar) -> None:
         """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way."""
-        key = (signal.strategy, bar.symbol)
-        if key in self._busy or self._is_unsettled(signal.strategy, bar.symbol):
+        if self._is_unsettled(signal.strategy, bar.symbol):
             return
         wanted = self._request(signal, bar)
         if wanted is None:
@@ -63,22 +61,23 @@ class SignalOrders:
         if self._settings.dry_run(signal.strategy):
             self._core.record(e.IntentDryRun(**self._intent(request)))
             return
-        self._busy.add(key)
-        self._core.spawn(signal_task(signal.strategy, bar.symbol), self._send(key, request, bar))
+        self._core.spawn(signal_task(signal.strategy, bar.symbol), self._send(request, bar))
 
-    async def _send(self, key: tuple[str, str], request: OrderRequest, bar: Bar) -> None:
+    async def _send(self, request: OrderRequest, bar: Bar) -> None:
         try:
             await self._submit(request, f"{bar.symbol}:{bar.open_at_ms}:{request.leg}")
         except Refused as refusal:
-            _log.info("order refused", strategy=key[0], symbol=key[1], code=refusal.code)
+            _log.info("order refused", strategy=request.strategy, symbol=bar.symbol, code=refusal.code)
         except EngineError as error:
-            _log.warning("order not placed", strategy=key[0], symbol=key[1], code=error.code, detail=error.detail)
-        finally:
-            self._busy.discard(key)
+            _log.warning(
+                "order not placed", strategy=request.strategy, symbol=bar.symbol, code=error.code, detail=error.detail
+            )
 
     def _is_unsettled(self, strategy: str, symbol: str) -> bool:
         """Tell whether an order is on its way, or a bracket's exit about to be: what is held is not known then."""
         core = self._core
+        if signal_task(strategy, symbol) in core.tasks:
+            return True
         firing = any(
             bracket_task(bracket.bracket_id) in core.tasks
             for bracket in core.state.image.brackets.values()

@@ -18,6 +18,8 @@ from engine_service.storage.codec import KINDS
 from engine_service.storage.port import Projection, Recorded, StoredAnswer
 
 Rows = tuple[Projection, ...]
+#: What may carry the key that a change or a cancel was asked under.
+ChangeAsked = e.OrderPendingUpdate | e.OrderPendingCancel | e.OrderCancelRequested
 
 
 class FillValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,12 +68,7 @@ def _initialized(state: EngineState, seq: int, event: e.OrderInitialized, accoun
     return rows if event.idempotency is None else (*rows, _begun(event, event.idempotency))
 
 
-def _change_asked(
-    state: EngineState,
-    seq: int,
-    event: e.OrderPendingUpdate | e.OrderPendingCancel | e.OrderCancelRequested,
-    account: str,
-) -> Rows:
+def _change_asked(state: EngineState, seq: int, event: ChangeAsked, account: str) -> Rows:
     rows = _order(state, seq, event, account)
     return rows if event.idempotency is UNSET else (*rows, _begun(event, event.idempotency))
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine_service.domain import events as e
 from engine_service.domain.state import EngineState
 from engine_service.storage.port import Recorded, StoredAnswer
-from engine_service.storage.projections import answer_begun, answer_told
+from engine_service.storage.projections import ChangeAsked, answer_begun, answer_told
 from engine_service.storage.reader import SqliteReader
 from engine_service.storage.row_writers import answer_row, equity_row
 from engine_service.storage.tables_check import same_row
@@ -23,7 +23,7 @@ Row = tuple[Any, ...]
 AHEAD: Final = 4_000
 _CHUNK: Final = 500
 #: What may carry the key that it was asked under.
-Asked = e.OrderInitialized | e.OrderPendingUpdate | e.OrderPendingCancel | e.OrderCancelRequested
+Asked = e.OrderInitialized | ChangeAsked
 #: Before every place that a row can have.
 _FIRST: Final = -(2**63)
 
