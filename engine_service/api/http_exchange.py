@@ -7,11 +7,10 @@ from asyncio import Future, Task
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-import httptools
 import structlog
 from starlette.types import Message
 
-from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown, Unavailable
+from engine_service.domain.errors import ShuttingDown, Unavailable
 
 if TYPE_CHECKING:
     from engine_service.api.http_protocol import DeadlineProtocol
@@ -22,8 +21,6 @@ Headers = Sequence[tuple[bytes, bytes]]
 EXCHANGE: Final = "nhmm.exchange"
 #: So much of a body is read ahead of the application.
 READ_AHEAD_BYTES: Final = 64 * 1024
-#: Beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
-_LONGEST_TARGET: Final = 8 * 1024
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
 }
@@ -31,19 +28,6 @@ _CLOSE: Final = b"connection: close\r\n"
 _BODILESS: Final = frozenset({204, 304})
 
 _log = structlog.get_logger(__name__)
-
-
-def refusal_of(error: httptools.HttpParserError, url: bytes) -> EngineError:
-    """Return the answer to bytes that the parser refuses; ``url`` is what it had read of a target."""
-    # What was raised while a part was taken in is its context. A target that is none is raised there as well.
-    cause = error.__context__ or error
-    if isinstance(cause, httptools.HttpParserError):
-        _log.warning("bytes that are no HTTP request")
-        code = "URI_TOO_LONG" if len(url) > _LONGEST_TARGET else "REQUEST_INVALID"
-        return InvalidRequest(code, "The bytes received are no HTTP request.")
-    # No fault of who sent it: for want of memory, for instance.
-    _log.error("a request was not taken in", exc_info=cause)
-    return Unavailable("INTERNAL", "The engine failed on this request; its log says how.")
 
 
 class Exchange:
@@ -126,8 +110,8 @@ class Exchange:
             RuntimeError: the application breaks HTTP: pieces out of turn, a length that is not its own, a header
                 with a line break.
         """
-        if self._connection.is_full:
-            await self._connection.drained()
+        if self._connection.outflow.is_full:
+            await self._connection.outflow.drained()
         if self.disconnected or (self._is_head and self.answered):
             return
         if self._head is None and message["type"] == "http.response.start":
@@ -144,7 +128,7 @@ class Exchange:
         ``head`` are header lines with their ends, a length among them.
         """
         connection = self._connection
-        if self._head is not None or connection.is_full:
+        if self._head is not None or connection.outflow.is_full:
             return False
         if not self.disconnected:
             self._head = b""

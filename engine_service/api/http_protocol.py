@@ -11,7 +11,6 @@ import math
 import secrets
 import select
 import time
-from asyncio import Future
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,14 +22,14 @@ from uvicorn import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from engine_service.api.http_exchange import EXCHANGE, Exchange, refusal_of
+from engine_service.api.http_exchange import EXCHANGE, Exchange
+from engine_service.api.outflow import Outflow
 from engine_service.api.problems import problem
+from engine_service.api.request_head import refusal_of
 from engine_service.api.request_target import target_of
 from engine_service.domain.errors import EngineError, ShuttingDown
 
 HEAD_DEADLINE_S = 10.0
-#: For so long somebody may take in nothing of what is sent.
-READ_WITHIN_S = 30.0
 #: For so long a connection that was told of the end takes in what crosses the message, then it is gone.
 LINGER_S = 0.2
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
@@ -53,9 +52,7 @@ class DeadlineProtocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.loop = _loop or asyncio.get_running_loop()
-        self.is_full = False
-        self._unread = 0
-        self._read_deadline = math.inf
+        self.outflow = Outflow()
         self.tasks = server_state.tasks
         self._app = config.loaded_app
         self._config, self._app_state = config, app_state
@@ -80,7 +77,6 @@ class DeadlineProtocol(asyncio.Protocol):
         self._last_word: EngineError | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_head = b""
-        self._drained: Future[None] | None = None
 
     # --- the connection -------------------------------------------------------------------------------------------
 
@@ -94,7 +90,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._connections.discard(self)
         if self._exchange is not None:
             self._exchange.disconnect()
-        self.resume_writing()
+        self.outflow.empty()
         self._parser = None  # it holds this object, and this object held it
 
     def data_received(self, data: bytes) -> None:
@@ -129,17 +125,14 @@ class DeadlineProtocol(asyncio.Protocol):
         late = now_s > self._deadline and not self._transport.is_closing()
         if late and (self._in_head or not self._is_spoken_to()):
             self._transport.close()
-        if self.is_full:
+        if self.outflow.is_full:
             self._look_at_reader(now_s)
 
     def _look_at_reader(self, now_s: float) -> None:
         unread = self._transport.get_write_buffer_size()
-        if unread < self._unread:
-            self._read_deadline = now_s + READ_WITHIN_S
-        elif now_s > self._read_deadline:
+        if self.outflow.is_stuck(unread, now_s):
             _log.warning("a caller that reads nothing is cut off", unread_bytes=unread)
             self._transport.abort()
-        self._unread = unread
 
     def leave(self) -> None:
         """Let the next answer on this connection be the last one."""
@@ -338,18 +331,7 @@ class DeadlineProtocol(asyncio.Protocol):
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
-        self.is_full = True
-        self._unread = self._transport.get_write_buffer_size()
-        self._read_deadline = time.monotonic() + READ_WITHIN_S
+        self.outflow.fill(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        self.is_full = False
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-
-    async def drained(self) -> None:
-        """Wait until the caller has read enough of what was sent."""
-        while self.is_full:
-            if self._drained is None or self._drained.done():
-                self._drained = self.loop.create_future()
-            await asyncio.shield(self._drained)
+        self.outflow.empty()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from engine_service.domain.errors import InvalidRequest
+import httptools
+import structlog
+
+from engine_service.domain.errors import EngineError, InvalidRequest, Unavailable
 
 MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 64
@@ -14,6 +17,22 @@ ONCE: Final = frozenset(
     {b"authorization", b"content-type", b"content-length", b"host", b"idempotency-key", b"x-idempotency-key", b"origin"}
     | {b"last-event-id"}
 )
+
+_log = structlog.get_logger(__name__)
+
+
+def refusal_of(error: httptools.HttpParserError, url: bytes) -> EngineError:
+    """Return the answer to bytes that the parser refuses; ``url`` is what it had read of a target."""
+    # What was raised while a part was taken in is its context. A target that is none is raised there as well.
+    cause = error.__context__ or error
+    if isinstance(cause, httptools.HttpParserError):
+        _log.warning("bytes that are no HTTP request")
+        # Much beyond this the parser itself gives up; what is shorter and still too long is the gate's to refuse.
+        code = "URI_TOO_LONG" if len(url) > MAX_TARGET_BYTES else "REQUEST_INVALID"
+        return InvalidRequest(code, "The bytes received are no HTTP request.")
+    # No fault of who sent it: for want of memory, for instance.
+    _log.error("a request was not taken in", exc_info=cause)
+    return Unavailable("INTERNAL", "The engine failed on this request; its log says how.")
 
 
 def read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine_service.api import gate, http_protocol
+from engine_service.api import gate, http_protocol, outflow
 from engine_service.api.bearer import FAILURES_PER_MINUTE
 from engine_service.api.gate import Gate
 from engine_service.api.hosts import allowed_hosts
@@ -359,7 +359,7 @@ def test_an_answer_that_breaks_off_ends_the_connection() -> None:
 
 @pytest.mark.parametrize("requests", [GET % b"", GET % b"" * 3])
 def test_who_takes_in_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, requests: bytes) -> None:
-    monkeypatch.setattr(http_protocol, "READ_WITHIN_S", 1.0)
+    monkeypatch.setattr(outflow, "READ_WITHIN_S", 1.0)
 
     async def large(_scope: dict[str, Any], _receive: Any, send: Any) -> None:
         await answer(send, b"x" * 20_000_000)
@@ -379,7 +379,7 @@ def test_who_takes_in_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, reques
 
 
 def test_who_takes_in_little_at_a_time_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "READ_WITHIN_S", 1.5)
+    monkeypatch.setattr(outflow, "READ_WITHIN_S", 1.5)
     size = 20_000_000
 
     async def large(_scope: dict[str, Any], _receive: Any, send: Any) -> None:
