@@ -185,7 +185,7 @@ def instrument_view(instrument: Instrument) -> InstrumentView:
 
 def price_views(core: EngineCore) -> list[PriceView]:
     """Return the newest mark of every instrument."""
-    now = core.clock.now_ms()
+    now_s = core.clock.monotonic_s()
     return [
         {
             "symbol": mark.symbol,
@@ -193,7 +193,7 @@ def price_views(core: EngineCore) -> list[PriceView]:
             "bid": plain(mark.bid),
             "ask": plain(mark.ask),
             "mark": plain(mark.price) if mark.is_valid else None,
-            "age_ms": now - mark.at_ms,
+            "age_ms": mark.age_ms(now_s),
         }
         for mark in sorted(core.marks.all(), key=lambda mark: (mark.symbol, mark.market))
     ]

@@ -114,7 +114,8 @@ class Desk:
         book = book_around(price, self.costs, self.instruments[symbol].tick, at_ms)
         self._exchange.on_book(symbol, book)
         bid, ask = book.bids[0].price, book.asks[0].price
-        self.core.marks.update(Mark(symbol=symbol, market=self.market, bid=bid, ask=ask, at_ms=at_ms))
+        at_s = self.clock.monotonic_s()
+        self.core.marks.update(Mark(symbol=symbol, market=self.market, bid=bid, ask=ask, at_s=at_s))
 
     def sample_equity(self, at_ms: int) -> None:
         """Record equity as the engine's timer does: the rails about drawdown and daily loss look at it."""

@@ -23,7 +23,10 @@ TWO = Decimal(2)
 
 
 class Mark(Struct, frozen=True, kw_only=True, gc=False):
-    """Best bid and ask of one instrument in quote per base; ``at_ms`` is when this machine received it.
+    """Best bid and ask of one instrument in quote per base.
+
+    ``at_s`` is when this machine received it, by its monotonic clock: a wall clock that is set back would make every
+    later mark an older one.
 
     ``is_valid`` is false for an empty, crossed or non-finite book; ``price`` is the middle, at most 18 decimals, and 0
     of an invalid book. Both follow from the rest, whatever is handed in.
@@ -33,7 +36,7 @@ class Mark(Struct, frozen=True, kw_only=True, gc=False):
     market: Market
     bid: Decimal
     ask: Decimal
-    at_ms: int
+    at_s: float
     last: Decimal | None = None
     is_valid: bool = False
     price: Decimal = ZERO
@@ -48,6 +51,10 @@ class Mark(Struct, frozen=True, kw_only=True, gc=False):
     def touch(self, side: OrderSide) -> Decimal:
         """Return what an order of ``side`` would trade at first."""
         return self.ask if side is OrderSide.BUY else self.bid
+
+    def age_ms(self, now_s: float) -> int:
+        """Return how old it is at a moment of the monotonic clock."""
+        return round((now_s - self.at_s) * 1000)
 
 
 def middle(bid: Decimal, ask: Decimal) -> Decimal:
@@ -71,7 +78,7 @@ class MarkBook:
         """Keep the newest mark; one that is older than what is known is ignored."""
         key = (mark.symbol, mark.market)
         known = self._marks.get(key)
-        if known is not None and mark.at_ms < known.at_ms:
+        if known is not None and mark.at_s < known.at_s:
             return
         self._marks[key] = mark
         for listener in self._listeners:

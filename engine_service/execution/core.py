@@ -290,7 +290,7 @@ class EngineCore:
                 market=quote.market,
                 bid=quote.bid,
                 ask=quote.ask,
-                at_ms=quote.received_at_ms,
+                at_s=quote.received_at_s,
                 last=quote.last,
             )
         )

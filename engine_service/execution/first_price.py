@@ -32,7 +32,7 @@ def lacks_price(core: EngineCore, symbol: str, market: Market) -> bool:
         return True
     if (symbol, market) not in core.read_once:
         return False
-    return core.clock.now_ms() - mark.at_ms > core.gate.policy.price_stale_ms
+    return mark.age_ms(core.clock.monotonic_s()) > core.gate.policy.price_stale_ms
 
 
 async def read_price(core: EngineCore, request: OrderRequest) -> None:
@@ -118,7 +118,7 @@ async def _read(core: EngineCore, instrument: Instrument) -> None:
             ask=ask,
             bid_quantity=bid_quantity,
             ask_quantity=ask_quantity,
-            received_at_ms=core.clock.now_ms(),
+            received_at_s=core.clock.monotonic_s(),
         )
     )
     core.read_once.add((symbol, market))

@@ -91,7 +91,7 @@ def price_stale(ctx: RiskContext) -> RiskRefused | None:
     limit = ctx.policy.price_stale_ms
     if ctx.mark is None:
         return refused("PRICE_STALE", "no price of this instrument is known yet", "none", limit)
-    age = ctx.now_ms - ctx.mark.at_ms
+    age = ctx.mark.age_ms(ctx.now_s)
     return refused("PRICE_STALE", "the newest price is too old, ms", age, limit, limit) if age > limit else None
 
 

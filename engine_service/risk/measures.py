@@ -68,7 +68,7 @@ def _shape(ctx: RiskContext, pace: Pace) -> Measure:
 
 
 def _mark_age(ctx: RiskContext, pace: Pace) -> Measure:
-    return ("none" if ctx.mark is None else ctx.now_ms - ctx.mark.at_ms), ctx.policy.price_stale_ms
+    return ("none" if ctx.mark is None else ctx.mark.age_ms(ctx.now_s)), ctx.policy.price_stale_ms
 
 
 def _mark_price(ctx: RiskContext, pace: Pace) -> Measure:

@@ -110,11 +110,11 @@ class MetricProjection:
 
     def _market(self) -> None:
         core = self._engine.core
-        now = core.clock.now_ms()
+        now_s = core.clock.monotonic_s()
         for symbol in self._engine.feed.symbols:
             mark = core.marks.get(symbol, self._engine.market)
             if mark is not None:
-                self._set("nhmm_mark_age_seconds", (now - mark.at_ms) / 1000, symbol, mark.market.value)
+                self._set("nhmm_mark_age_seconds", now_s - mark.at_s, symbol, mark.market.value)
 
     def _models(self) -> None:
         gauge = self._metrics.gauge("nhmm_model_info")

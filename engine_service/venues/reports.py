@@ -133,7 +133,7 @@ class AccountSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class Quote(Struct, frozen=True, kw_only=True, gc=False):
-    """Best bid and ask with sizes; ``received_at_ms`` is this machine's time, for staleness."""
+    """Best bid and ask with sizes; ``received_at_s`` is this machine's monotonic time, for staleness."""
 
     symbol: str
     market: Market
@@ -141,7 +141,7 @@ class Quote(Struct, frozen=True, kw_only=True, gc=False):
     ask: Decimal
     bid_quantity: Decimal
     ask_quantity: Decimal
-    received_at_ms: int
+    received_at_s: float
     last: Decimal | None = None
 
     @property

@@ -61,7 +61,7 @@ async def _busy_core() -> EngineCore:
     core.instruments |= {(rule.symbol, rule.market): rule for rule in rules}
     for rule in rules:
         venue.prices[rule.symbol] = PRICE  # type: ignore[attr-defined]  # the fake's own
-        mark = Mark(symbol=rule.symbol, market=Market.SPOT, bid=PRICE, ask=PRICE, at_ms=core.clock.now_ms())
+        mark = Mark(symbol=rule.symbol, market=Market.SPOT, bid=PRICE, ask=PRICE, at_s=core.clock.monotonic_s())
         core.marks.update(mark)
     for number in range(OPEN_ORDERS):
         await submit(core, _order(number, OrderSide.BUY, f"{95 + number // SYMBOLS}"), mark_of())

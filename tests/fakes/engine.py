@@ -118,7 +118,7 @@ def refresh_marks(core: EngineCore, venue: FakeVenue) -> None:
     """Take the venue's prices as marks of this moment."""
     for symbol, price in venue.prices.items():
         for market in Market:
-            core.marks.update(Mark(symbol=symbol, market=market, bid=price, ask=price, at_ms=core.clock.now_ms()))
+            core.marks.update(Mark(symbol=symbol, market=market, bid=price, ask=price, at_s=core.clock.monotonic_s()))
 
 
 def mark_of(key: str = "", *, fingerprint: str = "f", scope: str = "tester|/orders") -> IdempotencyMark:

@@ -9,6 +9,7 @@ import resource
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ import httpx
 from tests.faults.blocked_loop import BLOCK_S
 from tests.faults.engine_process import Engine, EngineFailed
 from tests.faults.scenario import Scenario, at_exchange, books, comes_back, is_open, order, orders, rest, unless
-from tests.faults.stage import stage
+from tests.faults.stage import Stage, stage
 
 BEFORE = 4
 STOPPED_S = 12.0
@@ -25,6 +26,7 @@ HOUR_MS = 3_600_000
 RECOVERIES = 10
 CROWD, FLOOD_S = 400, 60.0
 RESUMED_S = 4.0
+PRICED, FOLLOWS_S = "BTCUSDT", 1.0
 #: What may be journaled within some seconds of a jump: what is due once, and once more in its own time.
 AFTER_A_JUMP = {"EquityRecorded": 3, "ReconciliationCompleted": 3}
 LARGE, LARGE_BYTES = 24, 4_000_000
@@ -148,15 +150,31 @@ def clock_steps(*steps_ms: int) -> Callable[[Path, int], Awaitable[list[str]]]:
         async with stage(folder, seed, launcher=launcher) as on:
             await orders(on, BEFORE)
             await rest(on)
+            wrong: list[str] = []
             for _ in steps_ms:
                 os.kill(on.engine.pid, signal.SIGUSR1)
                 await asyncio.sleep(0.5)
                 await orders(on, 2)
+                wrong += await _prices_follow(on)
             before = await at_exchange(on)
-            wrong = await books(on)
+            wrong += await books(on)
             return wrong + unless(await at_exchange(on) == before, "orders were sent after the last was asked for")
 
     return play
+
+
+async def _prices_follow(on: Stage) -> list[str]:
+    """The engine values what it holds at the market's price, and not at that of a moment before a jump."""
+    before = await _price(on)
+    await asyncio.to_thread(on.exchange.market, symbol=PRICED, jump=-0.02)
+    await asyncio.sleep(FOLLOWS_S)
+    now = await _price(on)
+    return unless(now < before * Decimal("0.99"), f"{PRICED} fell by 2 %, the engine has {before} and then {now}")
+
+
+async def _price(on: Stage) -> Decimal:
+    prices = (await on.engine.call("GET", "/prices"))["prices"]
+    return next(Decimal(row["mark"]) for row in prices if row["symbol"].startswith(PRICED))
 
 
 async def resumed(folder: Path, seed: int) -> list[str]:

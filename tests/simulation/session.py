@@ -135,10 +135,10 @@ class Session:
         )
         core.connect()
         for (symbol, market), price in [(key, PRICES[key[0]]) for key in RULES]:
-            core.marks.update(Mark(symbol=symbol, market=market, bid=price, ask=price, at_ms=_ALWAYS_MS))
+            core.marks.update(Mark(symbol=symbol, market=market, bid=price, ask=price, at_s=_ALWAYS_S))
         bnb = PRICES["BNBUSDT.BINANCE"]
         spot = next(market for _, market in RULES)
-        core.marks.update(Mark(symbol="BNBUSDT.BINANCE", market=spot, bid=bnb, ask=bnb, at_ms=_ALWAYS_MS))
+        core.marks.update(Mark(symbol="BNBUSDT.BINANCE", market=spot, bid=bnb, ask=bnb, at_s=_ALWAYS_S))
         return core
 
     def _task_failed(self, name: str, error: BaseException) -> None:
@@ -198,7 +198,7 @@ class Session:
 
 
 #: Prices of the model never age: staleness of marks is not what is tried here.
-_ALWAYS_MS = 1 << 42
+_ALWAYS_S = 1 << 42
 
 
 async def _keep_reconciling(core: EngineCore) -> None:

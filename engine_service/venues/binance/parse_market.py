@@ -151,7 +151,7 @@ def stream_bar(payload: Payload, market: Market) -> BarReport:
     return report if closed is not True else _closed(report)
 
 
-def quote(payload: Payload, market: Market, received_at_ms: int) -> Quote:
+def quote(payload: Payload, market: Market, received_at_s: float) -> Quote:
     """Read a ``bookTicker`` event.
 
     Raises:
@@ -164,7 +164,7 @@ def quote(payload: Payload, market: Market, received_at_ms: int) -> Quote:
         ask=decimal(payload, "a"),
         bid_quantity=decimal(payload, "B"),
         ask_quantity=decimal(payload, "A"),
-        received_at_ms=received_at_ms,
+        received_at_s=received_at_s,
     )
 
 

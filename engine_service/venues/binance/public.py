@@ -188,7 +188,7 @@ class BinancePublic:
             if payload.get("e") == "kline":
                 return parse_market.stream_bar(payload, self._session.market)
             if "b" in payload and "B" in payload:
-                return parse_market.quote(payload, self._session.market, self._session.local_clock.now_ms())
+                return parse_market.quote(payload, self._session.market, self._session.local_clock.monotonic_s())
         except ParseError:
             return None
         return None

@@ -238,7 +238,7 @@ def exact(bar: BarReport) -> PriceBar:
     return PriceBar(o, h, low, c, v)
 
 
-def quote_of(symbol: str, book: Book, market: Market, received_at_ms: int) -> Quote | None:
+def quote_of(symbol: str, book: Book, market: Market, received_at_s: float) -> Quote | None:
     """Return the best of a displayed book as a quote; ``None`` where a side is empty."""
     if not book.bids or not book.asks:
         return None
@@ -250,7 +250,7 @@ def quote_of(symbol: str, book: Book, market: Market, received_at_ms: int) -> Qu
         ask=ask.price,
         bid_quantity=bid.quantity,
         ask_quantity=ask.quantity,
-        received_at_ms=received_at_ms,
+        received_at_s=received_at_s,
     )
 
 

@@ -263,7 +263,7 @@ class PaperVenue:
             case _:
                 return event
         book_now = exchange.book(symbol)
-        return quote_of(symbol, book_now, self._source.market, self._clock.now_ms()) if book_now else None
+        return quote_of(symbol, book_now, self._source.market, self._clock.monotonic_s()) if book_now else None
 
     def take_reports(self) -> list[UserEvent]:
         """Return what the user stream holds now, for a caller that drives the market itself."""

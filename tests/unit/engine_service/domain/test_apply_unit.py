@@ -70,7 +70,7 @@ def life(one: Order, number: int, parts: tuple[str, ...]) -> list[e.OrderEvent]:
 def state() -> EngineState:
     fresh, marks = EngineState(), MarkBook()
     fresh.exposure.watch(marks)
-    marks.update(Mark(symbol=SYMBOL, market=Market.FUTURES, bid=D(101), ask=D(103), at_ms=1))
+    marks.update(Mark(symbol=SYMBOL, market=Market.FUTURES, bid=D(101), ask=D(103), at_s=1))
     return fresh
 
 

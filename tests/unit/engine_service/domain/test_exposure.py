@@ -145,7 +145,7 @@ class Program:
             if (pair.base, pair.quote) == (coin, "USDT"):
                 price = PRICES[coin] + self.chance.randint(-5, 5)
                 self.prices[pair.symbol, pair.market] = price
-                mark = Mark(symbol=pair.symbol, market=pair.market, bid=price - 1, ask=price + 1, at_ms=self.at_ms)
+                mark = Mark(symbol=pair.symbol, market=pair.market, bid=price - 1, ask=price + 1, at_s=self.at_ms)
                 self.marks.update(mark)
 
     # --- what plainly follows -------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def marked(**prices: str) -> MarkBook:
     marks = MarkBook()
     for local, price in prices.items():
         for market in Market:
-            marks.update(Mark(symbol=f"{local}.BINANCE", market=market, bid=D(price), ask=D(price), at_ms=1))
+            marks.update(Mark(symbol=f"{local}.BINANCE", market=market, bid=D(price), ask=D(price), at_s=1))
     return marks
 
 
@@ -339,7 +339,7 @@ def test_a_futures_position_is_worth_its_mark_in_the_reporting_currency() -> Non
     apply(state, adopted)
     line = "BTCUSDC.BINANCE|futures"
     assert (state.exposure.worst(line), state.exposure.equity) == (D(120), D(20))
-    marks.update(Mark(symbol="BTCUSDC.BINANCE", market=FUTURES, bid=D(70), ask=D(70), at_ms=2))
+    marks.update(Mark(symbol="BTCUSDC.BINANCE", market=FUTURES, bid=D(70), ask=D(70), at_s=2))
     assert (state.exposure.worst(line), state.exposure.equity) == (D(140), D(40))
 
 
@@ -453,7 +453,7 @@ def test_collateral_of_futures_follows_the_price_of_its_coin_at_once() -> None:
     )  # fmt: skip
     before = state.exposure.is_priced
     for market, price in ((FUTURES, D(50)), (SPOT, D(60))):
-        marks.update(Mark(symbol="BTCUSDT.BINANCE", market=market, bid=price, ask=price, at_ms=2))
+        marks.update(Mark(symbol="BTCUSDT.BINANCE", market=market, bid=price, ask=price, at_s=2))
         assert state.exposure.equity == 10 * price
     assert (before, state.exposure.is_priced) == (False, True)
     assert state.exposure.totals.worst == 0, "collateral is no position"

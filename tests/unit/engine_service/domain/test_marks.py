@@ -16,19 +16,19 @@ D = Decimal
 def book(**prices: str) -> MarkBook:
     marks = MarkBook()
     for local, price in prices.items():
-        marks.update(Mark(symbol=f"{local}.BINANCE", market=Market.SPOT, bid=D(price), ask=D(price), at_ms=1))
+        marks.update(Mark(symbol=f"{local}.BINANCE", market=Market.SPOT, bid=D(price), ask=D(price), at_s=1))
     return marks
 
 
 def test_the_newest_mark_wins_and_an_older_one_is_ignored() -> None:
     marks = book(BTCUSDT="100")
-    marks.update(Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D(90), ask=D(90), at_ms=0))
+    marks.update(Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D(90), ask=D(90), at_s=0))
     assert marks.price("BTCUSDT.BINANCE", Market.SPOT) == D(100)
 
 
 @pytest.mark.parametrize(("bid", "ask"), [("0", "1"), ("2", "1"), ("NaN", "1"), ("1", "Infinity"), ("-1", "1")])
 def test_an_empty_crossed_or_senseless_book_is_no_price(bid: str, ask: str) -> None:
-    assert not Mark(symbol="X.Y", market=Market.SPOT, bid=D(bid), ask=D(ask), at_ms=1).is_valid
+    assert not Mark(symbol="X.Y", market=Market.SPOT, bid=D(bid), ask=D(ask), at_s=1).is_valid
 
 
 def test_rates_go_direct_then_inverse_then_over_a_bridge() -> None:
@@ -64,9 +64,9 @@ def test_marks_are_found_by_instrument_and_all_together() -> None:
 def test_every_listener_hears_of_a_newer_mark_and_of_one_of_the_same_moment() -> None:
     marks, heard = MarkBook(), list[Mark]()
     marks.listen(heard.append)
-    for at_ms in (5, 5, 4):
-        marks.update(Mark(symbol="X.Y", market=Market.SPOT, bid=D(1), ask=D(3), at_ms=at_ms))
-    assert [mark.at_ms for mark in heard] == [5, 5]
+    for at_s in (5, 5, 4):
+        marks.update(Mark(symbol="X.Y", market=Market.SPOT, bid=D(1), ask=D(3), at_s=at_s))
+    assert [mark.at_s for mark in heard] == [5, 5]
     assert marks.price("X.Y", Market.SPOT) == 2
 
 

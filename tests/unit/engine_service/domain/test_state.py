@@ -166,7 +166,7 @@ def test_marks_move_exposure_and_equity_and_a_holding_without_a_price_counts_at_
     assert state.exposure.equity == D("1000")
     marks = MarkBook()
     state.exposure.watch(marks)
-    marks.update(Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D("149"), ask=D("151"), at_ms=1))
+    marks.update(Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D("149"), ask=D("151"), at_s=1))
     assert state.exposure.equity == D("1100")
     assert state.exposure.totals.worst == D("300")
 

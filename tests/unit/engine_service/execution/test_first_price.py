@@ -22,7 +22,7 @@ from engine_service.execution.first_price import read_again
 from engine_service.execution.submit import submit
 from engine_service.execution.what_if import what_if
 from engine_service.venues.reports import BookReport, Quote, ReadFailed
-from tests.fakes.engine import START_MS, limit_order, make_core, mark_of, market_order
+from tests.fakes.engine import START_MS, fake, limit_order, make_core, mark_of, market_order, policy
 from tests.fakes.venue import FakeVenue
 
 pytestmark = pytest.mark.anyio
@@ -160,8 +160,18 @@ async def test_a_bracket_needs_quotes_that_keep_coming() -> None:
     assert (result.status, result.code, venue.asked) == (SubmitStatus.DENIED, "PRICE_STALE", [])
 
 
+async def test_prices_follow_the_market_and_grow_old_after_the_wall_clock_was_set_back() -> None:
+    core = make_core(limits=policy(price_stale_ms="1000"))
+    core.update_quote(quote(core))
+    fake(core).clock.set_ms(START_MS - 3_600_000)
+    assert (await submit(core, market_order(), mark_of())).status is SubmitStatus.CREATED
+    core.update_quote(replace(quote(core), bid=D(40_000), ask=D(40_000)))
+    assert core.marks.price(BTC, Market.SPOT) == 40_000
+    fake(core).clock.advance(1_001)
+    assert (await submit(core, market_order(), mark_of())).code == "PRICE_STALE"
+
+
 def quote(core: EngineCore) -> Quote:
-    now = core.clock.now_ms()
     return Quote(
         symbol=BTC,
         market=Market.SPOT,
@@ -169,5 +179,5 @@ def quote(core: EngineCore) -> Quote:
         ask=D(50_000),
         bid_quantity=D(1),
         ask_quantity=D(1),
-        received_at_ms=now,
+        received_at_s=core.clock.monotonic_s(),
     )

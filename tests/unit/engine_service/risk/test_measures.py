@@ -133,7 +133,7 @@ async def test_without_a_mark_there_is_nothing_to_measure() -> None:
         assert shown("PRICE_INVALID", without) == ("none", "bid <= ask")
         assert shown("PRICE_BAND", without) == ("none", "100")
     assert shown("PRICE_STALE", replace(ctx, mark=None))[0] == "none"
-    assert shown("PRICE_STALE", replace(ctx, now_ms=ctx.now_ms + 70))[0] == "70"
+    assert shown("PRICE_STALE", replace(ctx, now_s=ctx.now_s + 0.07))[0] == "70"
 
 
 async def test_the_smallest_value_is_the_venues_where_that_is_more() -> None:

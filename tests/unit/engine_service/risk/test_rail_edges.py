@@ -150,7 +150,7 @@ async def test_a_price_is_positive(price: str, passes: bool) -> None:
 async def test_a_mark_is_stale_one_millisecond_after_its_time(age_ms: int, said: dict[str, str]) -> None:
     ctx = context(core_with({"price_stale_ms": "1000"}))
     assert ctx.mark is not None
-    assert numbers(checks.price_stale, replace(ctx, now_ms=ctx.mark.at_ms + age_ms)) == said
+    assert numbers(checks.price_stale, replace(ctx, now_s=ctx.mark.at_s + age_ms / 1000)) == said
     assert numbers(checks.price_stale, replace(ctx, mark=None)) == says("none", "1000")
 
 

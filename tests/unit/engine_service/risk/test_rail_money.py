@@ -314,5 +314,5 @@ async def test_a_market_order_takes_any_price_and_a_position_is_coins_or_contrac
 
 
 async def test_a_mark_is_of_the_moment_it_came() -> None:
-    mark = Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D(1), ask=D(3), at_ms=5)
+    mark = Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D(1), ask=D(3), at_s=5)
     assert (mark.price, mark.is_valid) == (D(2), True)

@@ -74,10 +74,10 @@ def hold(core: EngineCore, asset: str, amount: str, rate: str) -> None:
 
 
 def quote(core: EngineCore, bid: str, ask: str, *, age_ms: int = 0) -> None:
-    at_ms = core.clock.now_ms() - age_ms
+    at_s = core.clock.monotonic_s() - age_ms / 1000
     core.marks = type(core.marks)()
     core.state.exposure.watch(core.marks)
-    core.marks.update(Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D(bid), ask=D(ask), at_ms=at_ms))
+    core.marks.update(Mark(symbol="BTCUSDT.BINANCE", market=Market.SPOT, bid=D(bid), ask=D(ask), at_s=at_s))
 
 
 async def test_the_rails_stand_in_the_order_of_the_specification() -> None:

@@ -71,7 +71,7 @@ def move(core: EngineCore, at: str) -> None:
     fake(core).prices[BTC] = D(at)
     mark = core.marks.get(BTC, next(iter(fake(core).markets)))
     assert mark is not None
-    core.marks.update(Mark(symbol=BTC, market=mark.market, bid=D(at), ask=D(at), at_ms=core.clock.now_ms()))
+    core.marks.update(Mark(symbol=BTC, market=mark.market, bid=D(at), ask=D(at), at_s=core.clock.monotonic_s()))
 
 
 def sold(core: EngineCore) -> Decimal:
