@@ -56,6 +56,7 @@ class FlattenAnswer(TypedDict):
     """The orders that close positions; `left` names the symbols that stay, with the code of why.
 
     `ORDER_IN_DOUBT`: it is not known yet what an order of the symbol traded; ask again once that is settled.
+    `POSITION_STILL_HELD`: its closing order has not traded all of it by now, or an order traded meanwhile; ask again.
     """
 
     canceled: list[CanceledOrder]

@@ -25,6 +25,8 @@ from engine_service.risk.breakers import TokenBucket
 
 #: Closing orders of which certainly nothing reached the market.
 NOTHING_CLOSED: Final = frozenset({SubmitStatus.DENIED, SubmitStatus.REJECTED, SubmitStatus.NOT_PLACED})
+#: Of a position that is there after its closing order, or came while others were closed.
+STILL_HELD: Final = "POSITION_STILL_HELD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,12 @@ async def flatten(core: EngineCore, *, idem: IdempotencyContext, principal: str,
         # It may trade, or have traded: nobody should read that all is flat.
         if order.status in UNSETTLED:
             left.setdefault(order.symbol, "ORDER_IN_DOUBT")
+    for target, market, quantity in _closable(core):
+        if target in left or (symbol and target != symbol):
+            continue
+        # Closed in part, or by an order whose trades are still to come; or an order that was in doubt has traded.
+        if core.instrument(target, market).round_quantity(abs(quantity), market_order=True) > 0:
+            left[target] = STILL_HELD
     return FlattenResult(canceled=tuple(canceled), orders=tuple(orders), left=left)
 
 
