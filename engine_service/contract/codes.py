@@ -171,7 +171,7 @@ STATE: Mapping[str, CodeSpec] = {
         ORDER_TERMINAL="The order has ended.",
         ORDER_BUSY="Something is being asked of the order right now.",
         ORDER_IN_DOUBT="The order's outcome is not known yet.",
-        POSITION_STILL_HELD="Some of the position is still held: trades came meanwhile, or are still to come. Ask again.",
+        POSITION_STILL_HELD="Some of the position is still held: trades came meanwhile or are to come. Ask again.",
         RECONCILE_RUNNING="A reconciliation is running.",
     ),
     **_codes(412, VERSION_CONFLICT="The limits changed since they were read."),

@@ -148,6 +148,7 @@ def _shift_equity_marks(state: EngineState, amount: Decimal) -> None:
         fees=seen.fees,
         funding=seen.funding,
         transfers=seen.transfers + amount,
+        day=seen.day,
     )
 
 

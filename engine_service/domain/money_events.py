@@ -69,7 +69,10 @@ class FundingPaid(Event, frozen=True, kw_only=True):
 
 
 class EquityRecorded(Event, frozen=True, kw_only=True):
-    """Equity seen at a moment: the drawdown peak and the day's start live on it."""
+    """Equity seen at a moment: the drawdown peak and the day's start live on it.
+
+    ``day`` counts UTC days by the venue's clock; facts of earlier builds have none.
+    """
 
     equity: Decimal
     peak: Decimal
@@ -79,3 +82,4 @@ class EquityRecorded(Event, frozen=True, kw_only=True):
     fees: Decimal
     funding: Decimal
     transfers: Decimal
+    day: int | UnsetType = UNSET

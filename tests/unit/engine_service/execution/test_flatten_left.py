@@ -36,7 +36,7 @@ async def test_a_doubt_that_is_settled_as_filled_while_others_close_is_no_flat_b
 
     async def settled(venue: FakeVenue, order: Order) -> None:
         venue.query_answers.clear()
-        while doubtful.order.client_order_id in core.state.in_doubt:
+        while doubtful.order.client_order_id in core.state.in_doubt:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0)
 
     core.answer_deadline_s = 2.5
