@@ -300,12 +300,13 @@ def _rest(case: Case, order: Order, now: Now) -> tuple[Case, tuple[Command, ...]
 def _alarms(case: Case, order: Order, now: Now) -> tuple[tuple[e.Event, ...], frozenset[str]]:
     """Return the alarms that are due, and which were sounded by then.
 
-    A symbol is restricted by the fence alone. People are called once the venue was asked in vain for long enough: a
-    doubt that outlived an engine which was down is settled by the first answers of the next one.
+    A symbol is restricted by the fence alone, by whichever clock it passed first: the venue's may have been set back.
+    People are called once the venue was asked in vain for long enough: a doubt that outlived an engine which was down
+    is settled by the first answers of the next one.
     """
-    overdue_ms, events, told = now.venue_ms - order.fence_at_ms, list[e.Event](), set(case.told)
-    asked_ms = (now.monotonic_s - case.not_before_s) * 1000
-    if min(overdue_ms, asked_ms) > ALERT_AFTER_FENCE_MS and "alert" not in told:
+    asked_ms, events, told = (now.monotonic_s - case.not_before_s) * 1000, list[e.Event](), set(case.told)
+    overdue_ms = max(now.venue_ms - order.fence_at_ms, asked_ms)
+    if asked_ms > ALERT_AFTER_FENCE_MS and "alert" not in told:
         told.add("alert")
         detail, cid = "still in doubt after its fence", order.client_order_id
         events.append(e.Anomaly(at_ms=now.wall_ms, kind="in_doubt_long", subject=cid, detail=detail))

@@ -15,6 +15,7 @@ from engine_service.domain.errors import ConfigurationError
 from engine_service.domain.fill import Fill
 from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
+from engine_service.domain.order import Order
 from engine_service.venues.binance.history import QuietPast
 from engine_service.venues.binance.outcomes import Failure, Meaning
 from engine_service.venues.binance.params import Params, Untranslatable
@@ -89,6 +90,15 @@ class BinanceVenue(ABC):
 
     def venue_time_ms(self) -> int:
         return self._session.clock.now_ms()
+
+    def _sent_ms(self, order: Order) -> int:
+        """Return when an order was sent by the venue's clock, in which its history is told.
+
+        The fence is of that clock; the order's own times are of a wall clock that may have been anywhere.
+        """
+        if order.fence_at_ms:
+            return order.fence_at_ms - WINDOW.fence_ms
+        return order.sent_at_ms or order.created_at_ms or self.venue_time_ms()
 
     async def open(self) -> None:
         """Measure the clock, refuse a key that can withdraw, check that the key is good, read the rules.

@@ -312,8 +312,7 @@ class BinanceFutures(BinanceVenue):
             return self._algo.child_of(order.client_order_id) if not isinstance(found, ReadFailed) else found
         if order.venue_order_id:
             return order.venue_order_id
-        since_ms = (order.sent_at_ms or order.created_at_ms or self.venue_time_ms()) - 60_000
-        asked = {"symbol": local_symbol(order.symbol), "startTime": since_ms, "limit": 1000}
+        asked = {"symbol": local_symbol(order.symbol), "startTime": self._sent_ms(order) - 60_000, "limit": 1000}
         found = await self._find_in_list(_HISTORY, asked, order.client_order_id, self._ordinary)
         if isinstance(found, OrderReport):
             return found.venue_order_id

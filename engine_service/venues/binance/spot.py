@@ -228,8 +228,11 @@ class BinanceSpot(BinanceVenue):
         await self._user_stream.close()
 
     async def _find_in_history(self, order: Order) -> QueryOutcome:
-        since_ms = (order.sent_at_ms or order.created_at_ms or self.venue_time_ms()) - 60_000
-        asked: Params = {"symbol": local_symbol(order.symbol), "startTime": since_ms, "limit": 1000}
+        asked: Params = {
+            "symbol": local_symbol(order.symbol),
+            "startTime": self._sent_ms(order) - 60_000,
+            "limit": 1000,
+        }
         return await self._find_in_list(_HISTORY, asked, order.client_order_id, parse_spot.order_report)
 
     async def _client_id(self, row: Payload, symbol: str) -> str:

@@ -148,6 +148,15 @@ class VenueDeck:
         if outcome.fills:
             assert {fill.key for fill in fills} == {fill.key for fill in outcome.fills}
 
+    async def test_tc13_also_where_our_wall_clock_was_an_hour_ahead_when_it_was_sent(self, rig: Rig) -> None:
+        sent_ms = rig.venue.venue_time_ms()
+        hour_ahead, fence_at_ms = sent_ms + 3_600_000, sent_ms + rig.venue.info.window.fence_ms
+        order = rig.order(created_at_ms=hour_ahead, sent_at_ms=hour_ahead, fence_at_ms=fence_at_ms)
+        outcome = await rig.accepted(order)
+        fills = await rig.venue.query_fills(order)
+        assert isinstance(fills, tuple)
+        assert {fill.venue_order_id for fill in fills} == {outcome.venue_order_id}
+
     async def test_tc14_the_account_shows_balances_and_working_orders(self, rig: Rig) -> None:
         order = rig.resting()
         await rig.accepted(order)

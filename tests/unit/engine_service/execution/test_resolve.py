@@ -117,6 +117,25 @@ async def test_a_doubt_that_outlived_a_long_outage_calls_nobody_before_the_venue
     assert restricted[0] <= (23 if outage_s == 40 else 1)
 
 
+async def test_people_are_called_also_where_the_venues_clock_was_set_back_so_that_the_fence_is_far() -> None:
+    core = make_core()
+    venue = fake(core)
+    order = await doubtful(core, placed=False)
+    window_s = venue.info.window.fence_ms / 1000
+    await turn()
+    venue.clock_ahead_ms -= 3_600_000
+    begun_s = core.clock.monotonic_s()
+    while core.clock.monotonic_s() < begun_s + window_s + 70:
+        await turn()
+    assert order_of(core, order.client_order_id).status is OrderStatus.IN_DOUBT
+    told = [recorded.event for recorded in core.journal.events_after(0, 100)]
+    assert [event.kind for event in told if isinstance(event, e.Anomaly)] == ["in_doubt_long"]
+    assert core.state.restriction(order.symbol, order.market, core.clock.now_ms()) is not None
+    venue.clock_ahead_ms += 3_600_000
+    await core.settle()
+    assert order_of(core, order.client_order_id).status is OrderStatus.NOT_PLACED
+
+
 async def test_one_negative_read_between_failures_is_not_enough() -> None:
     core = make_core()
     venue = fake(core)
