@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -247,7 +248,7 @@ async def test_a_journal_in_memory_tells_the_same_figures_of_a_sample(tmp_path: 
 
 
 def sample(at_ms: int) -> e.EquityRecorded:
-    figures = dict.fromkeys(("equity", "peak", "day_start", "realised_pnl", "unrealised_pnl"), Decimal(1))
+    figures: dict[str, Any] = dict.fromkeys(("equity", "peak", "day_start", "realised_pnl", "unrealised_pnl"), Decimal(1))
     figures |= dict.fromkeys(("fees", "funding", "transfers"), Decimal(0))
     return e.EquityRecorded(at_ms=at_ms, **figures)
 
