@@ -321,6 +321,8 @@ async def _read_again(core: EngineCore, client_order_id: str) -> None:
 def bust(core: EngineCore, report: TradeBust) -> Future[int] | None:
     """Take a trade back that the venue has busted; once, and only one that is booked.
 
+    Of one that is not booked the fill may still be told: the symbol is for a person either way.
+
     Raises:
         Unavailable: the journal failed.
     """
@@ -330,7 +332,10 @@ def bust(core: EngineCore, report: TradeBust) -> Future[int] | None:
     fill, now = known.get(report.trade_id), core.clock.now_ms()
     if order is None or fill is None:
         subject, detail = report.trade_id, "the venue busted a trade that is not booked"
-        return core.record(e.Anomaly(at_ms=now, kind="bust_unknown", subject=subject, detail=detail))
+        return core.record(
+            e.Anomaly(at_ms=now, kind="bust_unknown", subject=subject, detail=detail),
+            e.SymbolRestricted(at_ms=now, symbol=report.symbol, market=report.market, code="TRADE_BUST", reason=detail),
+        )
     if fill.opposite.trade_id in known:
         return None
     detail = "the venue took a trade back"

@@ -224,6 +224,9 @@ async def test_a_bust_of_a_trade_that_is_not_booked_is_recorded_and_changes_noth
     fill = fake(core).fill(cid, D("0.001"))
     take(core, "BINANCE", bust_of(fill))
     assert counts(core, "bust_unknown") == 1
+    restricted = core.state.restriction(fill.symbol, fill.market, core.clock.now_ms())
+    assert restricted is not None
+    assert restricted.code == "TRADE_BUST"
     assert held(core) == 0
 
 

@@ -248,7 +248,8 @@ async def test_a_journal_in_memory_tells_the_same_figures_of_a_sample(tmp_path: 
 
 
 def sample(at_ms: int) -> e.EquityRecorded:
-    figures: dict[str, Any] = dict.fromkeys(("equity", "peak", "day_start", "realised_pnl", "unrealised_pnl"), Decimal(1))
+    names = ("equity", "peak", "day_start", "realised_pnl", "unrealised_pnl")
+    figures: dict[str, Any] = dict.fromkeys(names, Decimal(1))
     figures |= dict.fromkeys(("fees", "funding", "transfers"), Decimal(0))
     return e.EquityRecorded(at_ms=at_ms, **figures)
 
