@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.body import is_plain_text
-from engine_service.api.dependencies import engine_of, optional_body, principal_of, ready_engine
+from engine_service.api.dependencies import engine_of, no_fields, optional_body, principal_of, ready_engine
 from engine_service.api.fields import Fields, wrong
 from engine_service.api.once import mark_in
 from engine_service.api.problems import json_response
@@ -117,7 +117,7 @@ async def post_reconcile(request: Request) -> Response:
     """Compare engine and venue now: what was imported, what was closed, what still differs."""
     engine = ready_engine(request)
     Query(request)
-    Fields(optional_body(request)).finish()
+    no_fields(request)
     return json_response(reconcile_view(await reconcile(engine.core, trigger="manual")))
 
 

@@ -16,6 +16,7 @@ from engine_service.api.dependencies import (
     engine_of,
     home_of,
     json_body,
+    no_fields,
     principal_of,
     ready_engine,
 )
@@ -185,6 +186,7 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
     without an `Idempotency-Key` it is refused as `ORDER_TERMINAL`.
     """
     Query(request)
+    no_fields(request)
     engine = cancelling_engine(request)
     found = await cancel(
         engine.core,
@@ -205,8 +207,9 @@ async def cancel_orders(request: Request) -> Response:
 
     Under the same `Idempotency-Key` what was canceled the first time is told again, and nothing else is canceled.
     """
-    engine = cancelling_engine(request)
     query = Query(request, "symbol", "strategy")
+    no_fields(request)
+    engine = cancelling_engine(request)
     found = await cancel_all(
         engine.core,
         symbol=query.symbol(),

@@ -71,17 +71,17 @@ class Caller:
         return self.engine.call(method, path, json=body or None, headers=headers)
 
     def resting(self, name: str) -> str:
-        """Place an order below the mark, each at a price of its own, and return its id."""
+        """Place an order below the mark, each of a size of its own, and return its id."""
         self.placed += 1
         prices = self.engine.call("GET", "/prices").json()["prices"]
         (mark,) = (Decimal(row["mark"]) for row in prices if row["symbol"] == BTC)
         body = {
             "symbol": BTC,
             "side": "BUY",
-            "quantity": "0.002",
-            "price": f"{mark * (970 - 2 * self.placed) / 1000:.2f}",
+            "quantity": f"0.00{200 + self.placed}",
+            "price": f"{mark * 97 / 100:.2f}",
         }
-        placed = self.engine.order(body, f"rests-{name}", path="/orders/limit")
+        placed = self.engine.order(body, f"rests-{self.placed}-{name}", path="/orders/limit")
         assert placed.status_code == 201, placed.text
         return str(placed.json()["order"]["client_order_id"])
 
@@ -159,6 +159,20 @@ def test_a_malformed_key_is_refused_but_of_a_halt(caller: Caller, route: Route) 
         assert caller.engine.call("POST", "/control/resume", json=REASON).status_code == 200
     else:
         assert (answer.status_code, answer.json()["code"]) == (400, "IDEMPOTENCY_KEY_INVALID")
+
+
+@pytest.mark.parametrize("route", sorted(set(ASKED) - {("POST", "/control/halt")}), ids=" ".join)
+def test_a_field_that_a_route_does_not_know_is_refused_and_nothing_is_done(caller: Caller, route: Route) -> None:
+    working = caller.resting(f"unknown-{route[0]}-{len(route[1])}")
+    caller.orders = dict.fromkeys(("PATCH", "DELETE"), working)
+    answer = caller.ask(route, f"unknown{key_of(route)}", all_but_this="1")
+    assert (answer.status_code, answer.json()["code"]) == (422, "FIELD_UNKNOWN"), answer.text
+    story = caller.engine.call("GET", f"/orders/{working}").json()
+    assert (story["order"]["status"], "OrderPendingCancel" in {row["kind"] for row in story["history"]}) == (
+        "ACCEPTED",
+        False,
+    )
+    caller.engine.call("DELETE", f"/orders/{working}")
 
 
 def test_a_repeated_halt_stops_nothing_again_and_does_not_say_that_it_did(caller: Caller) -> None:
