@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from types import SimpleNamespace
 from typing import Any, Final
@@ -14,12 +15,12 @@ from starlette.routing import Route
 from engine_service.api.answers import ANSWERS
 from engine_service.api.once import mark_in, once
 from engine_service.api.problems import Answer, json_response
-from engine_service.api.routes import ROUTES
+from engine_service.api.routes import ROUTES, SMALL_BODY
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, InvalidRequest, Unavailable
+from engine_service.domain.errors import Conflict, EngineError, InvalidRequest, Refused, Unavailable, VenueRefused
 from engine_service.execution.core import EngineCore
 from engine_service.storage.memory import MemoryJournal
-from tests.fakes.engine import make_core
+from tests.fakes.engine import fake, make_core
 
 pytestmark = pytest.mark.anyio
 LIMITS: Final = ("PUT", "/risk/config")
@@ -52,13 +53,19 @@ class Desk:
     def __init__(self, core: EngineCore, route: tuple[str, str] = LIMITS, *, ends: Exception | None = None) -> None:
         self.core, self.route, self.ends = core, route, ends
         self.done: list[e.IdempotencyMark | None] = []
+        self.more: dict[str, Any] = {}
+        self.parameters: dict[str, str] = {}
+        self.opened = asyncio.Event()
+        self.opened.set()
 
-    async def endpoint(self, request: Request) -> Answer:
+    async def endpoint(self, request: Request, **parameters: str) -> Answer:
         """Carry a request out."""
+        assert parameters == self.parameters
         self.done.append(mark_in(request))
         if self.ends is not None:
             raise self.ends
-        return json_response({"times": len(self.done)}, 200, ETAG)
+        await self.opened.wait()
+        return json_response({"times": len(self.done), **self.more}, 200, ETAG)
 
     async def ask(self, body: bytes = b"", *, key: str = "the-same-key") -> tuple[int, Any, dict[str, str]]:
         """Return status, body and headers of one answer."""
@@ -70,7 +77,7 @@ class Desk:
             "query_string": b"",
             "server": ("127.0.0.1", 1),
             "headers": [],
-            "path_params": {},
+            "path_params": self.parameters,
             "app": SimpleNamespace(state={"engine": SimpleNamespace(core=self.core)}),
             "state": {
                 "headers": {b"idempotency-key": key.encode()} if key else {},
@@ -136,6 +143,71 @@ async def test_what_was_no_answer_leaves_the_key_free(ends: Exception) -> None:
             await desk.ask(b'{"a": "1"}')
     desk.ends = None
     assert (await desk.ask(b'{"a": "2"}'))[1] == {"times": 3}
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        (Refused("SECOND_PERSON_REQUIRED", "another one", numbers={"asked": "1"}), 403),
+        (VenueRefused("VENUE_REJECTED", "the venue said no"), 400),
+        (Conflict("ORDER_TERMINAL", "it has ended"), 409),
+    ],
+    ids=lambda item: getattr(item, "code", None),
+)
+async def test_what_was_refused_by_the_state_of_things_is_refused_again_in_the_same_words(
+    ends: EngineError, status: int
+) -> None:
+    desk = Desk(make_core(), ends=ends)
+    first, body, headers = await desk.ask()
+    desk.ends = None
+    assert (first, body["code"], body["detail"]) == (status, ends.code, ends.detail)
+    assert await desk.ask() == (status, body, {**headers, "idempotency-replayed": "true"})
+    assert len(desk.done) == 1
+
+
+async def test_who_asks_while_the_first_is_carried_out_hears_what_that_one_is_told() -> None:
+    desk = Desk(make_core())
+    desk.opened.clear()
+    first, second = asyncio.ensure_future(desk.ask()), asyncio.ensure_future(desk.ask())
+    await asyncio.sleep(0)
+    desk.opened.set()
+    assert [body for _, body, _ in await asyncio.gather(first, second)] == [{"times": 1}] * 2
+
+
+async def test_a_body_that_is_too_long_to_be_read_is_compared_as_it_was_written() -> None:
+    desk, long = Desk(make_core()), b'{"a": "' + b"x" * SMALL_BODY + b'"}'
+    await desk.ask(long)
+    assert (await desk.ask(long))[1] == {"times": 1}
+    for other in (long + b" ", b'{"a": "x"}'):
+        with pytest.raises(InvalidRequest):
+            await desk.ask(other)
+
+
+async def test_whether_trading_stands_still_is_never_told_from_memory() -> None:
+    core = make_core()
+    desk = Desk(core, HALT)
+    desk.more = {"halted": True}
+    assert (await desk.ask())[1]["halted"] is True
+    assert not core.state.halted
+    assert (await desk.ask())[1] == {"times": 1, "halted": False}
+
+
+async def test_a_key_that_is_malformed_keeps_back_all_but_a_halt() -> None:
+    halting, setting = Desk(make_core(), HALT), Desk(make_core())
+    assert (await halting.ask(key="!"))[1] == {"times": 1}
+    with pytest.raises(InvalidRequest) as refused:
+        await setting.ask(key="!")
+    assert (refused.value.code, setting.done) == ("IDEMPOTENCY_KEY_INVALID", [])
+
+
+async def test_how_an_order_stands_is_told_word_for_word_for_a_while_and_then_as_it_is() -> None:
+    core = make_core()
+    desk = Desk(core, ("DELETE", "/orders/{client_order_id}"))
+    desk.parameters = {"client_order_id": "an-order"}
+    await desk.ask()
+    assert (await desk.ask())[1] == {"times": 1}
+    fake(core).clock.advance(3_600_000)
+    assert (await desk.ask())[1:] == ({"times": 2}, {"etag": '"3"', "idempotency-replayed": "true"})
 
 
 @pytest.mark.parametrize(("route", "is_told"), [(LIMITS, False), (HALT, True), (CANCELS, True)])
