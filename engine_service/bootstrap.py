@@ -241,7 +241,7 @@ def _note_task_failure(metrics: Metrics, name: str, error: BaseException) -> Non
 
 
 def _halt_later(core: EngineCore, reason: str) -> None:
-    """Stop trading because a part broke. Without a journal no part is at fault, and nothing trades until the restart."""
+    """Stop trading: a part broke. Without a journal none is at fault, and nothing trades until the restart."""
     if core.journal.failed:
         return
 

@@ -77,7 +77,7 @@ def test_a_wallet_tells_when_it_last_changed_also_without_a_position(floor: Floo
     floor.exchange.orders.place(ALICE, market_order(BUY, "0.5", **FUTURES))
     floor.clock.advance(5_000)
     floor.exchange.orders.place(ALICE, market_order(SELL, "0.5", **FUTURES))
-    assert (changed_ms(), position(floor)) == (opened + 10_000, 0)
+    assert (changed_ms(), position(floor)) == (opened + 10_000, Decimal(0))
     floor.clock.advance(5_000)
     floor.exchange.deposit(ALICE, Market.FUTURES, "USDT", Decimal(1))
     assert changed_ms() == opened + 15_000
