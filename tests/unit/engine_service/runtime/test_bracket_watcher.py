@@ -179,6 +179,19 @@ async def test_an_asset_that_another_order_locks_keeps_its_bracket() -> None:
     assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])
 
 
+async def test_what_another_order_locks_in_part_keeps_its_bracket() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS)))
+    watching(core)
+    await entered(core)
+    lock = limit_order("50400", "0.011", side=OrderSide.SELL)
+    locked = (await submit(core, lock, mark_of())).order
+    await price(core, LOST)
+    assert (sold(core), outcomes(core)) == (D("0.001"), [])
+    await cancel(core, locked.client_order_id, principal="tester", reason="enough")
+    await price(core, LOST)
+    assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])
+
+
 @pytest.mark.parametrize("signal_first", [True, False])
 async def test_a_level_and_a_signal_of_one_moment_sell_once(signal_first: bool) -> None:
     core = make_core(venue=FakeVenue(ManualClock(START_MS)))
