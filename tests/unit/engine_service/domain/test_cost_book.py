@@ -92,7 +92,7 @@ def test_a_result_that_is_asked_for_is_the_one_that_the_move_brings(
     book = book_of(held)
     quantity, value = D(move[0]), D(move[1])
     assert book.result_of(quantity, value) == D(result)
-    assert (book.quantity, book.cost, book.realised) == (D(held[0]), D(held[1]), 0)
+    assert (book.quantity, book.cost, book.realised) == (D(held[0]), D(held[1]), D(0))
     assert book.move(quantity, value) == D(result)
 
 
@@ -120,7 +120,7 @@ def test_what_a_venues_rounding_leaves_of_the_cost_goes_when_all_is_closed(size:
     book, quantity = CostBook(), D(size)
     book.settled(quantity, quantity * 100, D(0))
     book.settled(-quantity, -quantity * 100, D(off))
-    assert (book.quantity, book.cost, book.realised) == (0, D(left), D(off))
+    assert (book.quantity, book.cost, book.realised) == (D(0), D(left), D(off))
 
 
 def test_a_small_cost_of_what_is_still_held_stays() -> None:
