@@ -100,7 +100,8 @@ def active_symbols(warehouse: Warehouse, settings: ResearchSettings) -> list[str
     chosen = [symbol for symbol in found if not settings.symbols or symbol in settings.symbols]
     if not chosen:
         raise UniverseEmpty(
-            "no instrument is active; materialise universe, and see its buckets' reasons against config/universe.yaml"
+            "no instrument is active; fetch the universe and bars first: nhmm backfill; where none is active then, "
+            "the buckets of universe say why, against config/universe.yaml"
         )
     return chosen
 

@@ -241,6 +241,10 @@ def _note_task_failure(metrics: Metrics, name: str, error: BaseException) -> Non
 
 
 def _halt_later(core: EngineCore, reason: str) -> None:
+    """Stop trading: a part broke. Without a journal none is at fault, and nothing trades until the restart."""
+    if core.journal.failed:
+        return
+
     async def stop_trading() -> None:
         await halt(core, reason=reason, principal=ENGINE)
 

@@ -57,7 +57,9 @@ class EngineSettings(BaseModel):
     checkpoint_file: Path | None = Field(
         None, description="Where the journal's checkpoints are appended; none: checkpoints.jsonl in the data folder."
     )
-    idempotency_ttl_s: float = Field(600.0, ge=60, le=86_400, description="How long a stored answer is replayed.")
+    idempotency_ttl_s: float = Field(
+        600.0, ge=60, le=86_400, description="How long the answer to an order is replayed."
+    )
     dead_man_s: float = Field(
         0.0,
         ge=0,

@@ -134,6 +134,8 @@ def refusals_of(route: Route) -> list[int]:
         statuses |= _OF_A_CALLER
     if method != "GET" and not access.any_body:
         statuses |= _OF_A_BODY
+    if access.once:
+        statuses |= {409}
     if "{" in path:
         statuses |= {404}
     return sorted(statuses)

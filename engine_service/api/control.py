@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Any, TypedDict
 
@@ -11,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.body import is_plain_text
-from engine_service.api.dependencies import engine_of, optional_body, principal_of, ready_engine
+from engine_service.api.dependencies import engine_of, no_fields, optional_body, principal_of, ready_engine
 from engine_service.api.fields import Fields, wrong
-from engine_service.api.idempotency import optional_key
-from engine_service.api.order_schemas import OPTIONAL_KEY_HEADER
+from engine_service.api.once import mark_in
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
 from engine_service.api.schema_parts import MAX_REASON
@@ -55,8 +53,10 @@ class ResumeAnswer(TypedDict):
 class FlattenAnswer(TypedDict):
     """The orders that close positions; `left` names the symbols that stay, with the code of why.
 
-    `ORDER_IN_DOUBT`: it is not known yet what an order of the symbol traded; ask again once that is settled.
-    `POSITION_STILL_HELD`: its closing order has not traded all of it by now, or an order traded meanwhile; ask again.
+    `ORDER_IN_DOUBT`: it is not known yet what an order of the symbol traded; once that is settled, ask
+    again under a new key.
+    `POSITION_STILL_HELD`: its closing order has not traded all of it by now, or an order traded
+    meanwhile; ask again under a new key.
     """
 
     canceled: list[CanceledOrder]
@@ -66,7 +66,10 @@ class FlattenAnswer(TypedDict):
 
 @router.post("/control/halt")
 async def post_halt(request: Request) -> Response:
-    """Stop all new risk now and cancel working orders. Stopping must be easy: any token may, and a broken body does."""
+    """Stop all new risk now and cancel working orders. Stopping must be easy: any token may, and a broken body does.
+
+    Every stop needs a new `Idempotency-Key`, or none: what was asked for under a key before is not done again.
+    """
     engine = engine_of(request)
     result = await halt(engine.core, reason=_forgiving_reason(request), principal=principal_of(request).name)
     canceled = _canceled(result.canceled)
@@ -74,9 +77,9 @@ async def post_halt(request: Request) -> Response:
     return json_response(body)
 
 
-@router.post("/control/resume", openapi_extra=OPTIONAL_KEY_HEADER)
+@router.post("/control/resume")
 async def post_resume(request: Request) -> Response:
-    """Lift a halt; needs a reason. With an `Idempotency-Key` a repeated request lifts no later halt."""
+    """Lift a halt; needs a reason. Under the same `Idempotency-Key` a repeated request lifts no later halt."""
     engine = ready_engine(request)
     Query(request)
     reason = _needed_reason(request, "Say why trading may go on.")
@@ -84,9 +87,7 @@ async def post_resume(request: Request) -> Response:
     same = halted is not None and halted.principal == principal_of(request).name
     if same and engine.settings.two_person_resume:
         raise Refused("SECOND_PERSON_REQUIRED", "Ask another caller with an admin token to lift it.")
-    principal, key = principal_of(request).name, optional_key(request)
-    mark = None if key is None else _mark(principal, "/control/resume", key, reason)
-    await resume(engine.core, reason=reason, principal=principal, mark=mark)
+    await resume(engine.core, reason=reason, principal=principal_of(request).name, mark=mark_in(request))
     body: ResumeAnswer = {"halted": engine.core.state.halted}
     return json_response(body)
 
@@ -100,7 +101,9 @@ async def post_flatten(request: Request) -> Response:
     symbol = Fields({"symbol": asked.pop("symbol")}).take_symbol() if "symbol" in asked else ""
     _reason(asked)
     principal = principal_of(request).name
-    mark = _mark(principal, "/control/flatten", optional_key(request) or secrets.token_hex(16), symbol)
+    mark = mark_in(request) or IdempotencyMark(
+        scope=f"{principal}|/control/flatten", key=secrets.token_hex(16), fingerprint="", principal=principal
+    )
     result = await flatten(engine.core, idem=mark, principal=principal, symbol=symbol)
     body: FlattenAnswer = {
         "canceled": _canceled(result.canceled),
@@ -116,7 +119,7 @@ async def post_reconcile(request: Request) -> Response:
     """Compare engine and venue now: what was imported, what was closed, what still differs."""
     engine = ready_engine(request)
     Query(request)
-    Fields(optional_body(request)).finish()
+    no_fields(request)
     return json_response(reconcile_view(await reconcile(engine.core, trigger="manual")))
 
 
@@ -135,11 +138,6 @@ async def post_adopt(request: Request) -> Response:
             *(Anomaly(at_ms=now, kind="adopted_by_person", subject=name, detail=detail) for name in taken)
         )
     return json_response(reconcile_view(report))
-
-
-def _mark(principal: str, route: str, key: str, asked: str) -> IdempotencyMark:
-    fingerprint = hashlib.sha256(asked.encode()).hexdigest()
-    return IdempotencyMark(scope=f"{principal}|{route}", key=key, fingerprint=fingerprint, principal=principal)
 
 
 def _forgiving_reason(request: Request) -> str:

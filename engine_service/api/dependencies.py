@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from engine_service.api.body import MAX_DEPTH, MAX_LIST_LENGTH, read_object
+from engine_service.api.fields import Fields
 from engine_service.api.grants import Principal
 from engine_service.api.order_bodies import Home
 from engine_service.domain.errors import Unavailable
@@ -80,6 +81,15 @@ def optional_body(request: Request) -> dict[str, Any]:
         InvalidRequest: as ``read_object``.
     """
     return json_body(request) if raw_body(request).strip() else {}
+
+
+def no_fields(request: Request) -> None:
+    """Refuse a body that says anything: who sends one means something by it that would not be done.
+
+    Raises:
+        InvalidRequest: as ``read_object``, or ``FIELD_UNKNOWN``.
+    """
+    Fields(optional_body(request)).finish()
 
 
 def request_id_of(request: Request) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from engine_service.api.answers import ANSWERS, Answer, Route, refusals_of
-from engine_service.api.order_schemas import ORDER_BODIES
+from engine_service.api.order_schemas import OPTIONAL_KEY, ORDER_BODIES
 from engine_service.api.problems import Problem
 from engine_service.api.queries import DEFAULT_LIMIT, HIGHEST_SEQ, MAX_LIMIT, MAX_MS
 from engine_service.api.refusal_schemas import header, name_of, refusal
@@ -231,7 +231,7 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
         operation["security"] = [{"token": [scope]} for scope in scopes]
         operation["description"] = f"{operation.get('description', '')}\n\nScope: {access.named}.".strip()
     operation.update(BODIES.get(route, {}))
-    parameters = [*operation.get("parameters", []), *_query(route)]
+    parameters = [*operation.get("parameters", []), *([OPTIONAL_KEY] if access.once else []), *_query(route)]
     if parameters:
         operation["parameters"] = parameters
     # In the place of FastAPI's own words about an answer that it does not know.
@@ -240,7 +240,7 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
 
 def _responses(route: Route) -> dict[str, Schema]:
     refusals = {str(status): {"$ref": f"#/components/responses/{name_of(status)}"} for status in refusals_of(route)}
-    answers = {str(status): _answer(status, answer) for status, answer in ANSWERS[route].items()}
+    answers = {str(status): _answer(status, answer, route) for status, answer in ANSWERS[route].items()}
     return {**answers, **{status: _either(status, answers, refused) for status, refused in refusals.items()}}
 
 
@@ -255,14 +255,14 @@ def _either(status: str, answers: dict[str, Schema], refused: Schema) -> Schema:
     return both
 
 
-def _answer(status: int, answer: Answer) -> Schema:
+def _answer(status: int, answer: Answer, route: Route) -> Schema:
     schema = reference(answer.body) if answer.body else {"type": "string"}
     described: Schema = {
         "description": f"{HTTPStatus(status).phrase}.",
         "content": {answer.media_type: {"schema": schema}},
     }
     headers = {name: header(name, always=True) for name in answer.headers}
-    if "Location" in headers:
+    if ROUTES[route].once or "Location" in headers:
         headers["Idempotency-Replayed"] = header("Idempotency-Replayed", always=False)
     return {**described, "headers": headers} if headers else described
 

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine_service.api.bearer import BearerCheck
 from engine_service.api.grants import Principal
 from engine_service.api.http_exchange import EXCHANGE
+from engine_service.api.once import once
 from engine_service.api.places import Places
 from engine_service.api.problems import problem
 from engine_service.api.read_pace import ReadPace
@@ -104,7 +105,7 @@ class Gate:
                     state["body"] = await _body(scope, headers, access, receive)
                     # The stop may have been asked for while the body was on its way.
                     self._refuse_if_stopping(access)
-                response = await self._called(route, scope, receive, send)
+                response = await self._called(route, access, scope, receive, send)
                 status = response.status_code
                 await response(scope, receive, send)
             except EngineError as error:
@@ -128,11 +129,13 @@ class Gate:
         """
         return self._bearers.identify(b"Bearer " + token.encode("ascii", "replace"), peer)
 
-    async def _called(self, route: Route, scope: Scope, receive: Receive, send: Send) -> Response:
+    async def _called(self, route: Route, access: Access, scope: Scope, receive: Receive, send: Send) -> Response:
         """Return what the endpoint answers; a defect becomes 500 with an id that the log has too."""
         scope["app"] = self.app
         try:
             request, parameters = Request(scope, receive, send), scope["path_params"]
+            if access.once:
+                return await once(request, route, access)
             response: Response = await (
                 route.endpoint(request, **parameters) if parameters else route.endpoint(request)
             )

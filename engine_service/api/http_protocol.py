@@ -27,7 +27,8 @@ from engine_service.api.outflow import Outflow
 from engine_service.api.problems import problem
 from engine_service.api.request_head import refusal_of
 from engine_service.api.request_target import target_of
-from engine_service.domain.errors import EngineError, ShuttingDown
+from engine_service.api.socket_head import socket_head
+from engine_service.domain.errors import EngineError, InvalidRequest, ShuttingDown
 
 HEAD_DEADLINE_S = 10.0
 #: For so long a connection that was told of the end takes in what crosses the message, then it is gone.
@@ -67,7 +68,7 @@ class DeadlineProtocol(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._awaits_continue = False
-        self._socket_request = b""
+        self._wants_socket = False
         self._plain_request = b""
         self._in_head = False
         self._deadline = math.inf
@@ -102,7 +103,7 @@ class DeadlineProtocol(asyncio.Protocol):
             except httptools.HttpParserError as error:
                 self._refuse(error)
             except httptools.HttpParserUpgrade as found:
-                if not self._socket_request:
+                if not self._wants_socket:
                     # An offer that is not taken up (Java's client makes one): the parser has left out the body.
                     self._parser = self._new_parser()
                     data = self._plain_request + data[found.args[0] :]
@@ -192,17 +193,13 @@ class DeadlineProtocol(asyncio.Protocol):
         self._deadline = math.inf
         parser = self._parser
         if parser.should_upgrade() and parser.get_method() != b"CONNECT":
-            if self._asks_for_socket():
-                self._socket_request = self._head_again()
-            else:
+            self._wants_socket = self._asks_for_socket()
+            if not self._wants_socket:
                 self._headers = [pair for pair in self._headers if pair[0] != b"upgrade"]
                 self._plain_request = self._head_again()
             return
         version = parser.get_http_version()
         path, raw_path, query, host = target_of(self._url)
-        if host:
-            # Asked by its whole address, the address counts and the header does not (RFC 9112, 3.2.2).
-            self._headers = [(name, host if name == b"host" else value) for name, value in self._headers]
         method = parser.get_method().decode("ascii")
         exchange = Exchange(
             self,
@@ -222,7 +219,7 @@ class DeadlineProtocol(asyncio.Protocol):
             "path": path,
             "raw_path": raw_path,
             "query_string": query,
-            "headers": self._headers,
+            "headers": self._addressed_to(host),
             "state": {},
             EXCHANGE: exchange,
         }
@@ -236,6 +233,7 @@ class DeadlineProtocol(asyncio.Protocol):
 
     def _asks_for_socket(self) -> bool:
         idle = self._exchange is None or self._exchange.answered
+        idle = idle and self._parser.get_http_version() == "1.1"
         asked = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self._headers)
         return idle and asked and self._socket_protocol is not None and self._parser.get_method() == b"GET"
 
@@ -273,12 +271,28 @@ class DeadlineProtocol(asyncio.Protocol):
 
     def _become_socket(self) -> None:
         """Hand the connection over to the WebSocket protocol, which reads the request's head once more."""
+        try:
+            head = self._socket_head()
+        except EngineError as error:
+            self._say_last_word(error)
+            return
         self._connections.discard(self)
         self._deadline = math.inf
         socket = self._socket_protocol(config=self._config, server_state=self._server_state, app_state=self._app_state)
         socket.connection_made(self._transport)
-        socket.data_received(self._socket_request)
+        socket.data_received(head)
         self._transport.set_protocol(socket)
+
+    def _socket_head(self) -> bytes:
+        try:
+            _, path, query, host = target_of(self._url)
+        except httptools.HttpParserError as error:
+            raise InvalidRequest("REQUEST_INVALID", "The address is none.") from error
+        return socket_head(path, query, self._addressed_to(host))
+
+    def _addressed_to(self, host: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the headers; asked by its whole address, that counts and ``Host`` does not (RFC 9112, 3.2.2)."""
+        return [(name, host if name == b"host" else value) for name, value in self._headers] if host else self._headers
 
     # --- what an exchange needs -----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from msgspec import Meta, defstruct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine_service.api.dependencies import engine_of, json_body, principal_of
+from engine_service.api.dependencies import engine_of, json_body, no_fields, principal_of
 from engine_service.api.fields import Fields
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Query
@@ -135,6 +135,7 @@ async def reload(request: Request) -> Response:
     """Read config/risk.yaml again; a file with a mistake changes nothing."""
     engine = engine_of(request)
     Query(request)
+    no_fields(request)
     try:
         fresh = engine.load_risk_file()
     except ConfigurationError as error:

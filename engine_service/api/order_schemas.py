@@ -198,4 +198,4 @@ _KEY: Final[Schema] = {
     ),
 }
 KEY_HEADER: Final[Schema] = {"parameters": [{**_KEY, "required": True}]}
-OPTIONAL_KEY_HEADER: Final[Schema] = {"parameters": [{**_KEY, "required": False}]}
+OPTIONAL_KEY: Final[Schema] = {**_KEY, "required": False}

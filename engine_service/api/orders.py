@@ -6,6 +6,7 @@ import re
 from typing import Literal, TypedDict
 
 from fastapi import APIRouter
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,10 +16,12 @@ from engine_service.api.dependencies import (
     engine_of,
     home_of,
     json_body,
+    no_fields,
     principal_of,
     ready_engine,
 )
-from engine_service.api.idempotency import mark_of, optional_key
+from engine_service.api.idempotency import mark_of
+from engine_service.api.once import mark_in
 from engine_service.api.order_answers import answered
 from engine_service.api.order_bodies import amendment, limit_order, market_order
 from engine_service.api.order_schemas import (
@@ -26,7 +29,6 @@ from engine_service.api.order_schemas import (
     KEY_HEADER,
     LIMIT_SCHEMA,
     MARKET_SCHEMA,
-    OPTIONAL_KEY_HEADER,
 )
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
@@ -176,17 +178,22 @@ async def get_order(request: Request, client_order_id: str) -> Response:
     return json_response(body)
 
 
-@router.delete("/orders/{client_order_id}", openapi_extra=OPTIONAL_KEY_HEADER)
+@router.delete("/orders/{client_order_id}")
 async def cancel_order(request: Request, client_order_id: str) -> Response:
     """Cancel one order; 202 while the outcome is not known.
 
-    Of an order in doubt the wish is written down and sent to the venue by the order's own id: 202 at once. With an
-    `Idempotency-Key` a repeated request answers how the order ended; without one it is refused as `ORDER_TERMINAL`.
+    Of an order in doubt the wish is written down and sent to the venue by the order's own id: 202 at once. Repeated
+    without an `Idempotency-Key` it is refused as `ORDER_TERMINAL`.
     """
     Query(request)
-    key = optional_key(request) or ""
+    no_fields(request)
     engine = cancelling_engine(request)
-    found = await cancel(engine.core, _known_form(client_order_id), principal=principal_of(request).name, key=key)
+    found = await cancel(
+        engine.core,
+        _known_form(client_order_id),
+        principal=principal_of(request).name,
+        mark=mark_in(request) or UNSET,
+    )
     body: CancelAnswer = {"order": order_view(found.order), "status": found.status}
     if found.status is CancelStatus.PENDING:
         pending: CancelPending = {**body, "code": "CANCEL_PENDING"}
@@ -196,10 +203,13 @@ async def cancel_order(request: Request, client_order_id: str) -> Response:
 
 @router.delete("/orders")
 async def cancel_orders(request: Request) -> Response:
-    """Cancel every working order, of a symbol and a strategy where they are named; asked again, what works by then."""
-    optional_key(request)  # what it would repeat does no harm; one that is wrong is a mistake all the same
-    engine = cancelling_engine(request)
+    """Cancel every working order, of a symbol and a strategy where they are named; asked again, what works by then.
+
+    Under the same `Idempotency-Key` what was canceled the first time is told again, and nothing else is canceled.
+    """
     query = Query(request, "symbol", "strategy")
+    no_fields(request)
+    engine = cancelling_engine(request)
     found = await cancel_all(
         engine.core,
         symbol=query.symbol(),
@@ -210,12 +220,9 @@ async def cancel_orders(request: Request) -> Response:
     return json_response(body)
 
 
-@router.patch("/orders/{client_order_id}", openapi_extra={**AMEND_SCHEMA, **OPTIONAL_KEY_HEADER})
+@router.patch("/orders/{client_order_id}", openapi_extra=AMEND_SCHEMA)
 async def amend_order(request: Request, client_order_id: str) -> Response:
-    """Change the price or the quantity of a working order, in place or by replacing it; 202 while that is not known.
-
-    With an `Idempotency-Key` a repeated request answers what became of the first one.
-    """
+    """Change the price or the quantity of a working order, in place or by replacing it; 202 while that is not known."""
     Query(request)
     engine = ready_engine(request)
     price, quantity = amendment(json_body(request))
@@ -225,7 +232,7 @@ async def amend_order(request: Request, client_order_id: str) -> Response:
         limit_price=price,
         quantity=quantity,
         principal=principal_of(request).name,
-        key=optional_key(request) or "",
+        mark=mark_in(request),
     )
     body: AmendAnswer = {
         "order": order_view(found.order),

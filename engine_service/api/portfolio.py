@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine_service.api.account_view import account_view
-from engine_service.api.dependencies import engine_of, principal_of, ready_engine
+from engine_service.api.dependencies import engine_of, no_fields, principal_of, ready_engine
 from engine_service.api.problems import json_response
 from engine_service.api.queries import Cursors, Query
 from engine_service.api.shapes import FillView, Ms, PositionView, Signed
@@ -146,6 +146,7 @@ async def account_snapshot(request: Request) -> Response:
 async def refresh(request: Request) -> Response:
     """Ask the venue for the account now."""
     Query(request)
+    no_fields(request)
     return await _snapshot(ready_engine(request), force=True)
 
 

@@ -71,6 +71,15 @@ class Answer(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.pairs()})
         await send({"type": "http.response.body", "body": self.body})
 
+    def add_headers(self, headers: Mapping[str, str]) -> None:
+        """Let headers come with it that were not known when it was made."""
+        self.head = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers.items()]).encode() + self.head
+
+    def own_headers(self) -> dict[str, str]:
+        """Return the headers beside those that every answer has."""
+        every = (b"content-length", b"content-type")
+        return {name.decode(): value.decode("latin-1") for name, value in self.pairs() if name not in every}
+
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """Return the headers as ASGI wants them."""
         split = (line.partition(b": ") for line in self.head.splitlines())
@@ -107,6 +116,6 @@ def problem(error: EngineError, request_id: str, *, instance: str = "", more: Ma
     return Answer(orjson.dumps(body), spec.status, headers, MEDIA_TYPE)
 
 
-def json_response(body: Any, status: int = 200, headers: Mapping[str, str] = _NONE) -> Response:
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] = _NONE) -> Answer:
     """Return a JSON answer; decimals must be text already."""
     return Answer(orjson.dumps(body), status, headers, "application/json")

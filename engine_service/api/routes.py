@@ -6,7 +6,8 @@ The exporter role mounts only what is marked ``read``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from engine_service.api.grants import Scope
 
@@ -20,13 +21,19 @@ class Access:
     """Who may call a route (``scope`` ``None``: anyone on this machine) and how large its body may be.
 
     ``any_body``: whatever comes with the request, it is carried out; what is too much of it is not read. ``also`` are
-    narrower scopes that are enough here.
+    narrower scopes that are enough here. ``once``: the gate carries a request out once under its idempotency key.
     """
 
     scope: Scope | None
     max_body: int = SMALL_BODY
     any_body: bool = False
     also: frozenset[Scope] = frozenset()
+    once: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Tell whether it takes risk away: that is carried out also where nothing can be recorded any more."""
+        return Scope.CANCEL in self.also
 
     def admits(self, scopes: frozenset[Scope]) -> bool:
         """Tell whether a caller with these scopes may."""
@@ -58,8 +65,19 @@ HALT = Access(Scope.READ, any_body=True, also=frozenset({Scope.CANCEL, Scope.MET
 #: The one route of another protocol: it tells events and takes no orders.
 SOCKETS: Mapping[str, Access] = {"/ws": READ}
 
-#: (method, route template) -> access.
-ROUTES: Mapping[tuple[str, str], Access] = {
+#: What is sent and is not carried out once by the gate: orders, whose keys are part of what is written down of them,
+#: and a question that changes nothing.
+NOT_BY_THE_GATE: Final = frozenset(
+    {
+        ("POST", "/orders/market"),
+        ("POST", "/orders/limit"),
+        ("POST", "/orders/stop"),
+        ("POST", "/orders/bracket"),
+        ("POST", "/orders/check"),
+    }
+)
+
+_ACCESS: Final[Mapping[tuple[str, str], Access]] = {
     ("GET", "/healthz"): OPEN,
     ("GET", "/livez"): OPEN,
     ("GET", "/readyz"): OPEN,
@@ -112,4 +130,9 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("PUT", "/advice"): Access(Scope.ADMIN, ADVICE_BODY),
     ("PUT", "/risk/config"): ADMIN,
     ("POST", "/risk/reload"): ADMIN,
+}
+
+#: (method, route template) -> access. Whatever else changes something is carried out once, a new route too.
+ROUTES: Final[Mapping[tuple[str, str], Access]] = {
+    route: replace(access, once=route[0] != "GET" and route not in NOT_BY_THE_GATE) for route, access in _ACCESS.items()
 }

@@ -6,6 +6,7 @@ from asyncio import TimerHandle
 from collections import deque
 from typing import Final
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
@@ -17,7 +18,7 @@ PINGS_AT_ONCE, PINGS_WITHIN_S = 20, 10.0
 READ_WITHIN_S: Final = 10.0
 #: For so long the farewell waits in the buffers for a reader who wakes up.
 FAREWELL_S: Final = 30.0
-POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+NO_TEXT, POLICY_VIOLATION, TRY_AGAIN_LATER = 1007, 1008, 1013
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
@@ -25,6 +26,18 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     _slow: TimerHandle | None = None
     _pings: deque[float]
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True  # it was refused: uvicorn calls that a fault of ours in the log
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_text(b"".join(self.frames)):
+            self.frames.clear()
+            self._end(NO_TEXT, "text is UTF-8")  # uvicorn would write a trace into the log
+            return
+        super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
         if self.close_sent:
@@ -81,3 +94,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

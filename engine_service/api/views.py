@@ -37,7 +37,10 @@ from engine_service.storage.port import Recorded
 
 PRICE_STEP = Decimal("1e-12")
 #: Fields of events that stay in the journal.
-UNTOLD: Final[Mapping[type[e.Event], tuple[str, ...]]] = {e.ModelStored: ("bundle",)}
+UNTOLD: Final[Mapping[type[e.Event], tuple[str, ...]]] = {
+    e.ModelStored: ("bundle",),
+    e.AnswerRecorded: ("body",),
+}
 
 
 def fill_view(fill: Fill) -> FillView:

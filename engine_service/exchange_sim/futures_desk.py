@@ -142,7 +142,7 @@ class FuturesDesk:
             if has + amount < 0:
                 raise insufficient_margin()
         now = self._now_ms()
-        self._ledger.deposit(account_id, asset, amount)
+        self._ledger.deposit(account_id, asset, amount, now)
         self._settlement.add_income(account_id, "", "TRANSFER", amount, asset, now)
         reason = "DEPOSIT" if amount > 0 else "WITHDRAW"
         self._settlement.publish_account(account_id, reason, (), amount, now, asset)
@@ -155,7 +155,7 @@ class FuturesDesk:
             if account == HOUSE or rate is None or not holding.quantity:
                 continue
             amount = (holding.quantity * rate.mark * rate.rate).quantize(MONEY_DIGITS)
-            self._ledger.transfer(account, HOUSE, MARGIN_ASSET, amount)
+            self._ledger.transfer(account, HOUSE, MARGIN_ASSET, amount, rate.at_ms)
             self._settlement.add_income(account, symbol, "FUNDING_FEE", -amount, MARGIN_ASSET, rate.at_ms)
             position = self._margin.position(account, symbol, side)
             isolated = position.margin_type is MarginType.ISOLATED
@@ -200,6 +200,6 @@ class FuturesDesk:
         wallet = self._ledger.wallets.get((account_id, MARGIN_ASSET), ZERO)
         if wallet >= 0 or self._margin.held(account_id):
             return
-        self._ledger.transfer(HOUSE, account_id, MARGIN_ASSET, -wallet)
+        self._ledger.transfer(HOUSE, account_id, MARGIN_ASSET, -wallet, at_ms)
         self._settlement.add_income(account_id, "", "INSURANCE_CLEAR", -wallet, MARGIN_ASSET, at_ms)
         self._settlement.publish_account(account_id, "INSURANCE_CLEAR", (), -wallet, at_ms)

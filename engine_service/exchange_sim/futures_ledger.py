@@ -40,10 +40,11 @@ class Holding:
 
 
 class FuturesLedger:
-    """Wallets by account and asset, holdings by account, symbol and position side."""
+    """Wallets by account and asset, when each last changed, holdings by account, symbol and position side."""
 
     def __init__(self) -> None:
         self.wallets: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self.changed_ms: dict[tuple[str, str], int] = {}
         self.holdings: dict[tuple[str, str, PositionSide], Holding] = {}
         self.deposits: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
         self.fees: dict[str, Decimal] = defaultdict(Decimal)
@@ -51,8 +52,8 @@ class FuturesLedger:
     def holding(self, account_id: str, symbol: str, side: PositionSide) -> Holding:
         return self.holdings.setdefault((account_id, symbol, side), Holding())
 
-    def deposit(self, account_id: str, asset: str, amount: Decimal) -> None:
-        self.wallets[account_id, asset] += amount
+    def deposit(self, account_id: str, asset: str, amount: Decimal, at_ms: int) -> None:
+        self._pay(account_id, asset, amount, at_ms)
         self.deposits[account_id][asset] += amount
 
     def trade(
@@ -76,7 +77,7 @@ class FuturesLedger:
         closing = min(abs(signed_quantity), abs(holding.quantity))
         closing = closing if signed_quantity > 0 else -closing
         realised = self._close(holding, closing, price)
-        self.wallets[account_id, asset] += realised
+        self._pay(account_id, asset, realised, at_ms)
         opening = signed_quantity - closing
         if opening:
             holding.quantity += opening
@@ -95,14 +96,18 @@ class FuturesLedger:
         holding.realised += gained
         return gained
 
-    def charge_fee(self, account_id: str, asset: str, amount: Decimal) -> None:
-        self.wallets[account_id, asset] -= amount
+    def charge_fee(self, account_id: str, asset: str, amount: Decimal, at_ms: int) -> None:
+        self._pay(account_id, asset, -amount, at_ms)
         self.fees[asset] += amount
 
-    def transfer(self, payer: str, receiver: str, asset: str, amount: Decimal) -> None:
+    def transfer(self, payer: str, receiver: str, asset: str, amount: Decimal, at_ms: int) -> None:
         """Cash between two accounts (funding, insurance); negative flows the other way."""
-        self.wallets[payer, asset] -= amount
-        self.wallets[receiver, asset] += amount
+        self._pay(payer, asset, -amount, at_ms)
+        self._pay(receiver, asset, amount, at_ms)
+
+    def _pay(self, account_id: str, asset: str, amount: Decimal, at_ms: int) -> None:
+        self.wallets[account_id, asset] += amount
+        self.changed_ms[account_id, asset] = at_ms
 
     def holdings_of(self, account_id: str) -> dict[tuple[str, PositionSide], Holding]:
         return {

@@ -156,7 +156,7 @@ class FuturesMargin:
             open_order_initial_margin=order_margin,
             maintenance_margin=sum((p.maintenance_margin for p in held), ZERO),
             available=max(ZERO, available),
-            updated_ms=max((p.updated_ms for p in held), default=0),
+            updated_ms=self._ledger.changed_ms.get((account_id, asset), 0),
         )
 
     def _order_margin(self, account_id: str) -> Decimal:
@@ -186,7 +186,7 @@ class FuturesMargin:
 
 def max_notional(spec: SymbolSpec, leverage: int) -> Decimal:
     """Largest position the venue allows at a leverage: the bracket shrinks as leverage grows."""
-    return Decimal(10_000_000) * spec.max_leverage / leverage
+    return Decimal(10_000_000 * spec.max_leverage // leverage)
 
 
 def _break_even(holding: Holding) -> Decimal:

@@ -70,7 +70,7 @@ class FuturesSettlement:
         signed = order.side.sign * quantity
         realised = self._ledger.trade(account, spec.symbol, side, signed, price, asset, at_ms)
         fee = (price * quantity * self._fee_rate).quantize(MONEY_DIGITS, ROUND_DOWN)
-        self._ledger.charge_fee(account, asset, fee)
+        self._ledger.charge_fee(account, asset, fee, at_ms)
         holding = self._ledger.holding(account, spec.symbol, side)
         holding.fees = holding.fees + fee if holding.quantity else ZERO
         self._touched[account].add((spec.symbol, side))

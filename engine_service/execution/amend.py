@@ -19,14 +19,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.money import plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderStatus
-from engine_service.execution.amend_again import (
-    claim,
-    made_before,
-    mark_of_change,
-    refuse_another_change,
-    replacement_id,
-)
-from engine_service.execution.amend_result import AmendResult, became_of, changed, replaced
+from engine_service.execution.amend_result import AmendResult, became_of, changed, replaced, replacement_id
 from engine_service.execution.amend_settle import never_sent, settle_in_place, settle_kept_back, settle_legs
 from engine_service.execution.cancel import CANCELABLE
 from engine_service.execution.core import EngineCore
@@ -49,47 +42,23 @@ async def amend(
     limit_price: Decimal | None = None,
     quantity: Decimal | None = None,
     principal: str,
-    key: str = "",
+    mark: e.IdempotencyMark | None = None,
 ) -> AmendResult:
     """Change price (quote per base) and / or total quantity (base) of a working order.
 
-    ``key`` is the caller's idempotency key: the id of a replacing order is derived from it. A change that was asked for
-    under the same key before is not made again: the answer is what became of it.
+    ``mark`` is the caller's idempotency key: the id of a replacing order is derived from it. A change that was asked
+    for under the same key before is not made again: the answer is what became of it.
 
     Raises:
         NotFound: no such order.
         Conflict: it is finished, or something is being asked of it right now.
-        InvalidRequest: nothing is to be changed, a figure is off the instrument's grid, or the key was used for another
-            change.
+        InvalidRequest: nothing is to be changed, or a figure is off the instrument's grid.
         Refused: a rail refused the changed order; the old one works on.
         VenueRefused: a post-only order would trade at once at the price; the old one works on.
         Unavailable: the journal failed.
     """
-    if not key:
-        return await _amend(core, client_order_id, limit_price, quantity, principal, secrets.token_hex(16), None)
-    made = made_before(core, client_order_id, key)
-    if made is not None:
-        refuse_another_change(core, made, limit_price, quantity)
-        return replaced(core, client_order_id, made)
-    mark = mark_of_change(client_order_id, principal, key, limit_price, quantity)
-    if await claim(core, mark):
+    if mark is not None and core.journal.answer(mark.scope, mark.key) is not None:
         return became_of(core, client_order_id, mark)
-    try:
-        return await _amend(core, client_order_id, limit_price, quantity, principal, key, mark)
-    finally:
-        # Whoever waits looks into the journal, which has the key from the moment on that the change is written down.
-        core.idempotency.abandon(mark)
-
-
-async def _amend(
-    core: EngineCore,
-    client_order_id: str,
-    limit_price: Decimal | None,
-    quantity: Decimal | None,
-    principal: str,
-    key: str,
-    mark: e.IdempotencyMark | None,
-) -> AmendResult:
     request = await _asked(core, client_order_id, limit_price, quantity)
     order = request.order
     replacement, unit_value = None, order.unit_value
@@ -98,7 +67,9 @@ async def _amend(
         # The dearer of both prices: until the venue has said which it is, and after it, no cap may be passed by it.
         unit_value = max(unit_value, judged.reservation.unit_value)
         if order.market is not Market.FUTURES:
-            replacement = order_of(core, judged.context, replacement_id(core, order, key), judged.reservation)
+            key = secrets.token_hex(16) if mark is None else mark.key
+            new_id = replacement_id(core, order, principal, key)
+            replacement = order_of(core, judged.context, new_id, judged.reservation)
     await core.commit(
         e.OrderPendingUpdate(
             at_ms=core.clock.now_ms(),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.errors import Unavailable
+from engine_service.domain.ids import client_order_id as derived_id
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.core import EngineCore
@@ -68,6 +69,19 @@ def replaced(core: EngineCore, client_order_id: str, replacement: Order) -> Amen
     return AmendResult(status=status, order=new, replaced=old)
 
 
+def replacement_id(core: EngineCore, order: Order, principal: str, key: str) -> str:
+    """Return the id of the order that takes another's place, from its caller's key."""
+    return derived_id(
+        core.instance_key,
+        account=core.account,
+        venue=order.venue,
+        market=order.market,
+        scope=f"{principal}|{order.client_order_id}",
+        key=key,
+        leg="r",
+    )
+
+
 def became_of(core: EngineCore, client_order_id: str, mark: e.IdempotencyMark) -> AmendResult:
     """Tell what became of the change that was asked for under a key, whatever was changed after it.
 
@@ -75,6 +89,9 @@ def became_of(core: EngineCore, client_order_id: str, mark: e.IdempotencyMark) -
         Unavailable: the journal does not give it out.
     """
     order, asked, status = core.known_order(client_order_id), None, None
+    made = core.order(replacement_id(core, order, mark.principal, mark.key))
+    if made is not None:
+        return replaced(core, client_order_id, made)
     for recorded in core.journal.order_history(client_order_id):
         event = recorded.event
         if isinstance(event, e.OrderPendingUpdate):

@@ -50,11 +50,16 @@ class CancelResult:
 
 
 async def cancel(
-    core: EngineCore, client_order_id: str, *, principal: str, reason: str = "", key: str = ""
+    core: EngineCore,
+    client_order_id: str,
+    *,
+    principal: str,
+    reason: str = "",
+    mark: e.IdempotencyMark | UnsetType = UNSET,
 ) -> CancelResult:
     """Cancel one order; ends within ``answer_deadline_s`` with PENDING when the venue is slow.
 
-    Of an order in doubt the wish is written down, and PENDING as long as the doubt lasts. ``key`` is the caller's
+    Of an order in doubt the wish is written down, and PENDING as long as the doubt lasts. ``mark`` is the caller's
     idempotency key: a cancel that was asked for under it before is answered by how its order ended. Of an order that
     still works it is asked again: no cancel is one too many.
 
@@ -64,7 +69,6 @@ async def cancel(
         Unavailable: the journal failed before anything was asked.
     """
     order = core.known_order(client_order_id)
-    mark = _mark(client_order_id, principal, key) if key else UNSET
     if not order.is_open:
         if mark and core.journal.answer(mark.scope, mark.key) is not None:
             return _result(order)
@@ -161,13 +165,6 @@ async def cancel_now(
         outcome = await _asked(core, order)
     finally:
         await _settle(core, order, outcome, unattended=unattended)
-
-
-def _mark(client_order_id: str, principal: str, key: str) -> e.IdempotencyMark:
-    """Return the key of a cancel, apart from those of changes: a key that was used there keeps no cancel back."""
-    return e.IdempotencyMark(
-        scope=f"{principal}|DELETE /orders/{client_order_id}", key=key, fingerprint="", principal=principal
-    )
 
 
 async def _wish(

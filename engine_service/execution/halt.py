@@ -93,14 +93,13 @@ async def resume(core: EngineCore, *, reason: str, principal: str, mark: Idempot
     What was lifted under ``mark`` before is not lifted again: a late repeat must not undo a halt that came after it.
 
     Raises:
-        InvalidRequest: no reason was given (``REASON_REQUIRED``), or the key was used with another
-            (``IDEMPOTENCY_KEY_REUSED``).
+        InvalidRequest: no reason was given (``REASON_REQUIRED``).
         Conflict: trading is not halted (``NOT_HALTED``).
         Unavailable: the journal failed.
     """
     if not reason.strip():
         raise InvalidRequest("REASON_REQUIRED", "say why trading may go on")
-    if mark is not None and _lifted_before(core, mark):
+    if mark is not None and core.journal.answer(mark.scope, mark.key) is not None:
         return
     if not core.state.halted:
         raise Conflict("NOT_HALTED", "trading is not halted")
@@ -127,13 +126,6 @@ async def release_symbol(core: EngineCore, symbol: str, market: Market, *, reaso
             at_ms=core.clock.now_ms(), symbol=symbol, market=market, principal=principal, reason=reason.strip()
         )
     )
-
-
-def _lifted_before(core: EngineCore, mark: IdempotencyContext) -> bool:
-    told = core.journal.answer(mark.scope, mark.key)
-    if told is not None and told.mark.fingerprint != mark.fingerprint:
-        raise InvalidRequest("IDEMPOTENCY_KEY_REUSED", "this key was used with another reason")
-    return told is not None
 
 
 async def flatten(core: EngineCore, *, idem: IdempotencyContext, principal: str, symbol: str = "") -> FlattenResult:

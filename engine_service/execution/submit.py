@@ -21,15 +21,13 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.first_price import lacks_price, read_price, refuse_unpriced
 from engine_service.execution.prepare import order_of, risk_context
 from engine_service.execution.runaway import count_refusal
+from engine_service.execution.same_key import answer_of_first
 from engine_service.execution.send import send, send_at_once
 from engine_service.risk.context import RiskContext, RiskRefused
 from engine_service.risk.gate import Approved, Verdict
 from engine_service.storage.port import StoredAnswer
 
 IdempotencyContext = IdempotencyMark
-_Running = Future[StoredAnswer | None]
-
-SAME_REQUEST_WAIT_S = 2.0
 
 
 async def submit(
@@ -54,7 +52,7 @@ async def submit(
     """
     claimed = core.idempotency.claim(idem)
     if isinstance(claimed, Future):
-        claimed = await _other_answer(core, idem, claimed)
+        claimed = await answer_of_first(core, idem, claimed)
         if claimed is None:
             return await submit(core, request, idem, as_written=as_written, instead_of=instead_of)
     if isinstance(claimed, StoredAnswer):
@@ -270,14 +268,3 @@ def _cut_off(order: Order) -> ShuttingDown:
     """The engine ends before the order's fate is known: its next start finds out, and answers under the same key."""
     what = "this order is under way, ask again under the same key"
     return ShuttingDown(what, location=f"/orders/{order.client_order_id}")
-
-
-async def _other_answer(core: EngineCore, idem: IdempotencyMark, running: _Running) -> StoredAnswer | None:
-    try:
-        async with asyncio.timeout(SAME_REQUEST_WAIT_S):
-            return await asyncio.shield(running)
-    except TimeoutError as error:
-        begun = core.journal.answer(idem.scope, idem.key)
-        where = "" if begun is None else f"/orders/{begun.client_order_id}"
-        why = "the same request is still running"
-        raise Conflict("IDEMPOTENCY_IN_PROGRESS", why, retry_after_s=1, location=where) from error

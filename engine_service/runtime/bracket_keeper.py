@@ -55,11 +55,12 @@ class BracketKeeper:
         order = self._core.state.order(event.client_order_id)
         if order is None:
             return
-        bracket_id = order.why.get("bracket", "")
+        armed = self._core.state.image.brackets.get(order.why.get("bracket", ""))
         if is_entry(order):
             self._wake([order.client_order_id])
-        elif bracket_id in self._core.state.image.brackets:
-            self._wake([bracket_id])
+        elif armed is not None and armed.mode:
+            # Those without a mode are strategies' own: two that close one bracket would close it twice.
+            self._wake([armed.bracket_id])
 
     def on_mark(self, mark: Mark) -> None:
         """Mark listener: a level that was reached wakes its bracket, which knows whether the venue acts by itself."""

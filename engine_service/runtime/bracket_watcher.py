@@ -54,7 +54,9 @@ class BracketWatcher:
             return
         bracket = self._core.state.image.brackets.get(order.why.get("bracket", ""))
         if bracket is not None and not bracket.mode and order.status is OrderStatus.FILLED:
-            self._close(bracket, order.leg)
+            # One that another order's lock kept small leaves a rest, and that stays watched.
+            if self._left(bracket) <= 0:
+                self._close(bracket, order.leg)
         elif self._wants_bracket(order):
             self._arm(order)
 
@@ -75,7 +77,7 @@ class BracketWatcher:
         image = self._core.state.image
         for bracket in tuple(image.brackets.values()):
             done = [order.leg for order in self._exits(bracket) if order.status is OrderStatus.FILLED]
-            if done and not bracket.mode:
+            if done and not bracket.mode and self._left(bracket) <= 0:
                 self._close(bracket, done[-1])
         newest: dict[tuple[str, str, Market], Order] = {}
         for order in image.orders.values():
@@ -192,6 +194,13 @@ class BracketWatcher:
             held = min(held, core.state.portfolio.holding(instrument.venue, bracket.market, instrument.base))
         step = instrument.step if instrument is not None else ZERO
         return held if held >= step else ZERO
+
+    def _left(self, bracket: e.BracketArmed) -> Decimal:
+        """Return what is still to be closed, rounded down to what can be."""
+        closed = sum((order.filled_quantity for order in self._exits(bracket)), ZERO)
+        left = min(self._held(bracket), bracket.quantity - closed)
+        instrument = self._core.instruments.get((bracket.symbol, bracket.market))
+        return left if instrument is None else instrument.round_quantity(left, market_order=True)
 
     def _free(self, bracket: e.BracketArmed, quantity: Decimal) -> Decimal:
         """Return how much of a quantity no other order locks."""

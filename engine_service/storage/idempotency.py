@@ -2,6 +2,7 @@
 
 Finished answers stay in memory for ``ttl_s`` (at most ``max_entries``); beyond that they are read from the journal's
 table, which is written in the same transaction as the effect, so a key survives any crash exactly when its effect does.
+Keys of orders are kept for ever, others for seven days.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from asyncio import Future, get_running_loop
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 from engine_service.domain.clock import Clock
 from engine_service.domain.errors import InvalidRequest
@@ -16,6 +18,8 @@ from engine_service.domain.events import IdempotencyMark
 from engine_service.storage.port import StoredAnswer
 
 Key = tuple[str, str]
+#: How long a key holds under which no order was placed, changed or cancelled.
+KEPT_MS: Final = 7 * 24 * 3_600 * 1_000
 
 
 class IdempotencyStore:
@@ -53,7 +57,7 @@ class IdempotencyStore:
             _same_body(running[0], mark)
             return running[1]
         answer = self._remembered(key) or self._lookup(mark.scope, mark.key)
-        if answer is not None:
+        if answer is not None and not self._is_over(answer):
             _same_body(answer.mark, mark)
             return answer
         self._running[key] = (mark, get_running_loop().create_future())
@@ -66,7 +70,8 @@ class IdempotencyStore:
     def finish(self, answer: StoredAnswer) -> None:
         """Keep an answer and hand it to everyone who waits for it."""
         key = (answer.mark.scope, answer.mark.key)
-        self._finished[key] = (self._clock.monotonic_s(), answer)
+        if not answer.body:  # whole pages are read again from the table: memory is for the answers to orders
+            self._finished[key] = (self._clock.monotonic_s(), answer)
         while len(self._finished) > self._max_entries:
             self._finished.popitem(last=False)
         self._release(key, answer)
@@ -79,6 +84,9 @@ class IdempotencyStore:
         running = self._running.pop(key, None)
         if running is not None and not running[1].done():
             running[1].set_result(answer)
+
+    def _is_over(self, answer: StoredAnswer) -> bool:
+        return not answer.client_order_id and self._clock.now_ms() - answer.at_ms > KEPT_MS
 
     def _remembered(self, key: Key) -> StoredAnswer | None:
         found = self._finished.get(key)

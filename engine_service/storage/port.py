@@ -53,8 +53,8 @@ class LogRow(NamedTuple):
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What was answered under an idempotency key. ``outcome`` is empty while the first request still runs.
 
-    For orders ``order`` and ``fills`` are as they were at the answer; other routes keep ``status_code`` and
-    ``body``.
+    For orders ``order`` and ``fills`` are as they were at the answer. Other routes keep ``status_code``, ``body`` and,
+    in ``numbers``, the headers of a success; of a refusal its code is the ``outcome`` and its detail the ``body``.
     """
 
     mark: IdempotencyMark

@@ -58,7 +58,9 @@ def replay_home(home: Path, *, until: int | None = None, reporting: str = "") ->
     """
     files = EngineFiles(home)
     if not files.journal.exists():
-        raise ConfigurationError("JOURNAL_MISSING", f"there is no journal in {files.folder}")
+        raise ConfigurationError(
+            "JOURNAL_MISSING", f"there is no journal in {files.folder}; is it the data folder? --home DIR"
+        )
     recorded = recorded_hashes(files.snapshots)
     reader = SqliteReader(files.journal, read_once=True)
     try:

@@ -210,7 +210,9 @@ def verify_home(home: Path, *, key: Path | None = None, checkpoints: Path | None
     """
     files = EngineFiles(home)
     if not files.journal.exists():
-        raise ConfigurationError("JOURNAL_MISSING", f"there is no journal in {files.folder}")
+        raise ConfigurationError(
+            "JOURNAL_MISSING", f"there is no journal in {files.folder}; is it the data folder? --home DIR"
+        )
     own = files.root_key if files.root_key.exists() or not files.old_root_key.exists() else files.old_root_key
     root = read_key(key or own)
     place = checkpoints or files.checkpoints
@@ -242,7 +244,8 @@ def _say(verdict: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(verdict) + "\n")
     elif verdict["kind"]:
-        sys.stdout.write(f"{verdict['kind']} at {verdict['first_bad']} {verdict['detail']}\n")
+        place = "" if verdict["first_bad"] is None else f" at {verdict['first_bad']}"
+        sys.stdout.write(f"{verdict['kind']}{place}: {verdict['detail']}\n")
     else:
         sys.stdout.write(f"clean: {verdict['events']} events\n")
 

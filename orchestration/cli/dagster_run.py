@@ -34,7 +34,6 @@ WAYS_OUT: Final[Mapping[str, tuple[str, Exit]]] = {
     "NothingToEvaluate": ("train a model first: nhmm train", Exit.FAILED),
     "NotEvaluated": ("evaluate the newest model first: nhmm evaluate", Exit.FAILED),
     "NothingTrained": ("see what each symbol lacks in the log; more days help: nhmm backfill --from DAY", Exit.FAILED),
-    "UniverseEmpty": ("fetch the universe and bars first: nhmm backfill", Exit.FAILED),
     "NoChampion": ("only a champion with a predecessor can be rolled back: nhmm promote", Exit.FAILED),
     "ModelUntrusted": ("the model's files were changed: train it again: nhmm train", Exit.FAILED),
     "EngineNotStarted": ("", Exit.NOT_RUNNING),

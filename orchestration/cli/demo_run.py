@@ -26,6 +26,7 @@ from orchestration.cli.simulated import (
     SIMULATED_KEYS,
     fresh_market,
     listed_symbols,
+    note_market,
     start_exchange,
 )
 from orchestration.cli.up import engine_arguments, log_file_sink, prepare_dagster, research_environment
@@ -106,6 +107,7 @@ def _run(options: DemoOptions, home: Home, group: ProcessGroup, progress: Progre
     # The demo launches its own runs: a schedule that fired in between would only be in the way.
     # Recorded bars may be of any market: its turnover is not what decides.
     research |= {"NHMM_SYMBOLS": symbols, "NHMM_SCHEDULES": "off", "NHMM_MIN_TURNOVER": "0"}
+    note_market(home, research)
     engine_process = group.start(
         "engine", engine_arguments(home, "binance", venue_url, DEMO_INTERVAL, ports.engine, symbols), SIMULATED_KEYS
     )

@@ -17,6 +17,7 @@ from orchestration.cli.layout import ENGINE_URL, ROOT, Home
 from orchestration.cli.operate import EngineOption
 from orchestration.cli.preflight import require_home, require_research_configuration
 from orchestration.cli.processes import child_environment
+from orchestration.cli.simulated import market_variables
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Data folder (NHMM_HOME, else ./data).")]
 _DAY = "%Y-%m-%d"
@@ -203,11 +204,11 @@ def _dagster(given: Path | None, words: list[str], engine_url: str | None = None
         Refused: configuration or data folder do not allow it, or the job, an asset or one of its checks failed.
     """
     home = Home.resolve(given)
-    engine = {"NHMM_ENGINE_URL": engine_url} if engine_url else {}
-    require_research_configuration({**os.environ, **engine})
+    given_here = market_variables(home) | ({"NHMM_ENGINE_URL": engine_url} if engine_url else {})
+    require_research_configuration({**os.environ, **given_here})
     require_home(home)
     _prepare(home)
-    environment = child_environment({"DAGSTER_HOME": str(home.dagster), "NHMM_HOME": str(home.path), **engine})
+    environment = child_environment({"DAGSTER_HOME": str(home.dagster), "NHMM_HOME": str(home.path), **given_here})
     log = home.path / "logs" / f"{words[0]}-{words[1]}-{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
     follow([*words, "-m", "orchestration.definitions", "-d", str(ROOT)], environment, log)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +22,8 @@ BALANCE = "USDT=100000"
 KEPT_MARKETS = 3
 #: Stands beside a journal that a simulated market made. Only what belongs to one is ever moved or removed.
 SIMULATED_MARK = "simulated-market"
+#: What a command beside a simulated market has to know of it; the rest is its own.
+OF_MARKET = ("NHMM_VENUE", "NHMM_VENUE_URL", "NHMM_BAR_INTERVAL", "NHMM_SYMBOLS", "NHMM_MIN_TURNOVER")
 #: The one table that is written without a market: the figures of models that were judged on files of bars.
 OF_FILES = {"evaluations"}
 
@@ -71,6 +75,24 @@ def fresh_market(home: Home) -> None:
         _archive(belongings, home.path / "archive")
     home.engine.mkdir(parents=True)
     marker.touch()
+
+
+def note_market(home: Home, variables: Mapping[str, str]) -> None:
+    """Write down where the folder's simulated market is and what bars it has, for the commands that come after it."""
+    known = {name: variables[name] for name in OF_MARKET if variables.get(name)}
+    (home.engine / SIMULATED_MARK).write_text(json.dumps(known), encoding="utf-8")
+
+
+def market_variables(home: Home) -> dict[str, str]:
+    """Return what points at the folder's simulated market, without what this process's environment says already.
+
+    Bars of two markets must not mix in one table: beside it nothing may be fetched from the real venue unasked.
+    """
+    try:
+        known = json.loads((home.engine / SIMULATED_MARK).read_text(encoding="utf-8") or "{}")
+    except FileNotFoundError:
+        return {}
+    return {name: str(known[name]) for name in OF_MARKET if name in known and not os.environ.get(name)}
 
 
 def _is_of_files_alone(home: Home) -> bool:

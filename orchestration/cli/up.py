@@ -20,7 +20,15 @@ from orchestration.cli.preflight import (
     require_research_configuration,
 )
 from orchestration.cli.processes import ProcessFailed, ProcessGroup, StopRequested, stop_on_signals
-from orchestration.cli.simulated import DEMO_INTERVAL, SIMULATED_KEYS, fresh_market, refuse_simulated, start_exchange
+from orchestration.cli.simulated import (
+    DEMO_INTERVAL,
+    SIMULATED_KEYS,
+    fresh_market,
+    market_variables,
+    note_market,
+    refuse_simulated,
+    start_exchange,
+)
 
 #: Longer than an engine waits by itself for a limit of the venue to pass: it ends with the better reason.
 ENGINE_READY_S = 360.0
@@ -86,12 +94,13 @@ def run_dagster(home: Home, ports: Ports) -> int:
     Raises:
         Refused: configuration, ports or data folder do not allow it; nothing was started.
     """
-    require_research_configuration()
+    market = market_variables(home)
+    require_research_configuration({**os.environ, **market})
     require_ports((ports.web, ports.code_server))
     require_home(home)
 
     def start(group: ProcessGroup) -> None:
-        environment = {"NHMM_HOME": str(home.path)}
+        environment = {"NHMM_HOME": str(home.path), **market}
         prepare_dagster(home)
         start_dagster(group, home, environment, web_port=ports.web, code_server_port=ports.code_server)
         wait_for_dagster(group, ports.web)
@@ -165,6 +174,8 @@ def _start_all(group: ProcessGroup, home: Home, options: UpOptions) -> None:
         venue_url = start_exchange(group, port=ports.exchange, seed=options.seed, bars=None)
     prepare_dagster(home)
     research = research_environment(home, venue_url, interval=interval, engine_port=ports.engine, venue=venue)
+    if options.simulated:
+        note_market(home, research)
     start_dagster(group, home, research, web_port=ports.web, code_server_port=ports.code_server)
     engine = group.start("engine", engine_arguments(home, venue, venue_url, interval, ports.engine), keys)
     group.wait_ready(engine, timeout_s=ENGINE_READY_S)

@@ -20,6 +20,7 @@ _MAP: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         f"{_RISK}/breakers.py": ("risk/test_breakers.py", "risk/test_rails.py"),
         f"{_RISK}/reservations.py": ("risk/test_rail_money.py", "risk/test_rails.py"),
         f"{_RISK}/context.py": ("risk/test_rail_money.py", "risk/test_rail_edges.py", "risk/test_rails.py"),
+        f"{_RISK}/legs.py": ("risk/test_legs.py",),
         f"{_RISK}/policy.py": ("risk/test_policy.py",),
         f"{_RISK}/measures.py": ("risk/test_measures.py",),
     },
@@ -44,6 +45,8 @@ _MAP: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "idempotency": {
         "engine_service/storage/idempotency.py": ("storage/test_idempotency.py",),
         "engine_service/storage/known_keys.py": ("storage/test_known_keys.py", "storage/test_idempotency.py"),
+        "engine_service/execution/same_key.py": ("execution/test_same_key.py", "api/test_once.py"),
+        "engine_service/api/once.py": ("api/test_once.py",),
         f"{_DOMAIN}/ids.py": ("domain/test_ids.py",),
     },
 }

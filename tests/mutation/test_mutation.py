@@ -98,8 +98,10 @@ def small_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / "tests" / module).write_text((runner.ROOT / "tests" / module).read_text())
     (root / "rule.py").write_text("def least(a, b):\n    while a < 0:\n        a += 7\n    return a if a <= b else b\n")
     (root / "test_rule.py").write_text(
-        "from rule import least\n\ndef test_least():\n"
-        "    assert [least(1, 2), least(3, 2), least(-1, 9), least(0, 9)] == [1, 2, 6, 0]\n"
+        "import asyncio\n\nfrom rule import least\n\ndef test_least():\n"
+        "    assert [least(1, 2), least(3, 2), least(-1, 9), least(0, 9)] == [1, 2, 6, 0]\n\n"
+        "async def in_time():\n    async with asyncio.timeout(5):\n        return True\n\n"
+        "def test_a_task_knows_itself():\n    assert asyncio.run(in_time())\n"
     )
     monkeypatch.setattr(runner, "ROOT", root)
     monkeypatch.setattr(runner, "_LEAST_S", 3.0)

@@ -73,7 +73,7 @@ def _try(tests: list[str], limit_s: float, *, keep_compiled: bool) -> Fate:
         return Fate.TIMED_OUT
     code, _, loaded = said.decode().partition(" ")
     if keep_compiled:
-        _WARM.update(loaded.split())
+        _WARM.update(dict.fromkeys(loaded.split()))
     if not code:
         return Fate.KILLED
     if int(code) == pytest.ExitCode.OK:
@@ -94,25 +94,28 @@ def _run(tests: list[str], write_end: int, *, keep_compiled: bool) -> None:
 
 
 def _libraries() -> list[str]:
-    """Return the loaded modules that are not the tree's own."""
+    """Return the loaded modules that are not the tree's own, in the order in which their loading began.
+
+    Another order can break one: ``_asyncio`` without ``asyncio`` before it leaves tasks that know of no current task.
+    """
     home = str(Path.cwd())
     return [
         name
-        for name, module in sorted(sys.modules.items())
+        for name, module in list(sys.modules.items())
         if not (getattr(module, "__file__", None) or home).startswith(home) and not name.startswith("__")
     ]
 
 
 def warm_up() -> None:
     """Import the libraries that the tests were seen to import."""
-    for name in sorted(_WARM):
+    for name in _WARM:
         if name not in sys.modules:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
     _WARM.clear()
 
 
-_WARM: set[str] = set()
+_WARM: dict[str, None] = {}
 _ANSWERS = sys.stdout
 
 if __name__ == "__main__":

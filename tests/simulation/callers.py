@@ -113,9 +113,10 @@ class Callers:
         cid = self._id(core, step.key)
         order = core.state.order(cid)
         price, quantity = _changes(order, step.share)
-        result = await amend(
-            core, cid, limit_price=price, quantity=quantity, principal="caller", key=f"{step.key}-{step.at_s}"
+        mark = IdempotencyMark(
+            scope=f"{SCOPE}/{cid}", key=f"{step.key}-{step.at_s}", fingerprint="", principal="caller"
         )
+        result = await amend(core, cid, limit_price=price, quantity=quantity, principal="caller", mark=mark)
         self._note(f"amend {step.key}: {result.status} {result.order.status}")
 
     def _id(self, core: EngineCore, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -39,6 +40,9 @@ def page(engine: EngineProcess) -> dict[str, Any]:
     return dict(httpx.get(f"{engine.url}/openapi.json", trust_env=False).json())
 
 
+_KEYS = itertools.count()
+
+
 def operations(page: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in page["paths"].items():
         for method, operation in methods.items():
@@ -47,7 +51,7 @@ def operations(page: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 
 def call(engine: EngineProcess, method: str, path: str, body: object = None) -> httpx.Response:
     url = f"{engine.url}{path.replace('{', '').replace('}', '')}"
-    headers = {"Authorization": f"Bearer {engine.token('admin')}", "Idempotency-Key": "description-test"}
+    headers = {"Authorization": f"Bearer {engine.token('admin')}", "Idempotency-Key": f"description-{next(_KEYS)}"}
     with httpx.Client(trust_env=False, timeout=20) as client:
         return client.request(method, url, headers=headers, json=body)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.integration.engine.process import WIDE_LIMITS, EngineProcess
-from tests.integration.simulated_exchange import SimulatedExchange
+from tests.integration.simulated_exchange import SimulatedExchange, only, wait_for
 
 ROOM_MB = 64
 BUY = {"symbol": "BTCUSDT.BINANCE", "side": "BUY", "quantity": "0.001"}
@@ -99,4 +101,30 @@ def test_a_halt_on_a_full_disk_is_kept_until_a_person_resumes(engine: Boxed, fou
 
     engine.start()
     assert not engine.call("GET", "/readyz", token=None).json()["halted"]
+    assert engine.order({**BUY}, "trading-again").status_code == 201
+
+
+def test_what_the_venue_reports_to_a_full_disk_halts_nothing(engine: Boxed, exchange: SimulatedExchange) -> None:
+    """The task that cannot write a report down is no part that broke: trading goes on where there is room again."""
+    engine.start()
+    assert engine.call("PUT", "/risk/config", json=WIDE_LIMITS).status_code == 200
+    ask = Decimal(exchange.public("/api/v3/ticker/bookTicker", symbol="BTCUSDT")["askPrice"])
+    below = {**BUY, "price": str((ask * Decimal("0.97")).quantize(Decimal("0.01")))}
+    placed = engine.order(below, "rests-below", path="/orders/limit")
+    assert placed.status_code == 201, placed.text
+    resting = placed.json()["order"]["client_order_id"]
+    filler = fill(engine.home)
+    until_full(engine)
+    exchange.market(symbol="BTCUSDT", jump=-0.05)
+    wait_for(lambda: only(exchange.ledger()["orders"], client_order_id=resting)[0]["status"] == "FILLED")
+    wait_for(lambda: 'nhmm_task_failures_total{task="user-stream"}' in engine.call("GET", "/metrics").text)
+    time.sleep(0.5)  # a halt would be noted beside its cancels
+    assert engine.process is not None
+    engine.process.kill()
+    engine.process.wait()
+    filler.unlink()
+
+    engine.start()
+    assert not engine.call("GET", "/readyz", token=None).json()["halted"]
+    assert engine.call("GET", f"/orders/{resting}").json()["order"]["status"] == "FILLED"
     assert engine.order({**BUY}, "trading-again").status_code == 201

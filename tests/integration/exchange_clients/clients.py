@@ -28,9 +28,13 @@ def ccxt_urls(exchange: SimulatedExchange) -> dict[str, Any]:
     api |= {"sapi": f"{rest}/sapi/v1", "sapiV2": f"{rest}/sapi/v2", "sapiV3": f"{rest}/sapi/v3"}
     api["ws"] = {
         "spot": f"{sockets}/stream/ws",
-        "future": f"{sockets}/ws",  # the client itself puts /public, /market or /private in
-        "ws-api": {"spot": f"{sockets}/ws-api/v3", "future": f"{sockets}/ws-fapi/v1"},
+        "ws-api": {"spot": f"{sockets}/ws-api/v3"},
     }
+    # USD-M is `future` to ccxt up to 4.5.64, which Python 3.11 gets, and `linear` to the later ones of newer Pythons.
+    # The client itself puts /public, /market or /private into the address of the streams.
+    for name in ("future", "linear"):
+        api["ws"][name] = f"{sockets}/ws"
+        api["ws"]["ws-api"][name] = f"{sockets}/ws-fapi/v1"
     return api
 
 

@@ -8,7 +8,15 @@ from collections.abc import Mapping
 
 import pytest
 
-from engine_service.domain.ids import Market, client_order_id, instance_tag, instrument_id, local_symbol, venue_of
+from engine_service.domain.ids import (
+    Market,
+    client_order_id,
+    closed_by_venue,
+    instance_tag,
+    instrument_id,
+    local_symbol,
+    venue_of,
+)
 
 KEY = b"k" * 32
 
@@ -59,3 +67,8 @@ def test_the_same_key_gives_the_same_id_and_any_other_part_another() -> None:
     assert cid() == cid()
     ids = {cid(), cid(instance_key=b"q" * 32), *(cid(change) for change in changes)}
     assert len(ids) == len(changes) + 2
+
+
+def test_orders_by_which_the_venue_closes_a_position_are_told_from_others_by_how_their_ids_begin() -> None:
+    ids = ("autoclose-1700", "adl_autoclose", "settlement_autoclose-1700", cid(), "", "my-autoclose-1")
+    assert [closed_by_venue(each) for each in ids] == ["liquidation", "deleveraging", "settlement", "", "", ""]

@@ -89,3 +89,14 @@ def test_a_new_order_promises_nothing_it_was_not_told() -> None:
 def test_sides_have_signs_and_opposites() -> None:
     assert (OrderSide.BUY.sign, OrderSide.SELL.sign) == (1, -1)
     assert (OrderSide.BUY.opposite, OrderSide.SELL.opposite) == (OrderSide.SELL, OrderSide.BUY)
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity", "is_pending"),
+    [(None, None, False), (D(99), None, True), (None, D(3), True), (D(9), D(3), True)],
+)
+def test_a_change_is_pending_while_either_figure_is(
+    price: Decimal | None, quantity: Decimal | None, is_pending: bool
+) -> None:
+    order = an_order(S.PENDING_UPDATE, pending_limit_price=price, pending_quantity=quantity)
+    assert order.has_pending_change is is_pending

@@ -65,6 +65,28 @@ def test_opening_and_closing_moves_profit_and_fees_to_the_wallet(floor: Floor) -
     floor.assert_conserved()
 
 
+def test_a_wallet_tells_when_it_last_changed_also_without_a_position(floor: Floor) -> None:
+    """A wallet of `updateTime` 0 is none to ccxt from 4.5.90 on: an account that held nothing showed no balance."""
+
+    def changed_ms() -> int:
+        return next(b for b in floor.exchange.futures.balances(ALICE) if b.asset == "USDT").updated_ms
+
+    opened = floor.clock.now_ms()
+    assert changed_ms() == opened, "its opening deposit"
+    floor.clock.advance(5_000)
+    floor.exchange.orders.place(ALICE, market_order(BUY, "0.5", **FUTURES))
+    floor.clock.advance(5_000)
+    floor.exchange.orders.place(ALICE, market_order(SELL, "0.5", **FUTURES))
+    assert (changed_ms(), position(floor)) == (opened + 10_000, Decimal(0))
+    floor.clock.advance(5_000)
+    floor.exchange.deposit(ALICE, Market.FUTURES, "USDT", Decimal(1))
+    assert changed_ms() == opened + 15_000
+
+
+def test_the_largest_position_at_a_leverage_is_a_whole_number_as_the_venue_writes_it(floor: Floor) -> None:
+    assert floor.exchange.futures.set_leverage(ALICE, "BTCUSDT", 7) == 178_571_428
+
+
 def test_an_order_through_the_position_flips_it_at_the_new_price(floor: Floor) -> None:
     floor.exchange.orders.place(ALICE, market_order(BUY, "0.1", **FUTURES))
     _, sold = floor.exchange.orders.place(ALICE, market_order(SELL, "0.3", **FUTURES))

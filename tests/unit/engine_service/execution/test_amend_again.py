@@ -9,11 +9,10 @@ import pytest
 
 from engine_service.domain import events as e
 from engine_service.domain.clock import ManualClock
-from engine_service.domain.errors import Conflict, InvalidRequest
+from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import Doubt, OrderStatus
-from engine_service.execution import amend_again
 from engine_service.execution.amend import amend
 from engine_service.execution.amend_result import AmendStatus
 from engine_service.execution.cancel import CancelStatus, cancel
@@ -48,25 +47,22 @@ def order_of(core: EngineCore, cid: str) -> Order:
 async def test_a_change_in_place_that_is_asked_again_is_answered_again(market: Market) -> None:
     core = a_core()
     cid = await resting(core, market)
-    first = await amend(core, cid, quantity=D("0.002"), principal="tester", key="shrink-it")
-    again = await amend(core, cid, quantity=D("0.002"), principal="tester", key="shrink-it")
+    first = await amend(core, cid, quantity=D("0.002"), principal="tester", mark=mark_of("shrink-it"))
+    again = await amend(core, cid, quantity=D("0.002"), principal="tester", mark=mark_of("shrink-it"))
     assert (first.status, again.status) == (AmendStatus.UPDATED, AmendStatus.UPDATED)
     assert (again.order.client_order_id, again.order.quantity) == (cid, D("0.002"))
-    with pytest.raises(InvalidRequest) as other:
-        await amend(core, cid, quantity=D("0.001"), principal="tester", key="shrink-it")
-    assert other.value.code == "IDEMPOTENCY_KEY_REUSED"
 
 
 async def test_what_became_of_a_change_is_told_whatever_came_after_it() -> None:
     core = a_core()
     cid = await resting(core)
-    await amend(core, cid, limit_price=D(49_800), principal="tester", key="the-first-change")
+    await amend(core, cid, limit_price=D(49_800), principal="tester", mark=mark_of("the-first-change"))
     fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_FILTER_FAILURE", reason="no")))
-    await amend(core, cid, limit_price=D(49_700), principal="tester", key="the-second-change")
-    await amend(core, cid, limit_price=D(49_600), principal="tester", key="the-third-change")
+    await amend(core, cid, limit_price=D(49_700), principal="tester", mark=mark_of("the-second-change"))
+    await amend(core, cid, limit_price=D(49_600), principal="tester", mark=mark_of("the-third-change"))
     await cancel(core, cid, principal="tester")
     told = [
-        (await amend(core, cid, limit_price=D(price), principal="tester", key=key)).status.value
+        (await amend(core, cid, limit_price=D(price), principal="tester", mark=mark_of(key))).status.value
         for price, key in ((49_800, "the-first-change"), (49_700, "the-second-change"), (49_600, "the-third-change"))
     ]
     assert told == ["updated", "refused", "updated"]
@@ -76,37 +72,10 @@ async def test_a_change_that_was_never_written_down_leaves_its_key_free() -> Non
     core = a_core()
     cid = await resting(core)
     with pytest.raises(InvalidRequest, match="NOTHING_TO_CHANGE"):
-        await amend(core, cid, limit_price=D(49_900), principal="tester", key="one-change")
-    await amend(core, cid, limit_price=D(49_800), principal="tester", key="another-change")
-    done = await amend(core, cid, limit_price=D(49_900), principal="tester", key="one-change")
+        await amend(core, cid, limit_price=D(49_900), principal="tester", mark=mark_of("one-change"))
+    await amend(core, cid, limit_price=D(49_800), principal="tester", mark=mark_of("another-change"))
+    done = await amend(core, cid, limit_price=D(49_900), principal="tester", mark=mark_of("one-change"))
     assert (done.status, done.order.limit_price) == (AmendStatus.UPDATED, D(49_900))
-
-
-async def test_of_two_equal_changes_at_once_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    core = a_core()
-    cid = await resting(core)
-    goes_on = asyncio.Event()
-
-    async def waits(venue: FakeVenue, order: Order) -> None:
-        await goes_on.wait()
-
-    async def ask() -> AmendStatus:
-        return (await amend(core, cid, limit_price=D(49_800), principal="tester", key="one-change")).status
-
-    fake(core).scripts.append(Script(during=waits))
-    first, second = asyncio.ensure_future(ask()), asyncio.ensure_future(ask())
-    monkeypatch.setattr(amend_again, "SAME_CHANGE_WAIT_S", 0.05)
-    await asyncio.sleep(0)
-    with pytest.raises(Conflict, match="IDEMPOTENCY_IN_PROGRESS") as told:
-        await ask()
-    assert told.value.location == f"/orders/{cid}"
-    goes_on.set()
-    assert await first is AmendStatus.UPDATED
-    monkeypatch.undo()
-    assert await asyncio.gather(second, return_exceptions=True)
-    assert await ask() is AmendStatus.UPDATED
-    asked = [row for row in core.journal.order_history(cid) if isinstance(row.event, e.OrderPendingUpdate)]
-    assert len(asked) == 1
 
 
 async def test_a_change_of_an_older_journal_reads_and_writes_as_before() -> None:
@@ -131,7 +100,7 @@ async def test_a_change_that_ends_unknown_under_a_refused_cancel_is_settled(done
 
     fake(core).scripts.append(Script(act=done, say=LOST, during=change))
     fake(core).cancel_scripts.append(Script(act=False, say=LATER, during=refuse))
-    await amend(core, cid, limit_price=D(49_800), quantity=D("0.006"), principal="tester", key="one-change")
+    await amend(core, cid, limit_price=D(49_800), quantity=D("0.006"), principal="tester", mark=mark_of("one-change"))
     await cancel(core, cid, principal="tester")
     for ends in (cancel_ends, change_ends) if cancel_first else (change_ends, cancel_ends):
         ends.set()
@@ -156,7 +125,7 @@ async def test_a_replacement_that_ends_unknown_under_a_refused_cancel_is_settled
 
     fake(core).scripts.append(Script(act=False, say=LOST, during=cancels))
     fake(core).cancel_scripts.append(Script(act=False, say=LATER))
-    await amend(core, cid, limit_price=D(49_800), principal="tester", key="one-change")
+    await amend(core, cid, limit_price=D(49_800), principal="tester", mark=mark_of("one-change"))
     fake(core).clock.advance(60_000)
     await core.settle()
     order = order_of(core, cid)
@@ -186,7 +155,7 @@ async def test_an_order_in_whose_place_the_venue_took_none_is_told_as_canceled()
     said = Accepted(venue_order_id="v", status=OrderStatus.CANCELED, refused=why)
     fake(core).scripts.append(Script(act=False, say=said, during=only_the_cancel))
     for _ in range(2):
-        result = await amend(core, cid, limit_price=D(49_950), principal="tester", key="move-it-up")
+        result = await amend(core, cid, limit_price=D(49_950), principal="tester", mark=mark_of("move-it-up"))
         assert (result.status, result.order.client_order_id, result.replaced) == (AmendStatus.CANCELED, cid, None)
         await core.settle()
     assert order_of(core, cid).status is OrderStatus.CANCELED

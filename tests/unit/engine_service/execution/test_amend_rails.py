@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import Conflict, InvalidRequest, Refused, VenueRefused
+from engine_service.domain.errors import Conflict, Refused, VenueRefused
 from engine_service.domain.ids import Market
 from engine_service.domain.order_status import OrderStatus
 from engine_service.execution.amend import amend
@@ -58,7 +58,7 @@ async def test_a_change_in_place_is_judged_as_the_order_it_would_make(
     cid = await resting(core)
     reserved = core.state.exposure.totals.worst
     with pytest.raises(Refused) as refused:
-        await amend(core, cid, principal="tester", key="key-1", **change)
+        await amend(core, cid, principal="tester", mark=mark_of("key-1"), **change)
     assert refused.value.code == code
     order = core.state.order(cid)
     assert order is not None
@@ -70,7 +70,9 @@ async def test_a_change_in_place_is_judged_as_the_order_it_would_make(
 async def test_a_change_in_place_within_every_limit_is_made() -> None:
     core = futures_core(max_notional="400")
     cid = await resting(core)
-    result = await amend(core, cid, quantity=D("0.005"), limit_price=D("49100"), principal="tester", key="key-1")
+    result = await amend(
+        core, cid, quantity=D("0.005"), limit_price=D("49100"), principal="tester", mark=mark_of("key-1")
+    )
     assert (result.status, result.order.quantity) == (AmendStatus.UPDATED, D("0.005"))
 
 
@@ -79,7 +81,7 @@ async def test_while_halted_an_order_may_shrink_and_may_not_grow() -> None:
     cid = await resting(core)
     await halt(core, reason="drill", principal="me", cancel_orders=False)
     with pytest.raises(Refused) as refused:
-        await amend(core, cid, quantity=D("0.004"), principal="tester", key="key-1")
+        await amend(core, cid, quantity=D("0.004"), principal="tester", mark=mark_of("key-1"))
     assert refused.value.code == "TRADING_HALTED"
 
 
@@ -101,7 +103,7 @@ async def test_a_change_that_was_written_down_before_a_halt_is_not_sent_after_it
 
     monkeypatch.setattr(fake(core), "amend", amend_at_venue)
     core.journal.on_commit(halt_in_between)
-    result = await amend(core, cid, quantity=D("0.004"), principal="tester", key="key-1")
+    result = await amend(core, cid, quantity=D("0.004"), principal="tester", mark=mark_of("key-1"))
     await core.settle()
     assert (sent, result.status) == ([], AmendStatus.REFUSED)
     order = core.state.order(cid)
@@ -128,16 +130,17 @@ async def test_a_halt_without_a_journal_takes_orders_off_the_market_all_the_same
     assert fake(core).cancels == [cid]
 
 
-async def test_a_change_asked_again_is_made_once_and_another_one_needs_another_key() -> None:
+async def test_a_change_asked_again_is_made_once() -> None:
     core = make_core()
     cid = (await submit(core, limit_order("49000", "0.002"), mark_of())).order.client_order_id
-    first = await amend(core, cid, limit_price=D("49500"), quantity=D("0.003"), principal="tester", key="one-change")
+    first = await amend(
+        core, cid, limit_price=D("49500"), quantity=D("0.003"), principal="tester", mark=mark_of("one-change")
+    )
     await core.settle()
-    again = await amend(core, cid, limit_price=D("49500"), quantity=D("0.003"), principal="tester", key="one-change")
+    again = await amend(
+        core, cid, limit_price=D("49500"), quantity=D("0.003"), principal="tester", mark=mark_of("one-change")
+    )
     assert again.order.client_order_id == first.order.client_order_id
-    with pytest.raises(InvalidRequest) as other:
-        await amend(core, cid, limit_price=D("49500"), quantity=D("0.004"), principal="tester", key="one-change")
-    assert other.value.code == "IDEMPOTENCY_KEY_REUSED"
     assert sum(order.is_open for order in core.state.open_orders.values()) == 1
 
 
@@ -146,7 +149,7 @@ async def test_a_venue_that_refuses_our_credentials_at_a_change_is_left_alone() 
     cid = await resting(core)
     refused = Rejected(code="VENUE_UNAUTHORIZED", reason="-2015", stop_venue=True)
     fake(core).scripts.append(Script(act=False, say=refused))
-    result = await amend(core, cid, limit_price=D("49100"), principal="tester", key="key-1")
+    result = await amend(core, cid, limit_price=D("49100"), principal="tester", mark=mark_of("key-1"))
     assert result.status is AmendStatus.REFUSED
     breaker = core.gate.pace.venue("BINANCE")
     assert breaker.state(core.clock.monotonic_s(), core.gate.policy) is BreakerState.OPEN
@@ -166,13 +169,13 @@ async def test_while_a_change_is_on_its_way_another_one_is_refused_whatever_the_
         return await change(request)
 
     monkeypatch.setattr(venue, "amend", late)
-    first = await amend(core, cid, limit_price=D("49500"), principal="tester", key="first")
+    first = await amend(core, cid, limit_price=D("49500"), principal="tester", mark=mark_of("first"))
     assert first.status is AmendStatus.PENDING
     # A cancel that never left puts the order back to work, and the change is still on its way.
     venue.cancel_scripts.append(Script(act=False, say=Rejected(code="VENUE_UNREACHABLE", reason="", not_sent=True)))
     await cancel(core, cid, principal="tester")
     with pytest.raises(Conflict, match="ORDER_BUSY"):
-        await amend(core, cid, limit_price=D("49600"), principal="tester", key="second")
+        await amend(core, cid, limit_price=D("49600"), principal="tester", mark=mark_of("second"))
     arrives.set()
     await core.settle()
     venue.clock.advance(6_000)
@@ -187,10 +190,10 @@ async def test_a_higher_price_of_an_order_that_is_changed_in_place_counts_agains
     for _ in range(2):
         placed = await submit(core, limit_order("48000", "0.010", market=Market.FUTURES), mark_of())
         cids.append(placed.order.client_order_id)
-    await amend(core, cids[0], limit_price=D(49_500), principal="tester", key="the-first-rise")
+    await amend(core, cids[0], limit_price=D(49_500), principal="tester", mark=mark_of("the-first-rise"))
     assert core.state.exposure.totals.worst == D("0.010") * D(49_500) + D("0.010") * D(48_000)
     with pytest.raises(Refused) as refused:
-        await amend(core, cids[1], limit_price=D(49_600), principal="tester", key="the-second-rise")
+        await amend(core, cids[1], limit_price=D(49_600), principal="tester", mark=mark_of("the-second-rise"))
     assert refused.value.code == "EXPOSURE_SYMBOL_CAP"
 
 
@@ -202,7 +205,7 @@ async def test_a_post_only_order_that_would_take_at_its_new_price_stays_as_it_is
     mark = core.marks.get("BTCUSDT.BINANCE", market)
     assert mark is not None
     with pytest.raises(VenueRefused) as refused:
-        await amend(core, cid, limit_price=mark.ask, principal="tester", key="the-first-price")
+        await amend(core, cid, limit_price=mark.ask, principal="tester", mark=mark_of("the-first-price"))
     assert refused.value.code == "VENUE_WOULD_TAKE"
-    below = await amend(core, cid, limit_price=mark.ask - 1, principal="tester", key="the-first-price")
+    below = await amend(core, cid, limit_price=mark.ask - 1, principal="tester", mark=mark_of("the-first-price"))
     assert below.status is AmendStatus.UPDATED

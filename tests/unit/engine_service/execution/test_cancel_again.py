@@ -17,18 +17,16 @@ pytestmark = pytest.mark.anyio
 KEY = "cancel-it-1"
 
 
-async def test_the_key_of_a_cancel_is_its_callers_and_its_orders_own() -> None:
+async def test_a_cancel_is_answered_again_under_its_key_alone() -> None:
     core = make_core()
-    first = (await submit(core, limit_order("49000"), mark_of("order-key-1"))).order
-    second = (await submit(core, limit_order("48000"), mark_of("order-key-2"))).order
+    order = (await submit(core, limit_order("49000"), mark_of("order-key-1"))).order
     for _ in range(2):
-        done = await cancel(core, first.client_order_id, principal="tester", key=KEY)
+        done = await cancel(core, order.client_order_id, principal="tester", mark=mark_of(KEY))
         assert done.status is CancelStatus.CANCELED
-    assert (await cancel(core, second.client_order_id, principal="tester", key=KEY)).status is CancelStatus.CANCELED
     with pytest.raises(Conflict):
-        await cancel(core, first.client_order_id, principal="somebody-else", key=KEY)
+        await cancel(core, order.client_order_id, principal="tester", mark=mark_of(KEY, scope="somebody-else|/orders"))
     with pytest.raises(Conflict):
-        await cancel(core, first.client_order_id, principal="tester")
+        await cancel(core, order.client_order_id, principal="tester")
 
 
 async def test_a_cancel_that_was_refused_is_asked_again_under_its_key() -> None:
@@ -37,7 +35,7 @@ async def test_a_cancel_that_was_refused_is_asked_again_under_its_key() -> None:
     fake(core).cancel_scripts.append(
         Script(act=False, say=Rejected(code="VENUE_RATE_LIMITED", reason="", not_sent=True))
     )
-    said = [(await cancel(core, order.client_order_id, principal="tester", key=KEY)).status for _ in range(3)]
+    said = [(await cancel(core, order.client_order_id, principal="tester", mark=mark_of(KEY))).status for _ in range(3)]
     assert said == [CancelStatus.REFUSED, CancelStatus.CANCELED, CancelStatus.CANCELED]
 
 
@@ -47,9 +45,13 @@ async def test_the_wish_to_cancel_an_order_in_doubt_has_its_key_too() -> None:
     fake(core).query_answers.extend([NotFoundReport(endpoint="order")] * 5)
     fake(core).cancel_scripts.append(Script(act=False, say=unknown()))
     order = (await submit(core, limit_order("49000"), mark_of())).order
-    assert (await cancel(core, order.client_order_id, principal="tester", key=KEY)).status is CancelStatus.PENDING
+    assert (
+        await cancel(core, order.client_order_id, principal="tester", mark=mark_of(KEY))
+    ).status is CancelStatus.PENDING
     await core.settle()
-    assert (await cancel(core, order.client_order_id, principal="tester", key=KEY)).status is CancelStatus.CANCELED
+    assert (
+        await cancel(core, order.client_order_id, principal="tester", mark=mark_of(KEY))
+    ).status is CancelStatus.CANCELED
 
 
 @pytest.mark.parametrize("kind", [e.OrderPendingCancel, e.OrderCancelRequested])

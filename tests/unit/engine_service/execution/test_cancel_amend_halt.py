@@ -14,8 +14,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.order import Order
 from engine_service.domain.order_status import OrderSide, OrderStatus
 from engine_service.execution.amend import amend
-from engine_service.execution.amend_again import replacement_id
-from engine_service.execution.amend_result import AmendStatus
+from engine_service.execution.amend_result import AmendStatus, replacement_id
 from engine_service.execution.answers import SubmitStatus
 from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import CancelStatus, cancel, cancel_all
@@ -150,7 +149,7 @@ async def test_cancel_all_takes_only_what_matches() -> None:
 async def test_shrinking_keeps_the_order_and_frees_what_is_no_longer_needed() -> None:
     core = make_core()
     cid = await resting(core)
-    result = await amend(core, cid, quantity=D("0.001"), principal="tester", key="k1")
+    result = await amend(core, cid, quantity=D("0.001"), principal="tester", mark=mark_of("k1"))
     assert (result.status, result.order.quantity, result.replaced) == (AmendStatus.UPDATED, D("0.001"), None)
     assert core.state.exposure.totals.worst == D("49")
 
@@ -158,7 +157,7 @@ async def test_shrinking_keeps_the_order_and_frees_what_is_no_longer_needed() ->
 async def test_another_price_replaces_the_order_under_an_id_of_its_own() -> None:
     core = make_core()
     cid = await resting(core)
-    result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
+    result = await amend(core, cid, limit_price=D("49500"), principal="tester", mark=mark_of("k1"))
     await core.settle()
     assert result.status is AmendStatus.UPDATED
     assert result.order.client_order_id != cid
@@ -171,7 +170,7 @@ async def test_a_refused_change_leaves_the_order_as_it_was() -> None:
     core = make_core()
     cid = await resting(core)
     fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_FILTER", reason="no")))
-    result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
+    result = await amend(core, cid, limit_price=D("49500"), principal="tester", mark=mark_of("k1"))
     assert (result.status, result.order.status) == (AmendStatus.REFUSED, OrderStatus.ACCEPTED)
     assert result.order.limit_price == D("49000")
 
@@ -181,9 +180,9 @@ async def test_a_change_that_was_done_is_told_so_whatever_was_refused_before() -
     placed = await submit(core, limit_order("49900", "0.004", market=Market.FUTURES), mark_of())
     cid = placed.order.client_order_id
     fake(core).scripts.append(Script(act=False, say=Rejected(code="VENUE_FILTER_FAILURE", reason="no")))
-    refused = await amend(core, cid, limit_price=D(49_800), principal="tester", key="the-first-change")
+    refused = await amend(core, cid, limit_price=D(49_800), principal="tester", mark=mark_of("the-first-change"))
     assert refused.status is AmendStatus.REFUSED
-    done = await amend(core, cid, limit_price=D(49_850), principal="tester", key="the-second-change")
+    done = await amend(core, cid, limit_price=D(49_850), principal="tester", mark=mark_of("the-second-change"))
     assert (done.status, done.order.limit_price) == (AmendStatus.UPDATED, D(49_850))
 
 
@@ -202,7 +201,9 @@ async def test_what_became_of_a_change_holds_also_where_a_cancel_overtook_it(can
 
     refused = Rejected(code="VENUE_FILTER_FAILURE", reason="no")
     fake(core).scripts.append(Script(during=cancels) if done else Script(act=False, say=refused, during=cancels))
-    result = await amend(core, cid, limit_price=D(49_800), quantity=D("0.006"), principal="tester", key="overtaken-1")
+    result = await amend(
+        core, cid, limit_price=D(49_800), quantity=D("0.006"), principal="tester", mark=mark_of("overtaken-1")
+    )
     size = D("0.006") if done else D("0.004")
     assert result.order.quantity == size
     assert result.order.status is (OrderStatus.CANCELED if canceled else OrderStatus.ACCEPTED)
@@ -224,7 +225,7 @@ async def test_a_size_below_what_had_traded_by_then_ends_the_order_and_is_not_it
             apply_report(core, venue.report(cid))
 
     fake(core).scripts.append(Script(during=trades))
-    await amend(core, cid, quantity=D("0.002"), principal="tester", key="below-what-traded")
+    await amend(core, cid, quantity=D("0.002"), principal="tester", mark=mark_of("below-what-traded"))
     await core.settle()
     order = core.state.order(cid)
     assert order is not None
@@ -244,7 +245,7 @@ async def test_a_change_that_came_too_late_is_not_told_as_done() -> None:
 
     gone = Rejected(code="VENUE_UNKNOWN_ORDER", reason="no such order")
     fake(core).scripts.append(Script(act=False, say=gone, during=fills))
-    late = await amend(core, cid, limit_price=D(49_800), principal="tester", key="the-late-change")
+    late = await amend(core, cid, limit_price=D(49_800), principal="tester", mark=mark_of("the-late-change"))
     assert (late.status, late.order.status, late.order.limit_price) == (
         AmendStatus.REFUSED,
         OrderStatus.FILLED,
@@ -256,7 +257,7 @@ async def test_a_change_that_came_too_late_is_not_told_as_done() -> None:
 async def test_a_replacement_has_the_size_that_the_old_order_left(told: str) -> None:
     core = make_core()
     cid, left = await resting(core), D("0.0008")
-    new_id = replacement_id(core, core.state.image.orders[cid], "the-key")
+    new_id = replacement_id(core, core.state.image.orders[cid], "tester", "the-key")
     status = OrderStatus.FILLED if told == "filled at once" else OrderStatus.ACCEPTED
     known = None if told == "by the stream" else left
     executed = left if told == "filled at once" else D(0)
@@ -271,7 +272,7 @@ async def test_a_replacement_has_the_size_that_the_old_order_left(told: str) -> 
             venue.fill(new_id, left)
 
     fake(core).scripts.append(Script(act=False, say=said, during=traded))
-    result = await amend(core, cid, limit_price=D(49_500), principal="tester", key="the-key")
+    result = await amend(core, cid, limit_price=D(49_500), principal="tester", mark=mark_of("the-key"))
     if told == "by the stream":
         apply_report(core, fake(core).report(new_id))
     await core.settle()
@@ -286,7 +287,7 @@ async def test_an_unknown_change_leaves_both_orders_in_doubt_until_each_is_read(
     core = make_core()
     cid = await resting(core)
     fake(core).scripts.append(Script(act=True, say=unknown()))
-    result = await amend(core, cid, limit_price=D("49500"), principal="tester", key="k1")
+    result = await amend(core, cid, limit_price=D("49500"), principal="tester", mark=mark_of("k1"))
     await core.settle()
     assert status_of(core, cid) is OrderStatus.CANCELED
     (new,) = [o for o in core.state.open_orders.values() if o.client_order_id != cid]
@@ -298,7 +299,7 @@ async def test_a_change_cannot_slip_past_a_rail() -> None:
     core = make_core(limits=policy(symbol_exposure_cap="100"))
     cid = await resting(core)
     with pytest.raises(Refused) as refused:
-        await amend(core, cid, quantity=D("0.003"), principal="tester", key="k1")
+        await amend(core, cid, quantity=D("0.003"), principal="tester", mark=mark_of("k1"))
     assert refused.value.code == "EXPOSURE_SYMBOL_CAP"
     assert status_of(core, cid) is OrderStatus.ACCEPTED
     assert core.state.exposure.totals.worst == D("98")
@@ -308,7 +309,7 @@ async def test_a_change_of_nothing_is_refused() -> None:
     core = make_core()
     cid = await resting(core)
     with pytest.raises(InvalidRequest):
-        await amend(core, cid, limit_price=D("49000.001"), principal="tester", key="k1")
+        await amend(core, cid, limit_price=D("49000.001"), principal="tester", mark=mark_of("k1"))
 
 
 async def test_a_halt_takes_effect_before_it_is_answered_cancels_orders_and_keeps_protection() -> None:

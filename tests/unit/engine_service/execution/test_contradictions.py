@@ -76,7 +76,7 @@ async def test_a_late_trade_at_the_limit_before_a_change_is_the_orders() -> None
     core = make_core(venue=FakeVenue(fake(make_core()).clock, markets=BOTH))
     cid = await resting(core, market=Market.FUTURES)
     early = fake(core).fill(cid, D("0.001"), D("49000"))
-    await amend(core, cid, limit_price=D("48000"), principal="tester", key="key-1")
+    await amend(core, cid, limit_price=D("48000"), principal="tester", mark=mark_of("key-1"))
     assert order_of(core, cid).limit_price == D("48000")
     assert told(core, cid, early).status is OrderStatus.PARTIALLY_FILLED
     worse = replace(early, trade_id="another", price=D("49000.1"))

@@ -129,7 +129,7 @@ async def test_a_change_of_an_order_is_judged_by_the_book_too() -> None:
     core.marks, core.read_once = MarkBook(), set()
     core.state.exposure.watch(core.marks)
     found = await amend(
-        core, placed.order.client_order_id, limit_price=D(49_950), principal="tester", key="the-change-1"
+        core, placed.order.client_order_id, limit_price=D(49_950), principal="tester", mark=mark_of("the-change-1")
     )
     assert (found.status, found.order.limit_price) == (AmendStatus.UPDATED, D(49_950))
     assert venue.asked == [BTC, BTC]
@@ -142,8 +142,8 @@ async def test_a_change_that_only_shrinks_or_is_none_does_not_wait_for_a_price()
     core.state.exposure.watch(core.marks)
     venue.asked.clear()
     with pytest.raises(InvalidRequest):
-        await amend(core, cid, limit_price=D(49_900), principal="tester", key="the-change-1")
-    shrunk = await amend(core, cid, quantity=D("0.002"), principal="tester", key="the-change-2")
+        await amend(core, cid, limit_price=D(49_900), principal="tester", mark=mark_of("the-change-1"))
+    shrunk = await amend(core, cid, quantity=D("0.002"), principal="tester", mark=mark_of("the-change-2"))
     assert (shrunk.status, venue.asked) == (AmendStatus.UPDATED, [])
 
 

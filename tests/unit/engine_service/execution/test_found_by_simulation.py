@@ -54,7 +54,7 @@ async def test_a_change_in_doubt_is_not_called_undone_before_its_fence() -> None
     fake(core).clock.advance(60_000)  # the fence of the send is long past
     fake(core).scripts.append(Script(act=False, say=unknown()))
     asked_ms = core.clock.now_ms()
-    await amend(core, cid, quantity=D("0.008"), principal="tester", key="a1")
+    await amend(core, cid, quantity=D("0.008"), principal="tester", mark=mark_of("a1"))
     await core.settle()
     rejected = [r for r in core.journal.order_history(cid) if isinstance(r.event, e.OrderUpdateRejected)]
     assert [r.event.at_ms > asked_ms + 18_000 for r in rejected] == [True]
@@ -64,7 +64,7 @@ async def test_a_change_that_arrives_late_is_seen_and_not_refused() -> None:
     core = futures_core()
     cid = await resting(core)
     fake(core).scripts.append(Script(act=False, say=unknown()))
-    work = asyncio.ensure_future(amend(core, cid, quantity=D("0.008"), principal="tester", key="a1"))
+    work = asyncio.ensure_future(amend(core, cid, quantity=D("0.008"), principal="tester", mark=mark_of("a1")))
     asked_ms = core.clock.now_ms()
     while core.clock.now_ms() < asked_ms + 9_000:
         await turn()
@@ -101,7 +101,7 @@ async def test_a_gateways_word_about_a_change_is_no_proof_of_it() -> None:
     cid = await resting(core)
     gateway = Accepted(venue_order_id=order_of(core, cid).venue_order_id, status=OrderStatus.PENDING_ACK)
     fake(core).scripts.append(Script(act=False, say=gateway))
-    await amend(core, cid, quantity=D("0.008"), principal="tester", key="a1")
+    await amend(core, cid, quantity=D("0.008"), principal="tester", mark=mark_of("a1"))
     await core.settle()
     assert order_of(core, cid).quantity == D("0.010")
 

@@ -44,7 +44,7 @@ async def session(core: EngineCore) -> None:
     """Trade, rest, change, cancel, doubt: everything that has steps between which a process can die."""
     await submit(core, market_order("0.003"), mark_of("buy"))
     resting = (await submit(core, limit_order("49000", "0.002"), mark_of("rest"))).order.client_order_id
-    await amend(core, resting, quantity=D("0.001"), principal="me", key="shrink")
+    await amend(core, resting, quantity=D("0.001"), principal="me", mark=mark_of("shrink"))
     await cancel(core, resting, principal="me")
     fake(core).scripts.append(Script(act=True, say=unknown()))
     await submit(core, market_order("0.001", side=OrderSide.SELL), mark_of("doubt"))

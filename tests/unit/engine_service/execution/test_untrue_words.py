@@ -101,7 +101,7 @@ async def test_a_change_that_waited_so_long_is_not_sent_either(monkeypatch: pyte
     venue = fake(core)
     old = (await submit(core, limit_order("49000"), mark_of())).order.client_order_id
     slow_disk(core, monkeypatch)
-    changed = await amend(core, old, limit_price=D("49500"), principal="tester", key="a-change")
+    changed = await amend(core, old, limit_price=D("49500"), principal="tester", mark=mark_of("a-change"))
     assert changed.status is AmendStatus.REFUSED
     assert (venue.orders[old].status, list(venue.orders)) == (OrderStatus.ACCEPTED, [old])
     assert order_of(core, old).status is OrderStatus.ACCEPTED
@@ -136,7 +136,7 @@ async def test_the_trades_that_a_replacements_answer_names_are_booked_with_it() 
     )
     said = Accepted(venue_order_id="99", status=OrderStatus.FILLED, fills=(trade,), executed_quantity=D("0.001"))
     fake(core).scripts.append(Script(act=False, say=said))
-    changed = await amend(core, old, limit_price=D("50500"), principal="tester", key="a-change")
+    changed = await amend(core, old, limit_price=D("50500"), principal="tester", mark=mark_of("a-change"))
     assert (changed.order.status, changed.order.filled_quantity) == (OrderStatus.FILLED, D("0.001"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import inf
 
 import pytest
 
@@ -198,3 +199,36 @@ def test_a_hair_less_than_the_share_opens_nothing() -> None:
     breaker = called(VenueBreaker(), "." * 201 + "x" * 199, 5.0)
     assert breaker.state(5.0, LIMITS) is CLOSED
     assert called(breaker, "xx", 5.0).state(5.0, LIMITS) is OPEN
+
+
+def test_a_breaker_tells_how_long_it_stays_open() -> None:
+    breaker = VenueBreaker()
+    assert breaker.opens_in_s(100.0, LIMITS) == 0
+    breaker = opened(100.0)
+    assert [breaker.opens_in_s(at_s, LIMITS) for at_s in (100.0, 120.5, 130.0, 150.0)] == [30, 9.5, 0, 0]
+    breaker.stopped_until_s = 160.0
+    assert [breaker.opens_in_s(at_s, LIMITS) for at_s in (100.0, 150.0, 170.0)] == [60, 10, 0]
+
+
+def test_the_breaker_of_equity_tells_how_long_it_stays_open() -> None:
+    breaker = EquityBreaker()
+    breaker.record(D(100), D(0), 5.0, EQUITY)
+    assert breaker.opens_in_s(5.0, EQUITY) == 0
+    breaker.record(D(50), D(0), 10.0, EQUITY)
+    assert [breaker.opens_in_s(at_s, EQUITY) for at_s in (10.0, 30.5, 70.0, 90.0)] == [60, 39.5, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("per_min", "used", "after_s", "wait_s"),
+    [("30", 30, 0, 2), ("30", 30, 0.5, 1.5), ("30", 30, 2, 0), ("30", 29, 0, 0), ("30", 0, 0, 0), ("1", 1, 0, 60)],
+)
+def test_a_bucket_tells_when_the_next_may_leave(per_min: str, used: int, after_s: float, wait_s: float) -> None:
+    bucket, rate = TokenBucket(), D(per_min)
+    bucket.available(rate, 100.0)
+    for _ in range(used):
+        bucket.take()
+    assert bucket.next_in_s(rate, 100.0 + after_s) == pytest.approx(wait_s)
+
+
+def test_of_a_bucket_that_holds_none_nothing_ever_leaves() -> None:
+    assert TokenBucket().next_in_s(D(0), 100.0) == inf

@@ -114,7 +114,7 @@ async def test_a_change_off_the_grid_is_refused_and_the_order_works_on(
     core = make_core()
     cid = (await submit(core, limit_order("49000", "0.002"), mark_of())).order.client_order_id
     with pytest.raises(InvalidRequest) as refused:
-        await amend(core, cid, principal="tester", key="key-1", **change)
+        await amend(core, cid, principal="tester", mark=mark_of("key-1"), **change)
     assert refused.value.code == code
     assert (refused.value.numbers["acceptable"], refused.value.numbers["acceptable_above"]) == (below, above)
     order = core.state.order(cid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, localcontext
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -271,3 +271,20 @@ async def test_a_quote_asset_without_a_rate_is_worth_nothing_and_so_too_little()
 async def test_the_largest_value_of_an_order_passes_and_a_cent_more_does_not(value: str, said: dict[str, str]) -> None:
     ctx = context(core_with({"max_notional": "400"}), quantity=D(1), price=D(value))
     assert numbers(checks.notional_too_large, ctx) == said
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "may"),
+    [
+        (BUY, None, [True, True, True]),
+        (SELL, None, [True, True, True]),
+        (BUY, D(100), [True, True, False]),
+        (SELL, D(100), [False, True, True]),
+    ],
+)
+async def test_a_limit_says_at_which_prices_an_order_trades(
+    side: OrderSide, limit: Decimal | None, may: list[bool]
+) -> None:
+    core = core_with()
+    ctx = context(core, market_order(side=side), limit_price=limit)
+    assert [ctx.may_trade_at(D(price)) for price in (99, 100, 101)] == may

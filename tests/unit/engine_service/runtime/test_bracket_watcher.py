@@ -17,6 +17,7 @@ from engine_service.execution.apply_report import apply_report
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.submit import submit
+from engine_service.runtime.bracket_keeper import BracketKeeper
 from engine_service.runtime.bracket_watcher import BracketWatcher
 from engine_service.runtime.own_orders import submit_own
 from engine_service.runtime.stop_outs import StopOuts
@@ -126,6 +127,29 @@ async def test_an_exit_in_doubt_is_not_followed_by_one_at_the_other_level_after_
     assert sold(again) == D("0.002")
 
 
+async def test_the_keeper_of_orders_brackets_leaves_a_strategys_alone() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS)))
+    watching(core)
+    keeper = BracketKeeper(core, StopOuts(core))
+    keeper.running = True
+
+    def publish(batch: Sequence[Recorded]) -> None:
+        for recorded in batch:
+            keeper.on_event(recorded)
+
+    core.journal.on_commit(publish)
+    await entered(core)
+    core.answer_deadline_s = 0.01
+    fake(core).down = True
+    fake(core).scripts.append(Script(say=unknown()))
+    move(core, LOST)
+    for _ in range(300):
+        await core.sleep(0.001)
+    fake(core).down = False
+    await core.settle()
+    assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])
+
+
 async def test_what_an_exit_did_not_close_is_closed_by_the_next() -> None:
     core = make_core(venue=FakeVenue(ManualClock(START_MS)))
     watching(core)
@@ -150,6 +174,19 @@ async def test_an_asset_that_another_order_locks_keeps_its_bracket() -> None:
     for at in (BETWEEN, LOST):
         await price(core, at)
     assert (sold(core), outcomes(core)) == (D(0), [])
+    await cancel(core, locked.client_order_id, principal="tester", reason="enough")
+    await price(core, LOST)
+    assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])
+
+
+async def test_what_another_order_locks_in_part_keeps_its_bracket() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS)))
+    watching(core)
+    await entered(core)
+    lock = limit_order("50400", "0.011", side=OrderSide.SELL)
+    locked = (await submit(core, lock, mark_of())).order
+    await price(core, LOST)
+    assert (sold(core), outcomes(core)) == (D("0.001"), [])
     await cancel(core, locked.client_order_id, principal="tester", reason="enough")
     await price(core, LOST)
     assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])

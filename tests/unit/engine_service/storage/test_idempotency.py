@@ -6,11 +6,12 @@ import asyncio
 from asyncio import Future
 
 import pytest
+from msgspec.structs import replace
 
 from engine_service.domain.clock import ManualClock
 from engine_service.domain.errors import InvalidRequest
 from engine_service.domain.events import IdempotencyMark
-from engine_service.storage.idempotency import IdempotencyStore
+from engine_service.storage.idempotency import KEPT_MS, IdempotencyStore
 from engine_service.storage.port import StoredAnswer
 
 pytestmark = pytest.mark.anyio
@@ -189,3 +190,29 @@ async def test_sixty_four_at_once_make_one_effect() -> None:
     said = await asyncio.gather(*(ask() for _ in range(64)))
     assert said == [answer()] * 64
     assert effects == ["order"]
+
+
+@pytest.mark.parametrize(("client_order_id", "is_free"), [("", True), ("c1", False)])
+async def test_after_seven_days_a_key_under_which_there_was_no_order_is_free(
+    client_order_id: str, is_free: bool
+) -> None:
+    store = Store()
+    store.table.rows["me|/orders", "k-1"] = replace(answer(), client_order_id=client_order_id)
+    store.clock.advance(KEPT_MS)
+    assert store.keys.claim(mark()) is not None
+    store.clock.advance(1)
+    assert (store.keys.claim(mark()) is None) is is_free
+
+
+async def test_a_whole_page_is_read_again_and_not_kept_in_memory() -> None:
+    store = Store()
+    store.keys.claim(mark())
+    waiting = store.keys.claim(mark())
+    page = replace(answer(), body="{}")
+    store.keys.finish(page)
+    assert isinstance(waiting, Future)
+    assert await waiting == page
+    assert store.keys.claim(mark()) is None
+    store.keys.abandon(mark())
+    store.table.rows["me|/orders", "k-1"] = page
+    assert store.keys.claim(mark()) == page

@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 
 from orchestration.cli import research
 from orchestration.cli.app import app
-from orchestration.cli.layout import Exit, Refused
+from orchestration.cli.layout import Exit, Home, Refused
+from orchestration.cli.simulated import fresh_market, note_market
 
 Started = list[tuple[list[str], dict[str, Any]]]
+MARKET = {"NHMM_VENUE": "binance", "NHMM_VENUE_URL": "http://127.0.0.1:18010", "NHMM_BAR_INTERVAL": "1s"}
 
 
 @pytest.fixture
@@ -78,3 +80,25 @@ def test_an_address_that_is_none_is_refused_before_anything_starts(
     assert isinstance(done.exception, Refused)
     assert done.exception.exit_code == Exit.CONFIGURATION
     assert "NHMM_ENGINE_URL" in str(done.exception)
+
+
+def test_beside_a_simulated_market_its_exchange_is_asked_and_not_the_venue(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Bars of two markets must not mix in one table: `nhmm backfill` beside `nhmm up` fetched the real venue's."""
+    asked: list[Mapping[str, str]] = []
+    monkeypatch.setattr(research, "follow", lambda _words, environment, _log: asked.append(environment))
+    for name in MARKET:
+        monkeypatch.delenv(name, raising=False)
+    home = Home(tmp_path)
+    assert CliRunner().invoke(app, ["train", "--home", str(tmp_path)]).exit_code == 0
+    fresh_market(home)
+    note_market(home, {**MARKET, "NHMM_HOME": "elsewhere", "NHMM_SCHEDULES": "off"})
+    assert CliRunner().invoke(app, ["train", "--home", str(tmp_path)]).exit_code == 0
+    monkeypatch.setenv("NHMM_BAR_INTERVAL", "1m")
+    assert CliRunner().invoke(app, ["train", "--home", str(tmp_path)]).exit_code == 0
+    before, beside, chosen = asked
+    assert not MARKET.keys() & before.keys()
+    assert beside.items() >= MARKET.items()
+    assert (beside["NHMM_HOME"], "NHMM_SCHEDULES" in beside) == (str(home.path), False)
+    assert chosen["NHMM_BAR_INTERVAL"] == "1m", "what a person sets comes first"
