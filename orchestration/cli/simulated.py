@@ -87,11 +87,17 @@ def market_variables(home: Home) -> dict[str, str]:
     """Return what points at the folder's simulated market, without what this process's environment says already.
 
     Bars of two markets must not mix in one table: beside it nothing may be fetched from the real venue unasked.
+
+    Raises:
+        Refused: the note of it is there and cannot be read.
     """
+    note = home.engine / SIMULATED_MARK
     try:
-        known = json.loads((home.engine / SIMULATED_MARK).read_text(encoding="utf-8") or "{}")
-    except FileNotFoundError:
+        known = json.loads(note.read_text(encoding="utf-8") or "{}")
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except (OSError, ValueError) as error:
+        raise Refused(f"{note} cannot be read: {error}; choose another folder: --home DIR") from error
     return {name: str(known[name]) for name in OF_MARKET if name in known and not os.environ.get(name)}
 
 

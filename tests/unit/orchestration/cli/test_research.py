@@ -102,3 +102,15 @@ def test_beside_a_simulated_market_its_exchange_is_asked_and_not_the_venue(
     assert beside.items() >= MARKET.items()
     assert (beside["NHMM_HOME"], "NHMM_SCHEDULES" in beside) == (str(home.path), False)
     assert chosen["NHMM_BAR_INTERVAL"] == "1m", "what a person sets comes first"
+
+
+def test_a_note_of_the_market_that_cannot_be_read_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(research, "follow", lambda *_: pytest.fail("something started"))
+    home = Home(tmp_path)
+    fresh_market(home)
+    (home.engine / "simulated-market").write_text("{")
+    done = CliRunner().invoke(app, ["train", "--home", str(tmp_path)])
+    assert isinstance(done.exception, Refused)
+    assert "simulated-market cannot be read" in str(done.exception)
