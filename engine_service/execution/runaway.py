@@ -1,12 +1,17 @@
-"""A sender out of control is cut off: it keeps asking for orders that it is refused for their pace.
+"""A sender out of control is cut off: it keeps asking for orders that it is refused.
 
-The rates let so many orders leave and refuse the others, one by one and for ever. A program in a loop does not hear
-that. At ``RUNAWAY_REFUSALS`` refused orders a minute it is stopped, and what works of it is cancelled but for
-protective orders; a person finds out why and lets it go on. One of the strategies is switched off and the others
-trade on. A sender under any other name, or none, may have a thousand of them: then trading halts.
+The rails let so many orders leave and refuse the others, one by one and for ever. A program in a loop does not hear
+that, and has an order more with every exit that frees some of its budget. At ``RUNAWAY_REFUSALS`` a minute it is
+stopped, and what works of it is cancelled but for protective orders; a person finds out why and lets it go on.
+
+One of the strategies is switched off and the others trade on; refusals of all rails count, as it speaks far less
+often than that, up to its own rate. A sender under any other name, or none, may have a thousand of them: then trading
+halts, and only refusals of pace count.
 """
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 from engine_service.domain import events as e
 from engine_service.domain.ids import ENGINE
@@ -27,30 +32,33 @@ def count_refusal(core: EngineCore, ctx: RiskContext, refusal: RiskRefused) -> N
     Raises:
         Unavailable: the journal failed.
     """
-    if refusal.code not in PACE:
-        return
-    strategy = ctx.request.strategy
+    strategy, pace = ctx.request.strategy, core.gate.pace
     settings = core.state.strategy(strategy)
-    sender = UNKNOWN if settings is None else strategy
-    if not core.gate.pace.runs_away(sender, ctx.now_s) or core.state.halted:
+    if core.state.halted or ctx.request.reduce_only:
         return
-    reason = f"{RUNAWAY_REFUSALS} orders in a minute were refused for their pace: is {strategy} in a loop?"
     if settings is None:
-        _halt(core, ctx, reason)
-    else:
-        _switch_off(core, ctx, settings, reason)
+        if refusal.code in PACE and pace.runs_away(UNKNOWN, ctx.now_s):
+            _halt(core, ctx)
+        return
+    policy = ctx.policy
+    limit = max(RUNAWAY_REFUSALS, policy.strategy_order_rate_per_min or policy.order_rate_per_min)
+    if settings.enabled and pace.runs_away(strategy, ctx.now_s, limit):
+        _switch_off(core, ctx, settings, limit)
 
 
-def _halt(core: EngineCore, ctx: RiskContext, reason: str) -> None:
+def _halt(core: EngineCore, ctx: RiskContext) -> None:
+    name = ctx.request.strategy
+    reason = f"{RUNAWAY_REFUSALS} orders in a minute were refused for their pace: is {name} in a loop?"
     core.record(
         e.TradingHalted(at_ms=ctx.now_ms, reason=reason, principal=ENGINE),
-        e.Anomaly(at_ms=ctx.now_ms, kind="runaway", subject=ctx.request.strategy, detail=reason),
+        e.Anomaly(at_ms=ctx.now_ms, kind="runaway", subject=name, detail=reason),
     )
     core.spawn("runaway", _cancel_orders(core, "", "trading was halted"))
 
 
-def _switch_off(core: EngineCore, ctx: RiskContext, settings: StrategySettings, reason: str) -> None:
+def _switch_off(core: EngineCore, ctx: RiskContext, settings: StrategySettings, limit: Decimal) -> None:
     strategy = settings.strategy
+    reason = f"{limit} of its orders were refused within a minute: is {strategy} in a loop?"
     changed = e.StrategyChanged(
         at_ms=ctx.now_ms,
         strategy=strategy,

@@ -15,8 +15,8 @@ from engine_service.risk.checks import refused
 from engine_service.risk.context import RiskContext, RiskRefused
 
 MAX_RECENT = 10_000
-#: Orders refused for their pace within a minute, at which their sender is taken for a program in a loop.
-RUNAWAY_REFUSALS = 1_000
+#: Orders refused within a minute, at which their sender is taken for a program in a loop.
+RUNAWAY_REFUSALS: Final = Decimal(1_000)
 OrderShape = tuple[str | Decimal | None, ...]
 
 
@@ -62,10 +62,10 @@ class Pace:
         self.order_of_recent.append((now_s, shape))
         self._forget(now_s - float(window_ms) / 1000)
 
-    def runs_away(self, sender: str, now_s: float) -> bool:
-        """Count an order refused for its pace; tell whether its sender had too many of them of late."""
+    def runs_away(self, sender: str, now_s: float, limit: Decimal = RUNAWAY_REFUSALS) -> bool:
+        """Count a refused order; tell whether its sender had as many as ``limit`` of them within a minute."""
         refusals = self.refusals.setdefault(sender, TokenBucket())
-        left = refusals.available(Decimal(RUNAWAY_REFUSALS), now_s)
+        left = refusals.available(limit, now_s)
         refusals.take()
         return left <= 1
 

@@ -15,12 +15,13 @@ from engine_service.execution.core import EngineCore
 from engine_service.execution.halt import resume
 from engine_service.execution.recover import start_up
 from engine_service.execution.submit import submit
-from engine_service.risk.permissions import RUNAWAY_REFUSALS
+from engine_service.risk import permissions
 from tests.fakes.engine import fake, limit_order, make_core, mark_of, market_order, policy, refresh_marks, restart
 
 pytestmark = pytest.mark.anyio
 D = Decimal
 BURST = 30
+RUNAWAY_REFUSALS = int(permissions.RUNAWAY_REFUSALS)
 
 
 def core_with(**limits: object) -> EngineCore:
@@ -44,6 +45,11 @@ async def storm(core: EngineCore, orders: int, *, per_second: int = 10_000, stra
 def halts(core: EngineCore) -> list[e.TradingHalted]:
     written = core.journal.events_after(0, core.journal.last_seq)
     return [recorded.event for recorded in written if isinstance(recorded.event, e.TradingHalted)]
+
+
+def anomalies(core: EngineCore) -> list[e.Anomaly]:
+    written = core.journal.events_after(0, core.journal.last_seq)
+    return [recorded.event for recorded in written if isinstance(recorded.event, e.Anomaly)]
 
 
 async def test_ten_thousand_orders_a_second_leave_as_one_burst_and_then_none_until_a_person_resumes() -> None:
@@ -101,14 +107,14 @@ async def test_many_names_are_one_storm() -> None:
     assert core.state.halted
 
 
-def known(core: EngineCore, strategy: str, *, on: bool = True) -> None:
+def known(core: EngineCore, strategy: str, *, on: bool = True, budget: str = "5000") -> None:
     """Set a strategy as a start does from its file, or as a person does."""
     changed = e.StrategyChanged(
         at_ms=0,
         strategy=strategy,
         enabled=on,
         dry_run=False,
-        budget=D("5000"),
+        budget=D(budget),
         weight=D("0.5"),
         model_version="v7",
         principal="me",
@@ -187,6 +193,35 @@ async def test_the_refusals_of_two_strategies_are_no_storm_of_one() -> None:
     for _ in range(RUNAWAY_REFUSALS - BURST):
         assert "STRATEGY_DISABLED" not in {(await ask(core, "one")).code, (await ask(core, "two")).code}
     assert not core.state.halted
+
+
+async def test_a_strategy_that_its_budget_refuses_over_and_over_is_in_a_loop_too() -> None:
+    core = core_with(order_rate_per_min="600")
+    known(core, "loop", budget="100")
+    told = await storm(core, 1_100)
+    assert len(fake(core).submits) == 2
+    assert RUNAWAY_REFUSALS <= told.count("STRATEGY_BUDGET_EXCEEDED") <= RUNAWAY_REFUSALS + 20
+    assert told[-1] == "STRATEGY_DISABLED"
+    reasons = [anomaly.detail for anomaly in anomalies(core)]
+    assert reasons == ["1000 of its orders were refused within a minute: is loop in a loop?"]
+
+
+async def test_a_strategy_is_not_in_a_loop_within_its_own_rate() -> None:
+    core = core_with(order_rate_per_min="1500")
+    known(core, "loop", budget="0")
+    assert "STRATEGY_DISABLED" not in await storm(core, 1_499)
+    assert (await storm(core, 200))[-1] == "STRATEGY_DISABLED"
+
+
+async def test_exits_that_are_refused_switch_nothing_off() -> None:
+    core = core_with()
+    known(core, "loop")
+    closing = market_order("0.005", side=OrderSide.SELL, reduce_only=True, strategy="loop")
+    for _ in range(RUNAWAY_REFUSALS + 10):
+        assert (await submit(core, closing, mark_of())).code == "REDUCE_ONLY"
+    settings = core.state.strategy("loop")
+    assert settings is not None
+    assert settings.enabled
 
 
 async def test_what_a_person_switched_off_takes_no_new_risk_under_its_name() -> None:
