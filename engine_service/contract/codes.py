@@ -124,6 +124,7 @@ RAILS: Mapping[str, CodeSpec] = {
     **_codes(
         403,
         TRADING_DISABLED="Trading is off by configuration.",
+        STRATEGY_DISABLED="The strategy is switched off until a person enables it.",
         EQUITY_BREAKER_OPEN="The equity breaker is open.",
         SYMBOL_NOT_ALLOWED="The symbol is not on the list of allowed symbols.",
         SYMBOL_QUARANTINED="The symbol rests after repeated stop-outs.",

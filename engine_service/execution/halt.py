@@ -21,7 +21,6 @@ from engine_service.execution.bracket import UNSETTLED
 from engine_service.execution.cancel import CancelResult, cancel_all
 from engine_service.execution.core import EngineCore
 from engine_service.execution.submit import IdempotencyContext, submit
-from engine_service.risk.breakers import TokenBucket
 
 #: Closing orders of which certainly nothing reached the market.
 NOTHING_CLOSED: Final = frozenset({SubmitStatus.DENIED, SubmitStatus.REJECTED, SubmitStatus.NOT_PLACED})
@@ -110,7 +109,7 @@ async def resume(core: EngineCore, *, reason: str, principal: str, mark: Idempot
         core.halt_note.clear()
     for breaker in core.gate.pace.venues.values():
         breaker.reset()
-    core.gate.pace.refusals = TokenBucket()
+    core.gate.pace.refusals.clear()
 
 
 async def release_symbol(core: EngineCore, symbol: str, market: Market, *, reason: str, principal: str) -> None:

@@ -54,6 +54,11 @@ def _trading_disabled(ctx: RiskContext, pace: Pace) -> Measure:
     return str(ctx.policy.trading_enabled).lower(), "true"
 
 
+def _strategy_disabled(ctx: RiskContext, pace: Pace) -> Measure:
+    settings = ctx.state.strategy(ctx.request.strategy)
+    return ("no strategy" if settings is None else str(settings.enabled).lower()), "true"
+
+
 def _symbol_allowed(ctx: RiskContext, pace: Pace) -> Measure:
     return ctx.instrument.symbol, ",".join(ctx.policy.allowed_symbols)[:200]
 
@@ -156,6 +161,7 @@ MEASURES: Final[Mapping[str, Callable[[RiskContext, Pace], Measure]]] = {
     "VENUE_BREAKER_OPEN": _venue_breaker,
     "EQUITY_BREAKER_OPEN": _equity_breaker,
     "TRADING_DISABLED": _trading_disabled,
+    "STRATEGY_DISABLED": _strategy_disabled,
     "SYMBOL_NOT_ALLOWED": _symbol_allowed,
     "SYMBOL_QUARANTINED": _quarantine,
     "ORDER_SHAPE_INVALID": _shape,

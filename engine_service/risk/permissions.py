@@ -15,8 +15,8 @@ from engine_service.risk.checks import refused
 from engine_service.risk.context import RiskContext, RiskRefused
 
 MAX_RECENT = 10_000
-#: Orders refused for their pace within a minute, at which their sender is taken for a program in a loop.
-RUNAWAY_REFUSALS = 1_000
+#: Orders refused within a minute, at which their sender is taken for a program in a loop.
+RUNAWAY_REFUSALS: Final = Decimal(1_000)
 OrderShape = tuple[str | Decimal | None, ...]
 
 
@@ -28,7 +28,7 @@ class Pace:
     equity: EquityBreaker = field(default_factory=EquityBreaker)
     everyone: TokenBucket = field(default_factory=TokenBucket)
     strategies: dict[str, TokenBucket] = field(default_factory=dict)
-    refusals: TokenBucket = field(default_factory=TokenBucket)
+    refusals: dict[str, TokenBucket] = field(default_factory=dict)
     recent: dict[OrderShape, float] = field(default_factory=dict)
     order_of_recent: deque[tuple[float, OrderShape]] = field(default_factory=deque)
 
@@ -62,10 +62,11 @@ class Pace:
         self.order_of_recent.append((now_s, shape))
         self._forget(now_s - float(window_ms) / 1000)
 
-    def runs_away(self, now_s: float) -> bool:
-        """Count an order refused for its pace; tell whether there were too many of them of late."""
-        left = self.refusals.available(Decimal(RUNAWAY_REFUSALS), now_s)
-        self.refusals.take()
+    def runs_away(self, sender: str, now_s: float, limit: Decimal = RUNAWAY_REFUSALS) -> bool:
+        """Count a refused order; tell whether its sender had as many as ``limit`` of them within a minute."""
+        refusals = self.refusals.setdefault(sender, TokenBucket())
+        left = refusals.available(limit, now_s)
+        refusals.take()
         return left <= 1
 
     def _forget(self, before_s: float) -> None:
@@ -131,6 +132,16 @@ def trading_disabled(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
     if ctx.policy.trading_enabled:
         return None
     return refused("TRADING_DISABLED", "trading is switched off by configuration", "false", "trading_enabled: true")
+
+
+def strategy_disabled(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
+    """STRATEGY_DISABLED: a person or the engine switched this strategy off. A name without settings is no strategy."""
+    strategy = ctx.request.strategy
+    settings = ctx.state.strategy(strategy)
+    if settings is None or settings.enabled:
+        return None
+    reason = f"{strategy} is switched off until a person enables it"
+    return refused("STRATEGY_DISABLED", reason, "false", "enabled: true", "enabled: true")
 
 
 def symbol_not_allowed(ctx: RiskContext, pace: Pace) -> RiskRefused | None:
@@ -209,6 +220,7 @@ RAILS: Final[tuple[Rail, ...]] = (
     Rail("VENUE_BREAKER_OPEN", pace=venue_breaker, reducing_passes=True),
     Rail("EQUITY_BREAKER_OPEN", pace=equity_breaker, reducing_passes=True),
     Rail("TRADING_DISABLED", pace=trading_disabled, reducing_passes=True),
+    Rail("STRATEGY_DISABLED", pace=strategy_disabled, reducing_passes=True),
     Rail("SYMBOL_NOT_ALLOWED", pace=symbol_not_allowed),
     Rail("SYMBOL_QUARANTINED", pace=symbol_quarantined, reducing_passes=True),
     Rail("ORDER_SHAPE_INVALID", checks.order_shape),

@@ -47,8 +47,11 @@ class SignalOrders:
         self._settings = settings
         self._submit = submit
 
-    def act(self, signal: Signal, bar: Bar) -> None:
-        """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way."""
+    def act(self, signal: Signal, bar: Bar, wish: str = "") -> None:
+        """Send what the signal asks for, unless this strategy's last order in the symbol is still on its way.
+
+        A strategy speaks once of a bar. ``wish`` names one from outside, of which a bar may see many.
+        """
         if self._is_unsettled(signal.strategy, bar.symbol):
             return
         wanted = self._request(signal, bar)
@@ -61,11 +64,12 @@ class SignalOrders:
         if self._settings.dry_run(signal.strategy):
             self._core.record(e.IntentDryRun(**self._intent(request)))
             return
-        self._core.spawn(signal_task(signal.strategy, bar.symbol), self._send(request, bar))
+        self._core.spawn(signal_task(signal.strategy, bar.symbol), self._send(request, bar, wish))
 
-    async def _send(self, request: OrderRequest, bar: Bar) -> None:
+    async def _send(self, request: OrderRequest, bar: Bar, wish: str) -> None:
+        key = f"{bar.symbol}:{bar.open_at_ms}:{request.leg}"
         try:
-            await self._submit(request, f"{bar.symbol}:{bar.open_at_ms}:{request.leg}")
+            await self._submit(request, f"{key}:{wish}" if wish else key)
         except Refused as refusal:
             _log.info("order refused", strategy=request.strategy, symbol=bar.symbol, code=refusal.code)
         except EngineError as error:

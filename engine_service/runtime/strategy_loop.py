@@ -130,8 +130,8 @@ class StrategyLoop:
         if not history:
             return
         bar = history[-1]
-        await self._core.commit(self._signal_event(signal, bar))
-        self._act(signal, bar)
+        seq = await self._core.commit(self._signal_event(signal, bar))
+        self._act(signal, bar, wish=str(seq))
 
     def _signals(self, desk: SymbolDesk, bar: Bar) -> list[Signal]:
         self._begin_anew()
@@ -233,9 +233,9 @@ class StrategyLoop:
             )
         )
 
-    def _act(self, signal: Signal, bar: Bar) -> None:
+    def _act(self, signal: Signal, bar: Bar, wish: str = "") -> None:
         if self.running:
-            self._orders.act(signal, bar)
+            self._orders.act(signal, bar, wish)
 
     def _signal_event(self, signal: Signal, bar: Bar) -> e.SignalEmitted:
         return e.SignalEmitted(

@@ -13,13 +13,13 @@ from tests.integration.engine.process import WIDE_LIMITS, EngineProcess
 from tests.integration.simulated_exchange import SimulatedExchange, wait_for
 
 SYMBOL = "BTCUSDT.BINANCE"
-STRATEGIES = ("ma_cross", "hmm_regime", "ensemble")
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def engine(exchange: SimulatedExchange, tmp_path: Any) -> Iterator[EngineProcess]:
-    arguments = ("--strategies", "on", "--interval", "1s", "--symbols", "BTCUSDT")
+    # No bar closes meanwhile: only wishes from here speak.
+    arguments = ("--strategies", "on", "--interval", "1h", "--symbols", "BTCUSDT")
     running = EngineProcess(tmp_path, exchange.url, arguments).start()
     limits = {**WIDE_LIMITS, "quarantine_min": "1"}
     assert running.call("PUT", "/risk/config", json={**limits, "reason": "the same again"}).status_code == 200
@@ -39,7 +39,7 @@ def tactic(name: str, side: str = "BUY", **more: str) -> dict[str, str]:
 
 
 def wish(engine: EngineProcess, strategy: str, target: str) -> None:
-    """Ask for a position as a strategy does; one second's bars leave room for one order each."""
+    """Ask for a position as a strategy does."""
     body = {"strategy": strategy, "symbol": SYMBOL, "target": target, "confidence": "1"}
     assert engine.call("POST", "/strategy/signal", json=body).status_code == 202
 
@@ -67,14 +67,7 @@ def entered(engine: EngineProcess, strategy: str) -> dict[str, Any]:
     return orders(engine, strategy)[-1]
 
 
-def quiet(engine: EngineProcess) -> None:
-    """Let only wishes from here speak: the strategies themselves keep still while they are asked."""
-    for strategy in STRATEGIES:
-        engine.call("PUT", f"/strategies/{strategy}", json={"enabled": False, "budget": "1000"})
-
-
 def test_an_entry_goes_out_as_an_immediate_limit_no_farther_than_advised(engine: EngineProcess) -> None:
-    quiet(engine)
     told = advise(engine, tactics=[tactic("IOC_LIMIT", limit_bps="50", reason="7.3 bps expected")])
     assert told["tactics"][0]["limit_bps"] == "50"
     order = entered(engine, "ma_cross")
@@ -85,7 +78,6 @@ def test_an_entry_goes_out_as_an_immediate_limit_no_farther_than_advised(engine:
 
 
 def test_an_entry_that_is_kept_back_is_journaled_with_its_reason_and_an_exit_goes_out(engine: EngineProcess) -> None:
-    quiet(engine)
     assert entered(engine, "hmm_regime")["status"] == "FILLED"
     advise(engine, tactics=[tactic("SKIP", reason="SLIPPAGE_TOO_HIGH"), tactic("SKIP", "SELL", reason="no")])
     wish(engine, "ma_cross", "1")
@@ -100,7 +92,6 @@ def test_an_entry_that_is_kept_back_is_journaled_with_its_reason_and_an_exit_goe
 
 
 def test_size_follows_advice_until_it_ends_and_a_restart_keeps_it(engine: EngineProcess) -> None:
-    quiet(engine)
     full = entered(engine, "ensemble")
     assert full["status"] == "FILLED", full["reason"]
     advise(engine, sizes=[{"strategy": "hmm_regime", "symbol": SYMBOL, "scale": "0.5"}])

@@ -58,6 +58,7 @@ async def test_a_plain_order_on_spot() -> None:
         "VENUE_BREAKER_OPEN": ("0.0 %", "50 %"),
         "EQUITY_BREAKER_OPEN": ("closed", "10 %"),
         "TRADING_DISABLED": ("true", "true"),
+        "STRATEGY_DISABLED": ("no strategy", "true"),
         "SYMBOL_NOT_ALLOWED": ("BTCUSDT.BINANCE", "*"),
         "SYMBOL_QUARANTINED": ("free", "free"),
         "ORDER_SHAPE_INVALID": ("0.1", "0.00001"),
@@ -168,6 +169,7 @@ async def test_a_strategys_own_budget_and_the_fall_of_equity_are_shown() -> None
         e.StrategyChanged(at_ms=0, strategy="mine", enabled=True, dry_run=False, budget=D("60"), weight=D(1)),
     )
     assert shown("STRATEGY_BUDGET_EXCEEDED", context(core, market_order("0.001", strategy="mine"))) == ("50", "60")
+    assert shown("STRATEGY_DISABLED", context(core, market_order("0.001", strategy="mine"))) == ("true", "true")
     none = D(0)
     for peak, share in (("12500", "20"), ("0", "0"), ("16000", "37.5")):
         apply(

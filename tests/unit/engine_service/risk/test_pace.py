@@ -26,7 +26,7 @@ REDUCING_PASSES = {
     *("TRADING_HALTED", "VENUE_BREAKER_OPEN", "EQUITY_BREAKER_OPEN", "TRADING_DISABLED", "SYMBOL_QUARANTINED"),
     *("PRICE_STALE", "PRICE_INVALID", "NOTIONAL_TOO_LARGE", "EXPOSURE_SYMBOL_CAP", "EXPOSURE_TOTAL_CAP"),
     *("EXPOSURE_VENUE_CAP", "STRATEGY_BUDGET_EXCEEDED", "LEVERAGE_LIMIT", "EQUITY_FLOOR", "EQUITY_DRAWDOWN"),
-    *("DAILY_LOSS", "ORDER_RATE_EXCEEDED", "DUPLICATE_ORDER"),
+    *("DAILY_LOSS", "ORDER_RATE_EXCEEDED", "DUPLICATE_ORDER", "STRATEGY_DISABLED"),
 }
 
 
@@ -203,8 +203,9 @@ async def test_a_long_list_of_symbols_is_cut_where_it_is_shown() -> None:
 
 async def test_a_thousand_refusals_within_a_minute_are_a_loop_and_fewer_are_not() -> None:
     pace = Pace()
-    assert [pace.runs_away(7.0) for _ in range(1_000)] == [False] * 999 + [True]
-    assert pace.runs_away(7.0)
-    assert not pace.runs_away(67.1)
+    assert [pace.runs_away("me", 7.0) for _ in range(1_000)] == [False] * 999 + [True]
+    assert pace.runs_away("me", 7.0)
+    assert not pace.runs_away("another", 7.0)
+    assert not pace.runs_away("me", 67.1)
     slow = Pace()
-    assert not any(slow.runs_away(number * 0.0601) for number in range(3_000))
+    assert not any(slow.runs_away("me", number * 0.0601) for number in range(3_000))
