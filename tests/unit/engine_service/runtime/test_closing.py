@@ -191,3 +191,15 @@ async def test_a_signal_closes_nothing_that_a_person_closed() -> None:
         orders.act(wish(target), bar(number))
         await core.settle()
     assert (account(core), exits(core)) == (D(0), [])
+
+
+async def test_what_is_too_small_for_an_ordinary_order_waits_until_it_can_only_reduce() -> None:
+    core = trading(LONG)
+    await trade(core, LONG, BUY, "0.003")
+    await trade(core, SHORT, SELL, "0.003")
+    for _ in range(3):
+        await price(core, "30000")
+    assert (exits(core), events(core, e.OrderDenied), len(told(core))) == ([], [], 1)
+    await trade(core, SHORT, BUY, "0.004")
+    await price(core, "30000")
+    assert (exits(core), outcomes(core)) == ([(LONG, D("0.003"), True)], ["stop_loss"])
