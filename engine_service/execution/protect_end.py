@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from engine_service.domain import events as e
@@ -16,6 +18,9 @@ from engine_service.execution.protect_legs import LATER_S, SOON_S, as_they_stand
 from engine_service.execution.resolution import CANCEL_NOT_DONE
 from engine_service.risk.context import CONDITIONAL, RiskRefused
 
+#: What is told beside a first alert: that an exit waits.
+DOUBT: Final = " in doubt"
+
 
 def level_reached(core: EngineCore, armed: e.BracketArmed) -> str:
     """Name the level that the newest price has reached, empty where none or where no price can be trusted."""
@@ -25,11 +30,15 @@ def level_reached(core: EngineCore, armed: e.BracketArmed) -> str:
     return prices_of(armed).hit(mark.price, armed.entry_side)
 
 
-async def alert_once(core: EngineCore, armed: e.BracketArmed, why: str, told: set[str]) -> None:
-    """Record that a bracket is not protected as it should be; of each bracket once, ``told`` remembers which."""
-    if armed.bracket_id in told:
+async def alert_once(core: EngineCore, armed: e.BracketArmed, why: str, told: set[str], about: str = "") -> None:
+    """Record that a bracket is not protected as it should be; once of each bracket, and of each matter that is named.
+
+    ``told`` remembers what was said.
+    """
+    said = f"{armed.bracket_id}{about}"
+    if said in told:
         return
-    told.add(armed.bracket_id)
+    told.add(said)
     await core.commit(
         e.Anomaly(at_ms=core.clock.now_ms(), kind="bracket_unprotected", subject=armed.bracket_id, detail=why[:200])
     )
@@ -49,6 +58,8 @@ async def close_at_market(
         if len(left) < len(figures.open_legs) or any(leg.status not in UNSETTLED for leg in left):
             return 0.0
         if not is_alone(core, armed, figures) and await may_have_traded(core, left):
+            waits = f"{outcome}: the exit waits for a leg in doubt that may have traded, {left[0].client_order_id}"
+            await alert_once(core, armed, waits, told, about=DOUBT)
             return SOON_S
     request = replace(leg_request(armed, EXIT, figures.remaining), leg=outcome)
     cid = leg_id(core, armed, EXIT, len(figures.exits) + 1)

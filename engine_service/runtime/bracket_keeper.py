@@ -18,6 +18,7 @@ from engine_service.domain.marks import Mark
 from engine_service.execution.bracket import prices_of
 from engine_service.execution.core import EngineCore
 from engine_service.execution.protect import is_entry, tend
+from engine_service.execution.protect_end import DOUBT
 from engine_service.runtime.stop_outs import StopOuts
 from engine_service.storage.port import Recorded
 
@@ -114,7 +115,7 @@ class BracketKeeper:
     def _closed(self, event: e.BracketClosed) -> None:
         self._again.discard(event.bracket_id)
         self._not_before_s.pop(event.bracket_id, None)
-        self._told.discard(event.bracket_id)
+        self._told -= {event.bracket_id, event.bracket_id + DOUBT}
         entry = self._core.state.order(event.bracket_id)
         if event.outcome == "stop_loss" and entry is not None and entry.bracket is not None:
             self._stop_outs.note(event.symbol, event.market)

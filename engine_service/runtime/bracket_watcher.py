@@ -1,25 +1,29 @@
 """Take-profit and stop-loss of a strategy's entries, watched by the engine on the mark.
 
 A bracket is armed in the journal when an entry has ended with fills, so it survives a restart; it closes when its exit
-has traded or when its strategy is flat for another reason. Exits are reduce-only and pass through the same door. While
-the strategy has an order that closes on its way or in doubt, no other is sent: it may have traded.
+has traded or when its strategy is flat for another reason. Exits pass through the same door, and only reduce but for
+what other strategies hold against them on USD-M (``closing``). While the strategy has an order that closes on its way
+or in doubt, no other is sent: it may have traded. What is refused is tried ever more slowly and told once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
+from typing import Final
 
 import structlog
 
 from engine_service.domain import events as e
-from engine_service.domain.errors import EngineError
+from engine_service.domain.errors import EngineError, Refused
 from engine_service.domain.ids import Market
+from engine_service.domain.instrument import Instrument
 from engine_service.domain.marks import Mark
-from engine_service.domain.money import ZERO
+from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
+from engine_service.runtime.closing import closable, has_to_wait, next_order
 from engine_service.runtime.own_orders import bracket_task, on_its_way, signal_task
 from engine_service.runtime.stop_outs import StopOuts
 from engine_service.runtime.strategy_config import StrategyConfig
@@ -27,6 +31,9 @@ from engine_service.storage.port import Recorded
 from strategies.brackets import BracketLevels, BracketOptions, levels
 
 Submit = Callable[[OrderRequest, str], Awaitable[None]]
+
+#: An exit that a rail refuses is sent again after a second, then after twice as long each time, up to this.
+LONGEST_WAIT_S: Final = 15.0
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +48,9 @@ class BracketWatcher:
         self._configs = configs
         self._submit = submit
         self._attempts: dict[str, int] = {}
+        #: By bracket and whether its order only reduced: how long to wait after a refusal, and until when.
+        self._waits: dict[tuple[str, bool], tuple[float, float]] = {}
+        self._told: set[str] = set()
         self._stop_outs = stop_outs
         self._caught_up = False
 
@@ -138,38 +148,71 @@ class BracketWatcher:
             traded = [order.leg for order in exits if order.filled_quantity > 0]
             self._close(bracket, traded[-1] if traded else "flat")
             return
-        quantity = self._free(bracket, quantity)
-        if quantity <= 0:
-            return
-        attempt = max(self._attempts.get(bracket.bracket_id, 0), len(exits)) + 1
-        self._attempts[bracket.bracket_id] = attempt
-        self._core.spawn(bracket_task(bracket.bracket_id), self._fire(bracket, outcome, quantity, attempt))
-
-    async def _fire(self, bracket: e.BracketArmed, outcome: str, quantity: Decimal, attempt: int) -> None:
         instrument = self._core.instruments.get((bracket.symbol, bracket.market))
-        if instrument is not None:
-            quantity = instrument.round_quantity(quantity, market_order=True)
+        if instrument is None:
+            return
+        quantity = instrument.round_quantity(quantity, market_order=True)
+        if quantity <= 0:
+            self._close(bracket, outcome)
+            return
+        free = instrument.round_quantity(self._free(bracket, instrument, quantity), market_order=True)
+        part, reduces = next_order(self._core, instrument, bracket.entry_side.opposite, free)
+        if part > 0:
+            self._send(bracket, outcome, part, reduces=reduces, attempt=len(exits) + 1)
+        elif free > 0:
+            self._leave(bracket, instrument, quantity, exits)
+
+    def _send(self, bracket: e.BracketArmed, outcome: str, quantity: Decimal, *, reduces: bool, attempt: int) -> None:
+        _, until_s = self._waits.get((bracket.bracket_id, reduces), (0.0, 0.0))
+        if self._core.clock.monotonic_s() < until_s:
+            return
+        if not reduces and has_to_wait(self._core, bracket.symbol, bracket.entry_side.opposite):
+            return
+        attempt = max(self._attempts.get(bracket.bracket_id, 0) + 1, attempt)
+        self._attempts[bracket.bracket_id] = attempt
         request = OrderRequest(
             symbol=bracket.symbol,
             market=bracket.market,
             side=bracket.entry_side.opposite,
             type=OrderType.MARKET,
             quantity=quantity,
-            reduce_only=True,
+            reduce_only=reduces,
             strategy=bracket.strategy,
             leg=outcome,
             why={"bracket": bracket.bracket_id, "outcome": outcome},
         )
+        self._core.spawn(bracket_task(bracket.bracket_id), self._fire(bracket, request, attempt))
+
+    async def _fire(self, bracket: e.BracketArmed, request: OrderRequest, attempt: int) -> None:
+        waits = (bracket.bracket_id, request.reduce_only)
         try:
-            if quantity > 0:
-                # Its trades close the bracket; what they leave, or all if there are none, is for the next mark.
-                await self._submit(request, f"{bracket.bracket_id}:{outcome}:{attempt}")
-            else:
-                self._close(bracket, outcome)
+            # Its trades close the bracket; what they leave, or all if there are none, is for the next mark.
+            await self._submit(request, f"{bracket.bracket_id}:{request.leg}:{attempt}")
+            self._waits.pop(waits, None)
         except EngineError as error:
-            # The level still stands: the next mark tries again.
+            # The level still stands: a later mark tries again.
             _log.warning("bracket exit refused", symbol=bracket.symbol, code=error.code, detail=error.detail)
+            if isinstance(error, Refused):
+                wait_s = min(LONGEST_WAIT_S, 2 * self._waits.get(waits, (0.5, 0.0))[0])
+                self._waits[waits] = (wait_s, self._core.clock.monotonic_s() + wait_s)
+                self._tell(bracket, f"{request.leg}: {error.code}: {error.detail}")
             await self._core.sleep(1.0)
+
+    def _leave(self, bracket: e.BracketArmed, instrument: Instrument, quantity: Decimal, exits: list[Order]) -> None:
+        """Send nothing that the venue is sure to refuse; end the bracket where it never will be more."""
+        self._tell(bracket, f"{plain(quantity)} of {bracket.symbol} are less than the venue takes, and were not closed")
+        traded = [order.leg for order in exits if order.filled_quantity > 0]
+        if quantity < instrument.min_quantity or (traded and bracket.market is Market.SPOT):
+            self._close(bracket, traded[-1] if traded else "flat")
+
+    def _tell(self, bracket: e.BracketArmed, why: str) -> None:
+        if bracket.bracket_id in self._told:
+            return
+        self._told.add(bracket.bracket_id)
+        now = self._core.clock.now_ms()
+        self._core.record(
+            e.Anomaly(at_ms=now, kind="bracket_unprotected", subject=bracket.bracket_id, detail=why[:200])
+        )
 
     def _is_closing(self, bracket: e.BracketArmed) -> bool:
         if signal_task(bracket.strategy, bracket.symbol) in self._core.tasks:
@@ -184,14 +227,8 @@ class BracketWatcher:
 
     def _held(self, bracket: e.BracketArmed) -> Decimal:
         """Return what the strategy still holds in the bracket's direction, and the account has."""
-        core = self._core
-        position = core.state.portfolio.strategies.get(f"{bracket.strategy}|{bracket.market.value}|{bracket.symbol}")
-        if position is None:
-            return ZERO
-        held = position.book.quantity * bracket.entry_side.sign
-        instrument = core.instruments.get((bracket.symbol, bracket.market))
-        if bracket.market is Market.SPOT and instrument is not None:
-            held = min(held, core.state.portfolio.holding(instrument.venue, bracket.market, instrument.base))
+        held = closable(self._core, bracket.strategy, bracket.symbol, bracket.market) * bracket.entry_side.sign
+        instrument = self._core.instruments.get((bracket.symbol, bracket.market))
         step = instrument.step if instrument is not None else ZERO
         return held if held >= step else ZERO
 
@@ -202,10 +239,10 @@ class BracketWatcher:
         instrument = self._core.instruments.get((bracket.symbol, bracket.market))
         return left if instrument is None else instrument.round_quantity(left, market_order=True)
 
-    def _free(self, bracket: e.BracketArmed, quantity: Decimal) -> Decimal:
+    def _free(self, bracket: e.BracketArmed, instrument: Instrument, quantity: Decimal) -> Decimal:
         """Return how much of a quantity no other order locks."""
-        core, instrument = self._core, self._core.instruments.get((bracket.symbol, bracket.market))
-        if bracket.market is not Market.SPOT or instrument is None:
+        core = self._core
+        if bracket.market is not Market.SPOT:
             return quantity
         free = core.state.exposure.available(core.state.portfolio, instrument.venue, bracket.market, instrument.base)
         if free >= quantity:
@@ -216,6 +253,9 @@ class BracketWatcher:
         if bracket.bracket_id not in self._core.state.image.brackets:
             return
         self._attempts.pop(bracket.bracket_id, None)
+        self._told.discard(bracket.bracket_id)
+        for reduces in (True, False):
+            self._waits.pop((bracket.bracket_id, reduces), None)
         self._core.record(
             e.BracketClosed(
                 at_ms=self._core.clock.now_ms(),

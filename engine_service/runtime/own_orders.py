@@ -49,10 +49,12 @@ def bracket_task(bracket_id: str) -> str:
 def on_its_way(core: EngineCore, strategy: str, symbol: str, market: Market) -> list[Order]:
     """Return a strategy's orders of which nobody knows yet what they trade: such as never rest, but are open.
 
+    ``strategy`` empty: everybody's.
     They are being sent, or in doubt since this run or an earlier one. What the strategy holds is not known meanwhile.
     """
     return [
         order
         for order in core.state.orders_of_line(symbol, market)
-        if order.strategy == strategy and (order.type is OrderType.MARKET or order.time_in_force is TimeInForce.IOC)
+        if (not strategy or order.strategy == strategy)
+        and (order.type is OrderType.MARKET or order.time_in_force is TimeInForce.IOC)
     ]

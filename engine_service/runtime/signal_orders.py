@@ -7,15 +7,18 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from engine_service.domain import events as e
 from engine_service.domain.advice import AdvisedTactic
 from engine_service.domain.errors import EngineError, Refused
 from engine_service.domain.ids import Market
+from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import plain
 from engine_service.domain.order import OrderRequest
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.advice import advised, advised_scale
+from engine_service.runtime.closing import closable, has_to_wait, next_order
 from engine_service.runtime.market_feed import MarketFeed
 from engine_service.runtime.own_orders import bracket_task, on_its_way, signal_task
 from engine_service.runtime.settings_in_force import SettingsInForce
@@ -108,14 +111,17 @@ class SignalOrders:
         if mark is None or instrument is None:
             return None
         position = core.state.portfolio.strategies.get(f"{signal.strategy}|{self._market.value}|{bar.symbol}")
+        held = position.book.quantity if position else Decimal(0)
+        may_short = self._market is Market.FUTURES
         sleeve = Sleeve(
             strategy=signal.strategy,
             symbol=bar.symbol,
             market=self._market,
-            held=position.book.quantity if position else Decimal(0),
+            held=held,
+            closable=closable(core, signal.strategy, bar.symbol, self._market) if may_short else held,
             free=core.state.exposure.available(core.state.portfolio, instrument.venue, self._market, instrument.base),
             full_notional=self._settings.configs[signal.strategy].order_notional * self._scale(signal.strategy, bar),
-            may_short=self._market is Market.FUTURES,
+            may_short=may_short,
         )
         why = {
             **signal.why,
@@ -123,7 +129,18 @@ class SignalOrders:
             "target": f"{signal.target:.4f}",
             "mark": plain(mark),
         }
-        return order_for(sleeve, instrument, mark, signal.target, why)
+        order = order_for(sleeve, instrument, mark, signal.target, why)
+        return order if order is None or not may_short else self._netted(order, instrument, held)
+
+    def _netted(self, order: OrderRequest, instrument: Instrument, held: Decimal) -> OrderRequest | None:
+        """Return what of a USD-M order can go now, beside what other strategies hold; a later bar sends the rest."""
+        quantity, reduces = order.quantity or Decimal(0), order.reduce_only
+        if reduces:
+            quantity, reduces = next_order(self._core, instrument, order.side, quantity)
+        closes = held * order.side.sign < 0
+        if quantity <= 0 or (closes and not reduces and has_to_wait(self._core, order.symbol, order.side)):
+            return None
+        return replace(order, quantity=quantity, reduce_only=reduces)
 
     def _scale(self, strategy: str, bar: Bar) -> Decimal:
         closes = [past.close for past in self._feed().history(bar.symbol)[-RISK_BARS:]]

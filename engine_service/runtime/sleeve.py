@@ -19,12 +19,17 @@ SHARE_STEP = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sleeve:
-    """One strategy's part of one instrument. ``held`` is signed base units; ``free`` what the account can sell."""
+    """One strategy's part of one instrument, in base units.
+
+    ``held`` is signed, as is ``closable``: what of it is still there to be closed. ``free`` is what the account
+    can sell.
+    """
 
     strategy: str
     symbol: str
     market: Market
     held: Decimal
+    closable: Decimal
     free: Decimal
     full_notional: Decimal
     may_short: bool
@@ -35,10 +40,17 @@ def order_for(
 ) -> OrderRequest | None:
     """Return the market order that brings a sleeve to ``target`` (-1 to 1 of full size), or ``None``.
 
-    An exit sells what is held and no more than the account has; an entry too small for the venue is left out.
+    An exit sells what is held and no more than the account has; an entry too small for the venue is left out. A sleeve
+    of which a person has closed a part is not turned around: what the books say of it is not what the account holds.
     """
     wanted = _wanted(sleeve, mark, target)
+    if sleeve.closable != sleeve.held and wanted * sleeve.held < 0:
+        wanted = ZERO
     change = wanted - sleeve.held
+    if change * sleeve.held < 0:
+        change = wanted - sleeve.closable
+        if change * sleeve.held >= 0:
+            return None
     side = OrderSide.BUY if change > 0 else OrderSide.SELL
     reducing = _is_reducing(sleeve.held, wanted)
     quantity = abs(change)

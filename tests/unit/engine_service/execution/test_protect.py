@@ -18,7 +18,7 @@ from engine_service.execution.bracket import Figures
 from engine_service.execution.cancel import cancel
 from engine_service.execution.core import EngineCore, Phase
 from engine_service.execution.protect import is_protected, protection, tend
-from engine_service.execution.protect_legs import LATER_S
+from engine_service.execution.protect_legs import LATER_S, SOON_S
 from engine_service.execution.submit import submit
 from engine_service.storage.memory import MemoryJournal
 from engine_service.venues.reports import Accepted, OutcomeUnknown, Rejected, SubmitOutcome
@@ -229,6 +229,22 @@ async def test_a_pair_in_doubt_is_not_sent_again_and_its_stop_is_kept_by_the_eng
     await tend(core, entry.client_order_id, set())
     await tend(core, entry.client_order_id, set())
     assert [order.quantity for order in exits(core)] == [D("0.002")]
+
+
+async def test_an_exit_that_waits_for_a_leg_that_may_have_traded_is_told_once() -> None:
+    venue = ListVenue()
+    venue.refusals = [OutcomeUnknown(reason="cut off")]
+    core = core_with(venue)
+    await submit(core, market_order("0.01"), mark_of())
+    entry = await entered(core)
+    told: set[str] = set()
+    await tend(core, entry.client_order_id, told)
+    venue.down = True
+    set_price(core, "49400")
+    for _ in range(4):
+        assert await tend(core, entry.client_order_id, told) == SOON_S
+    waiting = [detail for detail in anomalies(core) if "may have traded" in detail]
+    assert (len(waiting), len(anomalies(core)), exits(core)) == (1, 2, [])
 
 
 async def test_a_pair_that_was_not_sent_is_tried_again_ever_more_slowly() -> None:

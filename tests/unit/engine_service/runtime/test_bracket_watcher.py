@@ -218,3 +218,41 @@ async def test_an_entry_whose_bracket_a_kill_cut_off_gets_it_after_the_restart()
     assert len(again.state.image.brackets) == 1
     await price(again, LOST)
     assert (sold(again), outcomes(again)) == (D("0.002"), ["stop_loss"])
+
+
+def unprotected(core: EngineCore) -> list[str]:
+    found = [r.event for r in core.journal.events_after(0, 10_000)]
+    return [a.detail for a in found if isinstance(a, e.Anomaly) and a.kind == "bracket_unprotected"]
+
+
+async def test_a_rest_that_the_venue_does_not_take_ends_the_bracket_and_is_told_once() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS)))
+    watching(core)
+    await entered(core)
+    lock = limit_order("50400", "0.01005", side=OrderSide.SELL)
+    locked = (await submit(core, lock, mark_of())).order
+    await price(core, LOST)
+    assert sold(core) == D("0.00195")
+    for _ in range(3):
+        await price(core, LOST)
+    await cancel(core, locked.client_order_id, principal="tester", reason="enough")
+    for _ in range(3):
+        await price(core, LOST)
+    assert (sold(core), outcomes(core)) == (D("0.00195"), ["stop_loss"])
+    assert len(unprotected(core)) == 1
+    assert not [order for order in core.state.image.orders.values() if order.status is OrderStatus.DENIED]
+
+
+async def test_what_other_orders_leave_free_is_not_sent_where_the_venue_does_not_take_it() -> None:
+    core = make_core(venue=FakeVenue(ManualClock(START_MS)))
+    watching(core)
+    await entered(core)
+    lock = limit_order("50400", "0.01195", side=OrderSide.SELL)
+    locked = (await submit(core, lock, mark_of())).order
+    for _ in range(3):
+        await price(core, LOST)
+    assert (sold(core), outcomes(core), len(unprotected(core))) == (D(0), [], 1)
+    assert not [order for order in core.state.image.orders.values() if order.status is OrderStatus.DENIED]
+    await cancel(core, locked.client_order_id, principal="tester", reason="enough")
+    await price(core, LOST)
+    assert (sold(core), outcomes(core)) == (D("0.002"), ["stop_loss"])

@@ -36,13 +36,13 @@ class NoHistory:
         return ()
 
 
-def orders_of(core: EngineCore) -> SignalOrders:
+def orders_of(core: EngineCore, market: Market = Market.SPOT) -> SignalOrders:
     async def send(request: OrderRequest, key: str) -> None:
         await submit_own(core, request, key)
 
     configs = load_strategies(Path(ROOT / "config" / "strategies.yaml"))
     feed = cast("MarketFeed", NoHistory())
-    return SignalOrders(core, lambda: feed, Market.SPOT, SettingsInForce(core, configs), send)
+    return SignalOrders(core, lambda: feed, market, SettingsInForce(core, configs), send)
 
 
 def bar(number: int) -> Bar:

@@ -24,12 +24,15 @@ BTC = Instrument(
 MARK = Decimal(100_000)
 
 
-def _sleeve(held: str = "0", free: str = "0", *, short: bool = False, market: Market = Market.SPOT) -> Sleeve:
+def _sleeve(
+    held: str = "0", free: str = "0", *, closable: str = "", short: bool = False, market: Market = Market.SPOT
+) -> Sleeve:
     return Sleeve(
         strategy="ma_cross",
         symbol="BTCUSDT.BINANCE",
         market=market,
         held=Decimal(held),
+        closable=Decimal(closable or held),
         free=Decimal(free),
         full_notional=Decimal(200),
         may_short=short,
@@ -69,3 +72,26 @@ def test_futures_may_go_short() -> None:
 @pytest.mark.parametrize("target", [0.0, 0.02])
 def test_what_is_too_small_for_the_venue_is_left_out(target: float) -> None:
     assert order_for(_sleeve(), BTC, MARK, target, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("closable", "target", "sold"),
+    [("0.002", 0.0, "0.002"), ("0.0012", 0.0, "0.0012"), ("0.0012", -1.0, "0.0012"), ("0.0012", 0.5, "0.0002")],
+)
+def test_what_a_person_closed_is_not_closed_again(closable: str, target: float, sold: str) -> None:
+    sleeve = _sleeve("0.002", closable=closable, short=True, market=Market.FUTURES)
+    order = order_for(sleeve, BTC, MARK, target, {})
+    assert order is not None
+    assert (order.side, order.quantity, order.leg) == (OrderSide.SELL, Decimal(sold), "exit")
+
+
+@pytest.mark.parametrize("target", [0.0, 0.5, -1.0])
+def test_what_a_person_closed_whole_leaves_nothing_to_send(target: float) -> None:
+    sleeve = _sleeve("0.002", closable="0", short=True, market=Market.FUTURES)
+    assert order_for(sleeve, BTC, MARK, target, {}) is None
+
+
+def test_a_whole_sleeve_is_turned_around_by_one_order() -> None:
+    order = order_for(_sleeve("0.002", short=True, market=Market.FUTURES), BTC, MARK, -1.0, {})
+    assert order is not None
+    assert (order.side, order.quantity, order.reduce_only) == (OrderSide.SELL, Decimal("0.004"), False)
