@@ -22,7 +22,7 @@ FORGIVING = ("POST", "/control/halt")
 #: What is told as text, not as JSON.
 TEXT = {("GET", "/metrics")}
 #: Shapes of which not every field is always there: a trade's result is told by futures venues alone.
-LEFT_OUT = {"Problem", "BracketView", "Frame", "Fill", "PositionAdopted"} | {
+LEFT_OUT = {"Problem", "BracketView", "Frame", "Fill", "PositionAdopted", "EquityRecorded"} | {
     f"Order{asked}" for asked in ("PendingUpdate", "PendingCancel", "CancelRequested")
 }
 OTHERS = ("OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "POST", "GET")
