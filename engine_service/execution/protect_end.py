@@ -39,9 +39,13 @@ async def alert_once(core: EngineCore, armed: e.BracketArmed, why: str, told: se
     if said in told:
         return
     told.add(said)
-    await core.commit(
-        e.Anomaly(at_ms=core.clock.now_ms(), kind="bracket_unprotected", subject=armed.bracket_id, detail=why[:200])
-    )
+    await core.commit(unprotected(core, armed, why))
+
+
+def unprotected(core: EngineCore, armed: e.BracketArmed, why: str) -> e.Anomaly:
+    """Return what is recorded of a bracket that is not protected as it should be."""
+    now, subject = core.clock.now_ms(), armed.bracket_id
+    return e.Anomaly(at_ms=now, kind="bracket_unprotected", subject=subject, detail=why[:200])
 
 
 async def close_at_market(

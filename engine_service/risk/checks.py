@@ -140,13 +140,9 @@ def reduce_only(ctx: RiskContext) -> RiskRefused | None:
 
 def notional_too_small(ctx: RiskContext) -> RiskRefused | None:
     """NOTIONAL_TOO_SMALL: below our own or the venue's smallest value."""
-    futures = ctx.market is FUTURES
-    if futures and ctx.request.reduce_only:
+    if ctx.market is FUTURES and ctx.request.reduce_only:
         return None
-    own = ctx.policy.min_notional_futures if futures else ctx.policy.min_notional_spot
-    limit = own
-    if ctx.instrument.min_notional:
-        limit = max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
+    limit = ctx.policy.smallest_value(ctx.instrument, ctx.quote_rate)
     if ctx.value >= limit:
         plan = ctx.request.bracket
         return None if plan is None else leg_refused(ctx, plan, notional_too_small)

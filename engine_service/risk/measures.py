@@ -95,8 +95,7 @@ def _closable(ctx: RiskContext, pace: Pace) -> Measure:
 
 
 def _smallest(ctx: RiskContext, pace: Pace) -> Measure:
-    own = ctx.policy.min_notional_futures if ctx.market is Market.FUTURES else ctx.policy.min_notional_spot
-    return ctx.value, max(own, ctx.instrument.min_notional * (ctx.quote_rate or ZERO))
+    return ctx.value, ctx.policy.smallest_value(ctx.instrument, ctx.quote_rate)
 
 
 def _funds(ctx: RiskContext, pace: Pace) -> Measure:

@@ -13,8 +13,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from engine_service.domain.errors import FieldError, InvalidRequest
-from engine_service.domain.ids import instrument_id
-from engine_service.domain.money import plain
+from engine_service.domain.ids import Market, instrument_id
+from engine_service.domain.instrument import Instrument
+from engine_service.domain.money import ZERO, plain
 
 ANY_SYMBOL: Final = "*"
 _NUMBER: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
@@ -134,6 +135,11 @@ class RiskPolicy:
     def allows(self, symbol: str) -> bool:
         """Tell whether a symbol may be traded."""
         return ANY_SYMBOL in self.allowed_symbols or symbol in self.allowed_symbols
+
+    def smallest_value(self, instrument: Instrument, quote_rate: Decimal | None) -> Decimal:
+        """Return the least an order must be worth in the reporting currency: our own limit or the venue's."""
+        own = self.min_notional_futures if instrument.market is Market.FUTURES else self.min_notional_spot
+        return max(own, instrument.min_notional * (quote_rate or ZERO)) if instrument.min_notional else own
 
     def as_text(self) -> dict[str, str]:
         """Return every key as text, as the journal and ``GET /risk/config`` show it."""

@@ -23,6 +23,7 @@ from engine_service.domain.money import ZERO, plain
 from engine_service.domain.order import Order, OrderRequest
 from engine_service.domain.order_status import OrderSide, OrderStatus, OrderType
 from engine_service.execution.core import EngineCore
+from engine_service.execution.protect_end import unprotected
 from engine_service.runtime.closing import closable, has_to_wait, next_order
 from engine_service.runtime.own_orders import bracket_task, on_its_way, signal_task
 from engine_service.runtime.stop_outs import StopOuts
@@ -143,7 +144,7 @@ class BracketWatcher:
         if (held > 0 and outcome is None) or self._is_closing(bracket):
             return
         exits = self._exits(bracket)
-        quantity = min(held, bracket.quantity - sum((order.filled_quantity for order in exits), ZERO))
+        quantity = _still_open(bracket, held, exits)
         if quantity <= 0 or outcome is None:
             traded = [order.leg for order in exits if order.filled_quantity > 0]
             self._close(bracket, traded[-1] if traded else "flat")
@@ -209,10 +210,7 @@ class BracketWatcher:
         if bracket.bracket_id in self._told:
             return
         self._told.add(bracket.bracket_id)
-        now = self._core.clock.now_ms()
-        self._core.record(
-            e.Anomaly(at_ms=now, kind="bracket_unprotected", subject=bracket.bracket_id, detail=why[:200])
-        )
+        self._core.record(unprotected(self._core, bracket, why))
 
     def _is_closing(self, bracket: e.BracketArmed) -> bool:
         if signal_task(bracket.strategy, bracket.symbol) in self._core.tasks:
@@ -234,8 +232,7 @@ class BracketWatcher:
 
     def _left(self, bracket: e.BracketArmed) -> Decimal:
         """Return what is still to be closed, rounded down to what can be."""
-        closed = sum((order.filled_quantity for order in self._exits(bracket)), ZERO)
-        left = min(self._held(bracket), bracket.quantity - closed)
+        left = _still_open(bracket, self._held(bracket), self._exits(bracket))
         instrument = self._core.instruments.get((bracket.symbol, bracket.market))
         return left if instrument is None else instrument.round_quantity(left, market_order=True)
 
@@ -268,3 +265,8 @@ class BracketWatcher:
         )
         if outcome == "stop_loss":
             self._stop_outs.note(bracket.symbol, bracket.market)
+
+
+def _still_open(bracket: e.BracketArmed, held: Decimal, exits: list[Order]) -> Decimal:
+    """Return what a bracket's exits have not closed yet of what its strategy holds."""
+    return min(held, bracket.quantity - sum((order.filled_quantity for order in exits), ZERO))

@@ -95,6 +95,4 @@ def smallest(core: EngineCore, instrument: Instrument) -> Decimal:
     rate = core.rate(instrument.venue, instrument.quote)
     if not mark or not rate:
         return least
-    policy, futures = core.gate.policy, instrument.market is Market.FUTURES
-    value = policy.min_notional_futures if futures else policy.min_notional_spot
-    return max(least, multiple_up(max(value, instrument.min_notional * rate) / (mark * rate), step))
+    return max(least, multiple_up(core.gate.policy.smallest_value(instrument, rate) / (mark * rate), step))

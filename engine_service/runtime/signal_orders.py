@@ -16,6 +16,7 @@ from engine_service.domain.ids import Market
 from engine_service.domain.instrument import Instrument
 from engine_service.domain.money import plain
 from engine_service.domain.order import OrderRequest
+from engine_service.domain.portfolio import strategy_key
 from engine_service.execution.core import EngineCore
 from engine_service.runtime.advice import advised, advised_scale
 from engine_service.runtime.closing import closable, has_to_wait, next_order
@@ -110,7 +111,7 @@ class SignalOrders:
         instrument = core.instruments.get((bar.symbol, self._market))
         if mark is None or instrument is None:
             return None
-        position = core.state.portfolio.strategies.get(f"{signal.strategy}|{self._market.value}|{bar.symbol}")
+        position = core.state.portfolio.strategies.get(strategy_key(signal.strategy, self._market, bar.symbol))
         held = position.book.quantity if position else Decimal(0)
         may_short = self._market is Market.FUTURES
         sleeve = Sleeve(
